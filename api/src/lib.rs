@@ -1,0 +1,1 @@
+//! GraphQL and SQL over published snapshots.

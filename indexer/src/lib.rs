@@ -1,0 +1,1 @@
+//! Follow, verify, decode, append, seal.

@@ -1,0 +1,1 @@
+//! The shared vocabulary: ids, amounts, positions, events, table columns, contract ABIs.

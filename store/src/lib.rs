@@ -1,0 +1,1 @@
+//! The log (sled) and the tables (Delta, Parquet) on disk.

@@ -1,1 +1,36 @@
-//! The shared vocabulary: ids, amounts, positions, events, table columns, contract ABIs.
+//! The shared vocabulary of Tributary: ids, amounts, positions, events, table columns, encodings, policies.
+//!
+//! No I/O, no async, no clock, no SQL engine. In the order the data travels:
+//!
+//! 1. [`id`], [`position`], [`amount`], [`code`]: what a fact is made of;
+//! 2. [`event`]: the facts themselves; [`policy`]: the one fact that is a document;
+//! 3. [`cbor`], [`encoding`]: the bytes that contracts and two indexers agree on, and the log root over them;
+//! 4. [`payload_codec`], [`batch`]: what a blob holds;
+//! 5. [`column`], [`table`], [`facts`], [`money`]: the published tables, whose doc comments are their manual;
+//! 6. [`invariant`]: what must always hold, by name.
+
+pub mod amount;
+pub mod batch;
+pub mod cbor;
+pub mod code;
+pub mod column;
+pub mod encoding;
+pub mod error;
+pub mod event;
+pub mod facts;
+pub mod id;
+pub mod invariant;
+pub mod money;
+pub mod payload_codec;
+pub mod policy;
+pub mod position;
+pub mod table;
+
+pub use amount::Amount;
+pub use error::SchemaError;
+pub use event::{Event, Payload};
+pub use position::Position;
+pub use table::Table;
+
+/// Version of the vocabulary, of the tables and of the encodings.
+pub const SCHEMA_VERSION: u32 = 1;

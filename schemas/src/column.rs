@@ -1,0 +1,150 @@
+//! The types a published column can have: those every reader has (DuckDB, Polars, Spark, Trino), so that nobody casts.
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::amount::Amount;
+
+/// A Rust type that is a column.
+pub trait Column: Sized {
+    /// Its Arrow type.
+    fn data_type() -> DataType;
+    /// Whether it may be NULL.
+    const NULLABLE: bool;
+    /// A column of these values.
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
+    where
+        Self: 'a;
+    /// The value of row `row`, or `None` when the array is of another type or NULL where it may not be.
+    fn read(array: &dyn Array, row: usize) -> Option<Self>;
+}
+
+/// Money or another wide integer: Decimal128(38, 0). Wider is read as a double by DuckDB and refused by Polars.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Decimal38(pub i128);
+
+impl From<Amount> for Decimal38 {
+    fn from(amount: Amount) -> Self {
+        Self(amount.signed())
+    }
+}
+
+/// A UTC time in microseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub i64);
+
+impl Micros {
+    /// The time of a block; times beyond the year 290,000 stop there.
+    #[must_use]
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    }
+}
+
+/// Raw bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Binary(#[serde(with = "bytes")] pub Vec<u8>);
+
+mod bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(value)
+    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Vec::<u8>::deserialize(deserializer)
+    }
+}
+
+/// An address, hash or id as the tables show it: lower-case hex after 0x.
+#[must_use]
+pub fn hex_text(bytes: impl AsRef<[u8]>) -> String {
+    let bytes = bytes.as_ref();
+    let mut out = String::with_capacity(2 + 2 * bytes.len());
+    out.push_str("0x");
+    for byte in bytes {
+        write!(out, "{byte:02x}").expect("a String takes everything");
+    }
+    out
+}
+
+/// Number as a signed column; numbers beyond 2^63 stop there (block numbers and counts never do).
+#[must_use]
+pub fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+macro_rules! primitive {
+    ($($rust:ty, $array:ty, $data_type:expr, |$v:ident| $into:expr, |$n:ident| $from:expr, |$a:ident| $finish:expr;)*) => {$(
+        impl Column for $rust {
+            fn data_type() -> DataType { $data_type }
+            const NULLABLE: bool = false;
+            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+                let $a = <$array>::from_iter_values(values.map(|$v| $into));
+                Arc::new($finish)
+            }
+            fn read(array: &dyn Array, row: usize) -> Option<Self> {
+                let array = array.as_any().downcast_ref::<$array>()?;
+                (row < array.len() && !array.is_null(row)).then(|| { let $n = array.value(row); $from })
+            }
+        }
+        impl Column for Option<$rust> {
+            fn data_type() -> DataType { $data_type }
+            const NULLABLE: bool = true;
+            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+                let $a = values.map(|one| one.as_ref().map(|$v| $into)).collect::<$array>();
+                Arc::new($finish)
+            }
+            fn read(array: &dyn Array, row: usize) -> Option<Self> {
+                let array = array.as_any().downcast_ref::<$array>()?;
+                (row < array.len()).then(|| (!array.is_null(row)).then(|| { let $n = array.value(row); $from }))
+            }
+        }
+    )*};
+}
+primitive! {
+    i32, Int32Array, DataType::Int32, |v| *v, |n| n, |a| a;
+    i64, Int64Array, DataType::Int64, |v| *v, |n| n, |a| a;
+    String, StringArray, DataType::Utf8, |v| v.as_str(), |n| n.to_owned(), |a| a;
+    Binary, BinaryArray, DataType::Binary, |v| v.0.as_slice(), |n| Self::from_slice(n), |a| a;
+    Micros, TimestampMicrosecondArray, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |v| v.0, |n| Micros(n), |a| a.with_timezone("UTC");
+    Decimal38, Decimal128Array, DataType::Decimal128(38, 0), |v| v.0, |n| Decimal38(n),
+        |a| a.with_precision_and_scale(38, 0).expect("38 and 0 are within the type");
+}
+
+trait FromSlice {
+    fn from_slice(bytes: &[u8]) -> Binary;
+}
+impl FromSlice for Binary {
+    fn from_slice(bytes: &[u8]) -> Binary {
+        Binary(bytes.to_vec())
+    }
+}
+impl FromSlice for Option<Binary> {
+    fn from_slice(bytes: &[u8]) -> Binary {
+        Binary(bytes.to_vec())
+    }
+}
+
+impl Column for bool {
+    fn data_type() -> DataType {
+        DataType::Boolean
+    }
+    const NULLABLE: bool = false;
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        Arc::new(BooleanArray::from(values.copied().collect::<Vec<_>>()))
+    }
+    fn read(array: &dyn Array, row: usize) -> Option<Self> {
+        let array = array.as_any().downcast_ref::<BooleanArray>()?;
+        (row < array.len() && !array.is_null(row)).then(|| array.value(row))
+    }
+}

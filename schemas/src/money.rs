@@ -1,0 +1,145 @@
+//! The tables accounting writes: one settlement an epoch, frozen.
+
+use crate::column::Decimal38;
+use crate::table::tables;
+
+tables! {
+    /// Settled epochs, one row per token.
+    Fact epochs as EpochRow sort &["epoch", "vault", "token"], key &[], bloom &[] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Token; the zero address is the native token.
+        token: String,
+        /// First block of the epoch.
+        first_block: i64,
+        /// Last block of the epoch.
+        last_block: i64,
+        /// Payments settled.
+        payments: i64,
+        /// Base units of revenue settled, refunds taken off.
+        revenue: Decimal38,
+        /// Base units credited to payees and the treasury.
+        credited: Decimal38,
+        /// Base units held in suspense or pending.
+        held: Decimal38,
+        /// Base units that the largest remainder placed.
+        rounding: Decimal38,
+        /// Cumulative base units on the tree.
+        cumulative: Decimal38,
+        /// Root of the tree.
+        root: String,
+        /// Digest of the journal up to this epoch.
+        ledger_digest: String,
+        /// Hash of the manifest.
+        manifest_hash: String,
+        /// Rule of the settlement.
+        rule: String,
+    }
+    /// The journal: every movement of money, double entry.
+    Fact ledger_entries as LedgerEntryRow sort &["epoch", "entry_id"], key &[], bloom &["entry_id"] => {
+        /// Epoch it was written in.
+        epoch: i64,
+        /// Id: the first 16 bytes of a hash over what identifies it.
+        entry_id: String,
+        /// Vault.
+        vault: String,
+        /// Token.
+        token: String,
+        /// Account debited.
+        debit: String,
+        /// Account credited.
+        credit: String,
+        /// Base units, above zero.
+        amount: Decimal38,
+        /// What it is: receive, credit, hold, refund, claim, adjust.
+        code: String,
+        /// single, pending, post or void.
+        phase: String,
+        /// The event or step that caused it.
+        source: String,
+        /// Epoch it adjusts; NULL for none.
+        adjusts_epoch: Option<i64>,
+    }
+    /// What each account earned in an epoch, by role and source; the lines add up to what was credited.
+    Fact entitlements as EntitlementRow sort &["account", "epoch", "token", "role"], key &[], bloom &["account"] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Payee.
+        account: String,
+        /// Token.
+        token: String,
+        /// platform, agent, model, lineage, data or staker; suspense lines name their reason.
+        role: String,
+        /// Dataset, where the money came through one.
+        dataset_id: Option<String>,
+        /// Contribution, where the money came through one.
+        contribution_id: Option<String>,
+        /// Model version, where the money came through one.
+        model_version_id: Option<String>,
+        /// Agent version, where the money came through one.
+        agent_version_id: Option<String>,
+        /// Base units.
+        amount: Decimal38,
+        /// Base units of `amount` that the largest remainder placed.
+        rounding: Decimal38,
+    }
+    /// Money along the edges of the graph in an epoch: the explanation.
+    Fact money_flows as MoneyFlowRow sort &["epoch", "token", "step", "src_id", "dst_id"], key &[], bloom &[] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Token.
+        token: String,
+        /// Step: channel, model, lineage or data.
+        step: String,
+        /// Depth of a lineage step; zero elsewhere.
+        depth: i32,
+        /// Where it came from: a version id, or channel.
+        src_id: String,
+        /// Where it went: a version id, contribution id, or account.
+        dst_id: String,
+        /// Sub-units.
+        amount_sub: Decimal38,
+        /// Decimal digits of a base unit in sub-units (q).
+        sub_digits: i32,
+    }
+    /// Cumulative position of each account after an epoch.
+    Fact claims as ClaimRow sort &["account", "token", "epoch"], key &[], bloom &["account"] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Account.
+        account: String,
+        /// Token.
+        token: String,
+        /// Base units earned since the beginning.
+        cumulative: Decimal38,
+        /// Base units claimed on chain at the cut.
+        claimed: Decimal38,
+        /// Base units on the tree and not yet claimed at the cut.
+        claimable: Decimal38,
+    }
+    /// Leaves of the tree, in the order of the OpenZeppelin dump's values.
+    Fact merkle_leaves as MerkleLeafRow sort &["epoch", "vault", "leaf_index"], key &[], bloom &["account"] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Index among the sorted leaves.
+        leaf_index: i64,
+        /// The leaf.
+        leaf: String,
+        /// Account.
+        account: String,
+        /// Token.
+        token: String,
+        /// Cumulative base units.
+        cumulative: Decimal38,
+    }
+}

@@ -29,7 +29,7 @@ pub mod table;
 pub use amount::Amount;
 pub use error::SchemaError;
 pub use event::{Event, Payload};
-pub use position::Position;
+pub use position::{BlockRef, Position};
 pub use table::Table;
 
 /// Version of the vocabulary, of the tables and of the encodings.

@@ -1,5 +1,6 @@
 //! Where a fact stands: one total order over everything that happened (INV-03).
 
+use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -50,5 +51,25 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}.{}", self.block_number, self.tx_index, self.log_index, self.sub_index)
+    }
+}
+
+/// A block by number and hash, with what links it to its parent and to time: what the follower walks along, what the
+/// tail keeps of every block, and what a head is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// L2 block number.
+    pub number: u64,
+    /// Hash of its header.
+    pub hash: B256,
+    /// Hash of its parent's header.
+    pub parent_hash: B256,
+    /// Its time, in seconds.
+    pub timestamp: u64,
+}
+
+impl fmt::Display for BlockRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.number, self.hash)
     }
 }

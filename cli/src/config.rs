@@ -1,0 +1,264 @@
+//! Configuration: flag > environment (`TRIBUTARY_*`) > file > default, and which of them won.
+//!
+//! The file is read into a tree of TOML values and checked against the tree of the defaults, so that an unknown key is
+//! an error that names the key, where it stands and the nearest known one. Only then is it typed.
+
+use anyhow::{Context, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::Value;
+
+/// Everything `tributary run` needs to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) chain: Chain,
+    pub(crate) eigenda: EigenDa,
+    pub(crate) contracts: Contracts,
+    pub(crate) storage: Storage,
+    pub(crate) settlement: Settlement,
+    pub(crate) api: Api,
+    pub(crate) engine: Engine,
+}
+
+/// The L2 to follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chain {
+    /// Chain id; an endpoint with another one is refused.
+    pub(crate) chain_id: u64,
+    /// First block of interest.
+    pub(crate) start_block: u64,
+    /// HTTP or WebSocket endpoints, best first.
+    pub(crate) l2_urls: Vec<String>,
+    /// How often an HTTP endpoint is asked for its head.
+    pub(crate) poll_interval_ms: u64,
+}
+
+/// Where blobs come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EigenDa {
+    /// Proxies, best first.
+    pub(crate) proxy_urls: Vec<String>,
+}
+
+/// Contracts whose word counts about money, policy, producers and settlement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contracts {
+    pub(crate) datanet_registry: Vec<String>,
+    pub(crate) model_registry: Vec<String>,
+    pub(crate) agent_registry: Vec<String>,
+    pub(crate) attribution_hub: Vec<String>,
+    pub(crate) reward_vault: Vec<String>,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    /// The data folder.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// How time is cut into epochs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settlement {
+    /// Unix seconds at which epoch 0 begins.
+    pub(crate) epoch_origin: u64,
+    /// Length of an epoch.
+    pub(crate) epoch_seconds: u64,
+}
+
+/// Where answers are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Api {
+    /// Address to listen on; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+}
+
+/// What queries and settlement may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Engine {
+    /// Memory of the SQL engine.
+    pub(crate) memory_mib: u64,
+    /// Threads' worth of partitions.
+    pub(crate) partitions: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            chain: Chain { chain_id: 1612, start_block: 0, l2_urls: Vec::new(), poll_interval_ms: 1000 },
+            eigenda: EigenDa { proxy_urls: Vec::new() },
+            contracts: Contracts {
+                datanet_registry: Vec::new(),
+                model_registry: Vec::new(),
+                agent_registry: Vec::new(),
+                attribution_hub: Vec::new(),
+                reward_vault: Vec::new(),
+            },
+            storage: Storage { data_dir: PathBuf::from("tributary-data") },
+            settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
+            api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)) },
+            engine: Engine { memory_mib: 512, partitions: 2 },
+        }
+    }
+}
+
+/// Who set a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Origin {
+    /// Nobody.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// The environment variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+/// A configuration and where each of its values comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) values: BTreeMap<String, (Value, Origin)>,
+}
+
+/// Names of variables that are no configuration keys.
+const NOT_KEYS: [&str; 2] = ["TRIBUTARY_CONFIG", "TRIBUTARY_LOG"];
+
+/// Reads the configuration. `flags` are dotted keys with their values and the flag's name.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+    flags: &[(&str, Value, &str)],
+) -> anyhow::Result<Loaded> {
+    let defaults = Value::try_from(Config::default()).context("writing the default configuration")?;
+    let mut values: BTreeMap<String, (Value, Origin)> =
+        flatten(&defaults).into_iter().map(|(key, value)| (key, (value, Origin::Default))).collect();
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let tree: Value =
+            toml::from_str::<toml::Table>(&text).map(Value::Table).with_context(|| format!("reading {}", path.display()))?;
+        for (key, value) in flatten(&tree) {
+            set(&mut values, &key, value, Origin::File(path.to_owned())).with_context(|| format!("in {}", path.display()))?;
+        }
+    }
+    for (name, text) in environment.iter().filter(|(name, _)| !NOT_KEYS.contains(&name.as_str())) {
+        let Some(rest) = name.strip_prefix("TRIBUTARY_") else { continue };
+        let key = values.keys().find(|key| key.replace('.', "_").eq_ignore_ascii_case(rest)).cloned();
+        let key = key.ok_or_else(|| anyhow!("environment variable {name} names no key{}", hint(&values, &rest.to_lowercase())))?;
+        let value = like(&values[&key].0, text).with_context(|| format!("environment variable {name}"))?;
+        set(&mut values, &key, value, Origin::Environment(name.clone()))?;
+    }
+    for (key, value, flag) in flags {
+        set(&mut values, key, value.clone(), Origin::Flag((*flag).to_owned()))?;
+    }
+    let mut tree = toml::Table::new();
+    for (key, (value, _)) in &values {
+        let (section, field) = key.split_once('.').context("a key without a section")?;
+        let table = tree.entry(section).or_insert_with(|| Value::Table(toml::Table::new()));
+        table.as_table_mut().context("a section that is no table")?.insert(field.to_owned(), value.clone());
+    }
+    let config = Value::Table(tree).try_into::<Config>().context("reading the configuration")?;
+    if config.settlement.epoch_seconds == 0 {
+        bail!("settlement.epoch_seconds is 0: expected at least 1");
+    }
+    Ok(Loaded { config, values })
+}
+
+fn set(values: &mut BTreeMap<String, (Value, Origin)>, key: &str, value: Value, origin: Origin) -> anyhow::Result<()> {
+    let Some(slot) = values.get_mut(key) else {
+        bail!("unknown key {key}{}", hint(values, key));
+    };
+    if slot.0.type_str() != value.type_str() {
+        bail!("key {key} is a {}: expected {}", value.type_str(), slot.0.type_str());
+    }
+    *slot = (value, origin);
+    Ok(())
+}
+
+fn hint(values: &BTreeMap<String, (Value, Origin)>, key: &str) -> String {
+    let nearest = values.keys().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+    nearest.map(|known| format!(": the nearest known key is {known}")).unwrap_or_default()
+}
+
+/// The leaves of a tree by dotted key.
+fn flatten(tree: &Value) -> Vec<(String, Value)> {
+    let Value::Table(table) = tree else { return Vec::new() };
+    let mut out = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(_) => out.extend(flatten(value).into_iter().map(|(key, leaf)| (format!("{name}.{key}"), leaf))),
+            leaf => out.push((name.clone(), leaf.clone())),
+        }
+    }
+    out
+}
+
+/// The text of an environment variable as a value of the same type as `known`; lists are comma-separated.
+fn like(known: &Value, text: &str) -> anyhow::Result<Value> {
+    Ok(match known {
+        Value::Integer(_) => Value::Integer(text.parse().with_context(|| format!("{text:?} is no integer"))?),
+        Value::Boolean(_) => Value::Boolean(text.parse().with_context(|| format!("{text:?} is neither true nor false"))?),
+        Value::Array(_) => Value::Array(
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Value::String(part.to_owned())).collect(),
+        ),
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, load};
+    use std::collections::BTreeMap;
+    use std::io::Write as _;
+    use toml::Value;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+        let file = file("[settlement]\nepoch_seconds = 1\nepoch_origin = 7\n[engine]\nmemory_mib = 1\n");
+        let environment = BTreeMap::from([
+            ("TRIBUTARY_SETTLEMENT_EPOCH_SECONDS".to_owned(), "2".to_owned()),
+            ("TRIBUTARY_ENGINE_MEMORY_MIB".to_owned(), "2".to_owned()),
+        ]);
+        let flags = [("settlement.epoch_seconds", Value::Integer(3), "--epoch-seconds")];
+        let loaded = load(Some(file.path()), &environment, &flags).unwrap();
+        let config = &loaded.config;
+        assert_eq!((config.settlement.epoch_seconds, config.engine.memory_mib, config.settlement.epoch_origin), (3, 2, 7));
+        assert_eq!(config.engine.partitions, 2);
+        assert_eq!(loaded.values["settlement.epoch_seconds"].1, Origin::Flag("--epoch-seconds".to_owned()));
+        assert_eq!(loaded.values["settlement.epoch_origin"].1, Origin::File(file.path().to_owned()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_one() {
+        let file = file("[settlement]\nepoch_second = 1\n");
+        let error = format!("{:#}", load(Some(file.path()), &BTreeMap::new(), &[]).unwrap_err());
+        assert!(error.contains("settlement.epoch_second:"), "{error}");
+        assert!(error.contains("settlement.epoch_seconds"), "{error}");
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_another_type_says_what_was_expected() {
+        let file = file("[chain]\nchain_id = \"1612\"\n");
+        let error = format!("{:#}", load(Some(file.path()), &BTreeMap::new(), &[]).unwrap_err());
+        assert!(error.contains("chain.chain_id is a string: expected integer"), "{error}");
+    }
+}

@@ -1,1 +1,3 @@
-//! Everything that must hold.
+//! Everything that must hold: what the tests share.
+
+pub mod generated;

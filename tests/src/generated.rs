@@ -1,0 +1,42 @@
+//! Files that are made from the code and committed, so that a change of a contract shows as a difference in review.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the project.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Every generated file: its path from the root and its content.
+#[must_use]
+pub fn files() -> Vec<(String, String)> {
+    let tables = tributary_schemas::facts::all().into_iter().chain(tributary_schemas::money::all());
+    let mut index = String::from(
+        "# Tables\n\nGenerated from the doc comments of `schemas/src/facts.rs` and `schemas/src/money.rs`.\n\n| table | holds |\n|---|---|\n",
+    );
+    let mut out = Vec::new();
+    for table in tables {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} |\n", table.name, table.doc));
+        out.push((format!("schemas/tables/{}.md", table.name), table.markdown()));
+    }
+    out.push(("schemas/tables/README.md".to_owned(), index));
+    out.push(("schemas/graphql/schema.graphql".to_owned(), tributary_api::sdl()));
+    out
+}
+
+/// The generated files that differ from what is committed.
+pub fn stale() -> std::io::Result<Vec<String>> {
+    let mut stale = Vec::new();
+    for (path, content) in files() {
+        let committed = match std::fs::read_to_string(root().join(&path)) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if committed.as_deref() != Some(content.as_str()) {
+            stale.push(path);
+        }
+    }
+    Ok(stale)
+}

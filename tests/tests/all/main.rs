@@ -1,0 +1,4 @@
+//! The one integration-test binary: each module is a promise of the README.
+//! It is a folder with a `main.rs` because Cargo would make a binary of every file beside it.
+
+mod house;

@@ -193,3 +193,6 @@ pub fn sorted_pair(a: B256, b: B256) -> B256 {
     hasher.update(high);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests;

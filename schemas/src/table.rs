@@ -178,3 +178,6 @@ macro_rules! tables {
     };
 }
 pub(crate) use tables;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What a devnet is told before it starts.
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::Bytes;
+
+use crate::fault::Fault;
+
+/// Chain id of the embedded L2: 1612 with a digit appended, so that it is nobody's.
+pub const L2_CHAIN_ID: u64 = 16_121;
+/// Chain id of the embedded L1, the one every development L1 of the OP Stack uses.
+pub const L1_CHAIN_ID: u64 = 900;
+/// Seconds between two L2 blocks.
+pub const L2_BLOCK_TIME: u64 = 2;
+/// Seconds between two L1 blocks.
+pub const L1_BLOCK_TIME: u64 = 12;
+
+/// Everything an embedded network depends on. Same configuration, same chain, byte for
+/// byte; `faults` and everything below them change only what is *answered*.
+#[derive(Clone, Debug)]
+pub struct DevnetConfig {
+    /// The seed of all four streams: chain, blobs, faults, clock.
+    pub seed: u64,
+    /// Chain id of the L2.
+    pub chain_id: u64,
+    /// Chain id of the L1.
+    pub l1_chain_id: u64,
+    /// Unix time of L2 block 0.
+    pub genesis_time: u64,
+    /// How many L2 blocks `finalized` lies behind the head.
+    pub finalized_lag: u64,
+    /// How many L2 blocks `safe` lies behind the head.
+    pub safe_lag: u64,
+    /// What happens on the chain.
+    pub workload: Workload,
+    /// The faults that are switched on.
+    pub faults: BTreeSet<Fault>,
+    /// When not zero, the head advances by so many blocks whenever a client has read the
+    /// receipts of the head: a chain that lives without anybody driving it.
+    pub advance_on_read: u64,
+    /// With `advance_on_read`: the block at which the head stops by itself.
+    pub stop_at: Option<u64>,
+    /// Widest block range that `eth_getLogs` answers.
+    pub max_log_range: u64,
+}
+
+impl Default for DevnetConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            chain_id: L2_CHAIN_ID,
+            l1_chain_id: L1_CHAIN_ID,
+            // 2025-06-15T15:06:40Z: late enough that every fork of today is active.
+            genesis_time: 1_750_000_000,
+            finalized_lag: 64,
+            safe_lag: 16,
+            workload: Workload::default(),
+            faults: BTreeSet::new(),
+            advance_on_read: 0,
+            stop_at: None,
+            max_log_range: 10_000,
+        }
+    }
+}
+
+/// How much happens on the chain, and under which policy.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The last block with user transactions; later blocks hold the deposit only, so
+    /// that what happened can become final.
+    pub blocks: u64,
+    /// Percentage of the default number of user transactions and of inferences in a
+    /// batch: 100 gives four to eight transactions a block.
+    pub intensity_percent: u32,
+    /// Blocks between two attribution batches, about.
+    pub batch_every: u64,
+    /// Whether wrong and hostile transactions are mixed in.
+    pub hostile: bool,
+    /// The policy that `RewardPolicySet` carries at the first block with transactions.
+    pub policy: Bytes,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            blocks: u64::MAX,
+            intensity_percent: 100,
+            batch_every: 10,
+            hostile: true,
+            policy: Bytes::from_static(b"{}"),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Seeded randomness and seeded signing keys.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559},
+    eips::eip2718::Encodable2718,
+    signers::{SignerSync, local::PrivateKeySigner},
+};
+use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
+use op_alloy_consensus::OpTxEnvelope;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// One of the independent streams of a seed. Streams of different names share nothing,
+/// so drawing from one never moves another.
+pub(crate) fn stream(seed: u64, name: &str) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(labelled(seed, name, 0).0)
+}
+
+/// Thirty-two bytes named by the seed, a label and a counter.
+pub(crate) fn labelled(seed: u64, label: &str, index: u64) -> B256 {
+    let mut text = b"trib/devnet/".to_vec();
+    text.extend_from_slice(&seed.to_be_bytes());
+    text.extend_from_slice(&index.to_be_bytes());
+    text.extend_from_slice(label.as_bytes());
+    keccak256(text)
+}
+
+/// The accounts that sign, with their nonces.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    seed: u64,
+    signers: BTreeMap<Address, (PrivateKeySigner, u64)>,
+}
+
+impl Keyring {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { seed, signers: BTreeMap::new() }
+    }
+
+    /// The account of a label and number, made on first use.
+    pub(crate) fn account(&mut self, label: &str, index: u64) -> Address {
+        let secret = labelled(self.seed, label, index);
+        let signer = PrivateKeySigner::from_bytes(&secret)
+            .expect("a keccak digest is zero or above the group order once in 2^127 seeds");
+        let address = signer.address();
+        self.signers.entry(address).or_insert((signer, 0));
+        address
+    }
+
+    /// Gives a transaction its sender's next nonce and signature, encoded for a block.
+    pub(crate) fn sign(&mut self, from: Address, mut tx: TxEip1559) -> Bytes {
+        let (signer, nonce) =
+            self.signers.get_mut(&from).expect("only accounts of this keyring are planned as senders");
+        tx.nonce = *nonce;
+        *nonce = nonce.wrapping_add(1);
+        let signature: Signature =
+            signer.sign_hash_sync(&tx.signature_hash()).expect("deterministic ECDSA over a valid key signs every hash");
+        OpTxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718().into()
+    }
+}

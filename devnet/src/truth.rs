@@ -1,0 +1,123 @@
+//! What the canonical chain contains, from the side that made it.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
+
+use crate::chain::Chain;
+
+/// The contracts of the reference suite on this chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contracts {
+    /// Datasets and contributions.
+    pub datanet_registry: Address,
+    /// Models.
+    pub model_registry: Address,
+    /// Agents.
+    pub agent_registry: Address,
+    /// Attribution batches.
+    pub attribution_hub: Address,
+    /// Money.
+    pub reward_vault: Address,
+    /// An ERC-20 token with 6 decimals.
+    pub token_6: Address,
+    /// An ERC-20 token with 18 decimals.
+    pub token_18: Address,
+}
+
+/// What became of a batch's blob when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Make {
+    /// Everything about it is right.
+    Sound,
+    /// The payload's hash is not the committed one.
+    WrongHash,
+    /// The records root is not that of the records.
+    WrongRoot,
+    /// The payload is no Parquet file.
+    NoParquet,
+    /// The counts in the footer and on chain differ from the records.
+    WrongCounts,
+    /// The records are not in their order.
+    Unsorted,
+    /// The footer names another batch.
+    WrongFooter,
+}
+
+/// A batch the hub emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TruthBatch {
+    /// The block of its reference.
+    pub block: u64,
+    /// Its native key in the hub.
+    pub key: B256,
+    /// Its producer.
+    pub producer: Address,
+    /// Its sequence number.
+    pub seq: u64,
+    /// keccak256 of the payload, as committed.
+    pub payload_hash: B256,
+    /// Inferences committed.
+    pub inferences: u32,
+    /// Records committed.
+    pub records: u32,
+    /// What is wrong with its blob, if anything.
+    pub make: Make,
+}
+
+/// A block of the canonical chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TruthBlock {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: B256,
+    /// Its transactions, the deposit included.
+    pub transactions: usize,
+    /// Its logs.
+    pub logs: usize,
+}
+
+/// What the canonical chain contains up to its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truth {
+    /// The head.
+    pub head: u64,
+    /// Every block.
+    pub blocks: Vec<TruthBlock>,
+    /// Every batch the hub emitted, in order.
+    pub batches: Vec<TruthBatch>,
+    /// Received by the vault per token, refunds not taken off.
+    pub received: BTreeMap<Address, U256>,
+    /// Refunded by the vault per token.
+    pub refunded: BTreeMap<Address, U256>,
+    /// Payments the vault received.
+    pub payments: u64,
+    /// Transactions that were made wrong or hostile.
+    pub hostile: u64,
+}
+
+impl Truth {
+    pub(crate) fn of(chain: &Chain) -> Self {
+        let blocks = (0_u64..).zip(&chain.l2).map(|(number, stored)| {
+            let block = stored.open();
+            TruthBlock {
+                number,
+                hash: stored.hash,
+                transactions: block.entries.len(),
+                logs: block.entries.iter().map(|entry| entry.logs.len()).sum(),
+            }
+        });
+        let told = &chain.world.told;
+        Self {
+            head: chain.head(),
+            blocks: blocks.collect(),
+            batches: told.batches.clone(),
+            received: told.received.clone(),
+            refunded: told.refunded.clone(),
+            payments: told.payments,
+            hostile: told.hostile,
+        }
+    }
+}

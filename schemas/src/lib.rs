@@ -34,3 +34,6 @@ pub use table::Table;
 
 /// Version of the vocabulary, of the tables and of the encodings.
 pub const SCHEMA_VERSION: u32 = 1;
+
+#[cfg(test)]
+mod vectors;

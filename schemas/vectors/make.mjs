@@ -112,7 +112,7 @@ async function ids(call) {
     versions.push({ entity, version, id: await call("versionId", entity, version) });
   }
   const keys = [];
-  for (const n of [1n, 2n, U64_MAX]) {
+  for (const n of [0n, 1n, U64_MAX]) {
     const account = address("account");
     keys.push({ account, n: `${n}`, key: await call("keyOf", account, n) });
   }

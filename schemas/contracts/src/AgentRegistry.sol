@@ -12,7 +12,8 @@ contract AgentRegistry is ERC721, IEntityOwner {
     /// @notice ERC-8004's announcement; the token's mint comes before it in the same transaction.
     /// `agentId` is the native key, a counter from 1.
     event Registered(uint256 indexed agentId, string agentURI, address indexed owner);
-    /// @notice A version is published. `upstream` holds version ids of what the agent is deployed on.
+    /// @notice A version is published. `upstream` holds version ids of what the agent is deployed on;
+    /// `relations` are 7 uses model, 8 uses data, 9 calls agent; shares as in the model registry.
     event AgentVersionPublished(
         uint256 indexed agentId,
         uint32 indexed version,

@@ -103,7 +103,7 @@ contract AttributionHub is EntityDirectory, AccessControl, ReentrancyGuard {
 
     mapping(bytes32 scope => mapping(address producer => bool)) public isProducer;
     mapping(address producer => uint256) public scopesOf;
-    mapping(address producer => uint64) public lastSeq;
+    mapping(address producer => uint64) public nextSeq;
     mapping(address account => uint64) public nonces;
     mapping(bytes32 method => bool) public isMethod;
     mapping(bytes32 batch => Batch) public batches;
@@ -123,7 +123,7 @@ contract AttributionHub is EntityDirectory, AccessControl, ReentrancyGuard {
         external
         returns (bytes32 method)
     {
-        bytes32 key = TributaryIds.keyOf(msg.sender, ++nonces[msg.sender]);
+        bytes32 key = TributaryIds.keyOf(msg.sender, nonces[msg.sender]++);
         method = TributaryIds.localId(TributaryIds.METHOD, key);
         isMethod[method] = true;
         emit MethodRegistered(key, msg.sender, valueKind, verifiability, paramsHash, name);
@@ -155,7 +155,7 @@ contract AttributionHub is EntityDirectory, AccessControl, ReentrancyGuard {
         if (!isProducer[subject][msg.sender] && !isProducer[bytes32(0)][msg.sender]) {
             revert NotProducer(subject, msg.sender);
         }
-        bytes32 key = TributaryIds.keyOf(msg.sender, ++nonces[msg.sender]);
+        bytes32 key = TributaryIds.keyOf(msg.sender, nonces[msg.sender]++);
         inference = TributaryIds.localId(TributaryIds.INFERENCE, key);
         emit InferenceRecorded(
             key, TributaryIds.versionId(subject, version), payer, requestHash, responseHash, tokensIn, tokensOut
@@ -164,7 +164,8 @@ contract AttributionHub is EntityDirectory, AccessControl, ReentrancyGuard {
 
     /// @notice Commits to a batch. The subjects lie in the blob, so the hub asks only that somebody allows the
     /// producer; records about subjects that do not are refused when the blob is read.
-    /// @param seq The producer's last `seq` plus one; it is in the file as well, so it is checked, not assigned.
+    /// @param seq How many batches the producer committed before; it is in the file as well, so it is checked, not
+    /// assigned.
     /// @return batch Its entity id.
     function commitBatch(
         bytes32 method,
@@ -178,7 +179,8 @@ contract AttributionHub is EntityDirectory, AccessControl, ReentrancyGuard {
         if (scopesOf[msg.sender] == 0) revert NotProducer(bytes32(0), msg.sender);
         if (!isMethod[method]) revert UnknownMethod(method);
         if (inferenceCount == 0) revert EmptyBatch();
-        if (seq != ++lastSeq[msg.sender]) revert WrongSeq(lastSeq[msg.sender], seq);
+        if (seq != nextSeq[msg.sender]) revert WrongSeq(nextSeq[msg.sender], seq);
+        nextSeq[msg.sender] = seq + 1;
         bytes32 key = TributaryIds.keyOf(msg.sender, seq);
         batch = TributaryIds.localId(TributaryIds.BATCH, key);
         batches[batch] = Batch(msg.sender, inferenceCount, uint64(block.number), false, address(0), 0);

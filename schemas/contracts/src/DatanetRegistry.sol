@@ -141,7 +141,7 @@ contract DatanetRegistry is IEntityOwner {
         emit DatanetRoleSet(datanetId, account, role, granted);
     }
 
-    /// @notice Grants access until `expiresAt`; a time that has passed takes it away.
+    /// @notice Grants access until `expiresAt`; zero, or a time that has passed, ends it.
     function setAccess(uint256 datanetId, address grantee, uint8 scope, uint64 expiresAt, bytes32 termsHash)
         external
         onlyOwner(datanetId)
@@ -161,7 +161,7 @@ contract DatanetRegistry is IEntityOwner {
     ) external returns (bytes32 contribution) {
         bool open = _existing(datanetId).visibility == TributaryCodes.PUBLIC;
         if (!open && !_may(datanetId, TributaryCodes.CONTRIBUTOR)) revert NotAllowed(datanetId, msg.sender);
-        bytes32 key = TributaryIds.keyOf(msg.sender, ++nonces[msg.sender]);
+        bytes32 key = TributaryIds.keyOf(msg.sender, nonces[msg.sender]++);
         contribution = TributaryIds.localId(TributaryIds.CONTRIBUTION, key);
         contributions[contribution] = Contribution(datanetId, msg.sender, State.Submitted);
         emit ContributionSubmitted(key, datanetId, msg.sender, contentHash, rowCount, byteCount, licenseId, dataRef);

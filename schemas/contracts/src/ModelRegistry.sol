@@ -20,8 +20,9 @@ contract ModelRegistry is IEntityOwner {
     );
     /// @notice A model changes hands; epochs cut later pay the new owner.
     event ModelOwnershipTransferred(uint256 indexed modelId, address indexed from, address indexed to);
-    /// @notice A version is published. `upstream` holds version ids (or entity ids of externals); a share of
-    /// zero is one not given.
+    /// @notice A version is published. `upstream` holds version ids (or entity ids of externals); `shares` are
+    /// in 10^-9, 0xffffffff for one not given; `relations` as in the vocabulary (0 trained on, 1 evaluated on, 2
+    /// to 6 based on: fine-tune, adapter, merge, quantized, distilled).
     event ModelVersionPublished(
         uint256 indexed modelId,
         uint32 indexed version,
@@ -98,7 +99,9 @@ contract ModelRegistry is IEntityOwner {
         external
         onlyOwner(modelId)
     {
-        if (sharePpb > TributaryCodes.PPB) revert Upstreams.ShareSumExceeded(sharePpb);
+        if (sharePpb > TributaryCodes.PPB && sharePpb != TributaryCodes.NO_SHARE) {
+            revert Upstreams.ShareSumExceeded(sharePpb);
+        }
         emit LineageAsserted(_published(modelId, version), toVersionId, relation, sharePpb, msg.sender);
     }
 

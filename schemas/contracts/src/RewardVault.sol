@@ -339,7 +339,7 @@ contract RewardVault is EntityDirectory, AccessControl, ReentrancyGuard {
         returns (bytes32 payment)
     {
         _checkAmount(amount);
-        bytes32 key = TributaryIds.keyOf(msg.sender, ++nonces[msg.sender]);
+        bytes32 key = TributaryIds.keyOf(msg.sender, nonces[msg.sender]++);
         payment = TributaryIds.localId(TributaryIds.PAYMENT, key);
         payments[payment] = Payment(msg.sender, token, amount, 0);
         _take(token, amount);

@@ -38,4 +38,6 @@ library TributaryCodes {
 
     /// @notice A whole, in parts per billion.
     uint32 internal constant PPB = 1_000_000_000;
+    /// @notice A share that is not given: an equal part of what the given ones leave.
+    uint32 internal constant NO_SHARE = type(uint32).max;
 }

@@ -44,7 +44,7 @@ library TributaryIds {
 
     /// @notice The native key of the nth thing an account makes: keccak256(account 20 B ‖ n u64be).
     /// @dev Contributions, methods, inferences and payments count by an account's nonce, batches by a
-    /// producer's seq; both begin at 1. Deriving the key leaves the caller nothing to choose.
+    /// producer's seq; both begin at 0. Deriving the key leaves the caller nothing to choose.
     function keyOf(address account, uint64 n) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(account, n));
     }

@@ -15,14 +15,14 @@ library Upstreams {
     /// @notice The shares add up to more than a whole.
     error ShareSumExceeded(uint256 sum);
 
-    /// @notice Refuses lists of different lengths and shares above 10^9 together.
+    /// @notice Refuses lists of different lengths and given shares above 10^9 together.
     function check(bytes32[] calldata upstream, uint8[] calldata relations, uint32[] calldata shares) internal pure {
         if (upstream.length != relations.length || upstream.length != shares.length || upstream.length > MAX) {
             revert BadUpstreams(upstream.length, relations.length, shares.length);
         }
         uint256 sum = 0;
         for (uint256 i = 0; i < shares.length; ++i) {
-            sum += shares[i];
+            if (shares[i] != TributaryCodes.NO_SHARE) sum += shares[i];
         }
         if (sum > TributaryCodes.PPB) revert ShareSumExceeded(sum);
     }

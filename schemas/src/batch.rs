@@ -37,7 +37,7 @@ pub struct BatchFooter {
     pub method: B256,
     /// Hash of the method's parameters.
     pub params_hash: B256,
-    /// value = score · 10^score_exp.
+    /// value = score · `10^score_exp`.
     pub score_exp: i32,
     /// Inferences in it.
     pub inferences: u32,

@@ -171,7 +171,7 @@ coded! {
         Base = 0 "base",
         /// Further trained.
         Finetune = 1 "finetune",
-        /// An adapter, such as a LoRA.
+        /// An adapter, such as `LoRA`.
         Adapter = 2 "adapter",
         /// Merged from several.
         Merge = 3 "merge",

@@ -126,7 +126,7 @@ trait FromSlice {
 }
 impl FromSlice for Binary {
     fn from_slice(bytes: &[u8]) -> Binary {
-        Binary(bytes.to_vec())
+        Self(bytes.to_vec())
     }
 }
 impl FromSlice for Option<Binary> {
@@ -139,7 +139,7 @@ impl Column for bool {
     fn data_type() -> DataType {
         DataType::Boolean
     }
-    const NULLABLE: bool = false;
+    const NULLABLE: Self = false;
     fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
         Arc::new(BooleanArray::from(values.copied().collect::<Vec<_>>()))
     }

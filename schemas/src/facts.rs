@@ -170,7 +170,7 @@ tables! {
         entity_id: String,
         /// Where its money goes; NULL when unset.
         payout: Option<String>,
-        /// Its split as JSON: an array of {account, share_ppb} in the order of accounts; NULL when unset.
+        /// Its split as JSON: an array of `{account, share_ppb}` in the order of accounts; NULL when unset.
         split: Option<String>,
         /// First block of this state.
         valid_from_block: i64,
@@ -627,7 +627,7 @@ tables! {
         weight_before: i64,
         /// Sum of the weights of the inference.
         weight_total: i64,
-        /// Flags as a bit set, such as OUT_OF_LINEAGE.
+        /// Flags as a bit set, such as `OUT_OF_LINEAGE`.
         flags: i32,
     }
     /// Policies as recorded.

@@ -272,5 +272,8 @@ pub fn text_id(kind: EntityKind, chain_id: u64, namespace: Address, key: B256, v
     let key =
         u64::try_from(alloy_primitives::U256::from_be_bytes(key.0)).map_or_else(|_| key.to_string(), |n| n.to_string());
     let base = format!("trib:{chain_id}:{kind}:{namespace:#x}:{key}");
-    version.map_or(base.clone(), |version| format!("{base}@{version}"))
+    match version {
+        Some(version) => format!("{base}@{version}"),
+        None => base,
+    }
 }

@@ -1,0 +1,183 @@
+//! The command line: what can be said, and its manual.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
+///
+/// Results go to standard output and nothing else does; progress and logs go to standard error.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a verification found a difference, 4 wrong configuration,
+/// 5 a source cannot be reached, 6 the store is locked or damaged, 130 and 143 stopped by a signal.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What to log on standard error, such as `info` or `tributary_indexer=debug` [env: TRIBUTARY_LOG]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the whole job on an embedded chain: no network, no configuration
+    Demo(Demo),
+    /// Follows the configured chain, settles and serves
+    Run(Run),
+    /// Says where a data folder stands and what it waits for
+    Status(Status),
+    /// Runs a read-only query over the published tables
+    Sql(Sql),
+    /// Says why an account earned what it earned in an epoch; the lines add up
+    Explain(Explain),
+    /// Gives the Merkle proof with which an account claims
+    Proof(Proof),
+    /// Verifies a proof, an epoch or the whole store offline; exit 3 when something differs
+    Verify(Verify),
+    /// Shows the configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// Runs the whole job on an embedded chain.
+///
+/// An L2, an L1 and an EigenDA proxy are made from the seed and spoken to over the real protocols on loopback; the
+/// same seed gives the same roots. Without --once the dashboard and /graphql are served until interrupted.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Blocks of the chain
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) blocks: u64,
+    /// What everything is drawn from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Faults to inject, comma-separated: reorg, lower-head, same-height, omitted-log, altered-log, missing-blob,
+    /// corrupt-blob, slow, 429, drop
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) faults: Vec<String>,
+    /// Port of the dashboard and /graphql; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Stop when everything is settled
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// One JSON object on standard output (with --once)
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
+    /// Where to keep the data; a new folder among the temporary files when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// The configuration file; `tributary.toml` is read when it is there [env: TRIBUTARY_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Follows the configured chain, settles and serves, until interrupted.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Address to serve on
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Stop when this block is sealed and everything before it is settled
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) until_block: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// The query
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Rows as a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Most rows to give
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) rows_max: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The account
+    pub(crate) account: String,
+    /// The epoch
+    #[arg(long)]
+    pub(crate) epoch: i64,
+    /// The token; all of them when not given
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Proof {
+    /// The account
+    pub(crate) account: String,
+    /// The token; all of them when not given
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// The epoch whose tree to prove against; the last one when not given
+    #[arg(long)]
+    pub(crate) epoch: Option<i64>,
+    /// Write the proofs to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A file of proofs, `epoch`, or `store`
+    pub(crate) what: String,
+    /// The epoch's number, after `epoch`
+    pub(crate) number: Option<i64>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints the configuration in force
+    Show(ConfigShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShow {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,1 +1,28 @@
-//! The log (sled) and the tables (Delta, Parquet) on disk.
+//! What Tributary keeps on disk: the tail (sled and segment files) and the published tables (Delta Lake, Parquet).
+//!
+//! In the order the data travels:
+//!
+//! 1. [`archive`]: blobs by content hash, kept the moment they verify;
+//! 2. [`tail`]: the unsealed blocks and the point-read state at their head, every block undoable;
+//! 3. [`lake`]: what is final, published as atomic snapshots of all tables; states keep their history;
+//! 4. [`status`]: what the follower tells other processes about itself;
+//! 5. [`error`]: what can go wrong, and what the caller can do about it.
+//!
+//! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
+//! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
+//! already holds; whoever starts compares [`Tail::sealed`] with the snapshot's head and seals up to it.
+//!
+//! One process opens the [`Tail`]; any number open the [`Lake`]. No network and no domain rules in this room.
+
+pub mod archive;
+mod durable;
+pub mod error;
+pub mod lake;
+pub mod status;
+pub mod tail;
+
+pub use archive::Archive;
+pub use error::{Remedy, StoreError};
+pub use lake::{Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
+pub use status::{EndpointStatus, Status, read_status, write_status};
+pub use tail::{BlockRef, Tail, TailBlock, TailOptions};

@@ -1,0 +1,88 @@
+//! What the follower tells the other processes about itself: one small file, replaced as a whole.
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::durable;
+use crate::error::StoreError;
+use crate::tail::BlockRef;
+
+const FILE: &str = "status.json";
+
+/// Where the follower stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The L2's chain id.
+    pub chain_id: u64,
+    /// Newest block of the node.
+    pub head: Option<BlockRef>,
+    /// The node's safe block.
+    pub safe: Option<BlockRef>,
+    /// The node's finalised block.
+    pub finalized: Option<BlockRef>,
+    /// Last block in the tail.
+    pub indexed: Option<BlockRef>,
+    /// Last sealed block.
+    pub sealed: Option<BlockRef>,
+    /// Log root at the sealed block.
+    pub log_root: Option<B256>,
+    /// Last settled epoch.
+    pub settled_epoch: Option<i64>,
+    /// Blocks between the node's head and the tail's.
+    pub lag_blocks: u64,
+    /// Why sealing or an epoch waits, by name.
+    pub waiting: Vec<String>,
+    /// The endpoints and how each behaves.
+    pub endpoints: Vec<EndpointStatus>,
+    /// Counters by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// How an endpoint behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// healthy, slow, down or quarantined.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Replaces the status of a data folder in one step.
+pub fn write_status(dir: &Path, status: &Status) -> Result<(), StoreError> {
+    let path = dir.join(FILE);
+    durable::replace(&path, durable::canonical_json(status, &path)?.as_bytes())
+}
+
+/// The status of a data folder, if a follower ever wrote one.
+pub fn read_status(dir: &Path) -> Result<Option<Status>, StoreError> {
+    let path = dir.join(FILE);
+    durable::read(&path)?.map(|bytes| serde_json::from_slice(&bytes).map_err(durable::json(&path))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_comes_back_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read_status(dir.path()).unwrap(), None);
+        let block =
+            BlockRef { number: 7, hash: B256::repeat_byte(7), parent_hash: B256::repeat_byte(6), timestamp: 70 };
+        let status = Status {
+            head: Some(block),
+            waiting: vec!["epoch 3 waits for a blob".to_owned()],
+            endpoints: vec![EndpointStatus { name: "l2".to_owned(), state: "healthy".to_owned(), reason: None }],
+            counters: BTreeMap::from([("blocks".to_owned(), 8)]),
+            ..Status::default()
+        };
+        write_status(dir.path(), &status).unwrap();
+        write_status(dir.path(), &status).unwrap();
+        assert_eq!(read_status(dir.path()).unwrap(), Some(status));
+    }
+}

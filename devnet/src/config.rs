@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy_primitives::Bytes;
+use tributary_schemas::policy::Policy;
 
 use crate::fault::Fault;
 
@@ -77,17 +77,18 @@ pub struct Workload {
     /// Whether wrong and hostile transactions are mixed in.
     pub hostile: bool,
     /// The policy that `RewardPolicySet` carries at the first block with transactions.
-    pub policy: Bytes,
+    pub policy: Policy,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self {
-            blocks: u64::MAX,
-            intensity_percent: 100,
-            batch_every: 10,
-            hostile: true,
-            policy: Bytes::from_static(b"{}"),
-        }
+        Self { blocks: u64::MAX, intensity_percent: 100, batch_every: 10, hostile: true, policy: demo_policy() }
     }
+}
+
+/// The default policy with the waits of a chain that lives for minutes: a blob is given
+/// up after 96 blocks, and so is a payment that names what never comes.
+#[must_use]
+pub fn demo_policy() -> Policy {
+    Policy { unattributed_after_blocks: 96, resolve_blocks: 64, blob_deadline_blocks: 96, ..Policy::default() }
 }

@@ -32,20 +32,25 @@ pub(crate) fn labelled(seed: u64, label: &str, index: u64) -> B256 {
 pub(crate) struct Keyring {
     seed: u64,
     signers: BTreeMap<Address, (PrivateKeySigner, u64)>,
+    known: BTreeMap<(&'static str, u64), Address>,
 }
 
 impl Keyring {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self { seed, signers: BTreeMap::new() }
+        Self { seed, signers: BTreeMap::new(), known: BTreeMap::new() }
     }
 
     /// The account of a label and number, made on first use.
-    pub(crate) fn account(&mut self, label: &str, index: u64) -> Address {
+    pub(crate) fn account(&mut self, label: &'static str, index: u64) -> Address {
+        if let Some(known) = self.known.get(&(label, index)) {
+            return *known;
+        }
         let secret = labelled(self.seed, label, index);
         let signer = PrivateKeySigner::from_bytes(&secret)
             .expect("a keccak digest is zero or above the group order once in 2^127 seeds");
         let address = signer.address();
-        self.signers.entry(address).or_insert((signer, 0));
+        self.signers.insert(address, (signer, 0));
+        self.known.insert((label, index), address);
         address
     }
 

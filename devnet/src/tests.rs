@@ -3,6 +3,7 @@
 mod chain;
 mod faults;
 mod proxy;
+mod workload;
 
 use alloy::network::AnyNetwork;
 use alloy::providers::{Provider, RootProvider};

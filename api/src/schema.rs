@@ -1,0 +1,195 @@
+//! The root of the schema, and its text.
+//!
+//! Every root field takes `asOf` where it has a meaning, makes a [`View`] of it, and hands it down: an object of this
+//! schema never reads anything but through the view it was made with.
+
+pub(crate) mod account;
+pub(crate) mod entity;
+pub(crate) mod epoch;
+pub(crate) mod provenance;
+pub(crate) mod status;
+
+use async_graphql::{Context, EmptyMutation, EmptySubscription, Enum, ID, InputObject, Object, Schema};
+
+use crate::error::Refusal;
+use crate::scalar::{AddressText, BlockNumber, Bytes32};
+use crate::view::{Request, View};
+use account::Account;
+use entity::{Agent, AgentConnection, Contribution, Dataset, DatasetConnection, Model, ModelConnection};
+use epoch::{Epoch, EpochConnection};
+use provenance::{Direction, Provenance};
+use status::Status;
+
+/// The schema; stateless: what a request may read comes with the request.
+pub(crate) type Tributary = Schema<Query, EmptyMutation, EmptySubscription>;
+
+/// The schema with its own limits as a second line behind [`guard`](crate::guard).
+pub(crate) fn build() -> Tributary {
+    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(64).limit_recursive_depth(64).finish()
+}
+
+/// The schema in the schema definition language: what is committed as `schemas/graphql/schema.graphql`.
+#[must_use]
+pub fn sdl() -> String {
+    build().sdl()
+}
+
+/// A block of the past: one of the three. Without any, the newest sealed block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, InputObject)]
+pub(crate) struct AsOf {
+    /// The block with this number.
+    pub(crate) number: Option<BlockNumber>,
+    /// The block with this hash.
+    pub(crate) hash: Option<Bytes32>,
+    /// The last block of this settled epoch.
+    pub(crate) epoch: Option<i64>,
+}
+
+/// What accounts are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum AccountOrder {
+    /// By address.
+    Address,
+    /// By what was earned of `token` (the native token by default), most first, then by address.
+    Earned,
+}
+
+/// Which accounts to list.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountFilter {
+    pub(crate) search: Option<String>,
+    pub(crate) order: AccountOrder,
+    pub(crate) token: Option<AddressText>,
+}
+
+/// Everything that can be asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query;
+
+/// Everything that can be asked. Every answer is computed from one published snapshot, named in `extensions.asOf`.
+#[Object]
+impl Query {
+    /// Where everything stands.
+    async fn status(&self, ctx: &Context<'_>) -> Result<Status, Refusal> {
+        view(ctx, None, None).await?.status().await
+    }
+
+    /// An account, whether or not it ever earned something.
+    async fn account(&self, ctx: &Context<'_>, address: AddressText, as_of: Option<AsOf>) -> Result<Account, Refusal> {
+        Ok(Account { view: view(ctx, as_of, None).await?, address })
+    }
+
+    /// A dataset by its id or text id, or by the id of one of its versions.
+    async fn dataset(&self, ctx: &Context<'_>, id: ID, as_of: Option<AsOf>) -> Result<Option<Dataset>, Refusal> {
+        view(ctx, as_of, None).await?.dataset(&id).await
+    }
+
+    /// A model by its id or text id, or by the id of one of its versions.
+    async fn model(&self, ctx: &Context<'_>, id: ID, as_of: Option<AsOf>) -> Result<Option<Model>, Refusal> {
+        view(ctx, as_of, None).await?.model(&id).await
+    }
+
+    /// An agent by its id or text id, or by the id of one of its versions.
+    async fn agent(&self, ctx: &Context<'_>, id: ID, as_of: Option<AsOf>) -> Result<Option<Agent>, Refusal> {
+        view(ctx, as_of, None).await?.agent(&id).await
+    }
+
+    /// A contribution by its id.
+    async fn contribution(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Contribution>, Refusal> {
+        view(ctx, as_of, None).await?.contribution(&id).await
+    }
+
+    /// A settled epoch.
+    async fn epoch(&self, ctx: &Context<'_>, number: i64) -> Result<Option<Epoch>, Refusal> {
+        view(ctx, None, None).await?.epoch(number).await
+    }
+
+    /// Datasets in the order of registration; `first` is at most 500.
+    async fn datasets(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        as_of: Option<AsOf>,
+    ) -> Result<DatasetConnection, Refusal> {
+        view(ctx, as_of, after.as_deref()).await?.datasets(first, after).await
+    }
+
+    /// Models in the order of registration; `first` is at most 500.
+    async fn models(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        as_of: Option<AsOf>,
+    ) -> Result<ModelConnection, Refusal> {
+        view(ctx, as_of, after.as_deref()).await?.models(first, after).await
+    }
+
+    /// Agents in the order of registration; `first` is at most 500.
+    async fn agents(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        as_of: Option<AsOf>,
+    ) -> Result<AgentConnection, Refusal> {
+        view(ctx, as_of, after.as_deref()).await?.agents(first, after).await
+    }
+
+    /// Settled epochs, newest first; `first` is at most 500.
+    async fn epochs(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        as_of: Option<AsOf>,
+    ) -> Result<EpochConnection, Refusal> {
+        view(ctx, as_of, after.as_deref()).await?.epochs(first, after).await
+    }
+
+    /// Accounts that earned something; `search` is a part of the address, `first` at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        search: Option<String>,
+        #[graphql(default_with = "AccountOrder::Address")] order_by: AccountOrder,
+        token: Option<AddressText>,
+        as_of: Option<AsOf>,
+    ) -> Result<AccountConnection, Refusal> {
+        let filter = AccountFilter { search, order: order_by, token };
+        view(ctx, as_of, after.as_deref()).await?.accounts(first, after, filter).await
+    }
+
+    /// The graph around a version, an entity (its last version) or an account; `depth` is at most 16, `first` (nodes)
+    /// at most 2,000. Where there are more neighbours than `first`, those with most money come first.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn provenance(
+        &self,
+        ctx: &Context<'_>,
+        of: ID,
+        #[graphql(default_with = "Direction::Both")] direction: Direction,
+        #[graphql(default = 1)] depth: i64,
+        #[graphql(default = 300)] first: i64,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Provenance>, Refusal> {
+        view(ctx, as_of, None).await?.provenance(&of, direction, depth, first).await
+    }
+}
+
+pub(crate) type AccountConnection =
+    async_graphql::connection::Connection<String, Account, crate::page::Total, async_graphql::connection::EmptyFields>;
+
+/// The view that `as_of`, or else the cursor, asks for; noted under the field's name when it is not the newest.
+async fn view(ctx: &Context<'_>, as_of: Option<AsOf>, after: Option<&str>) -> Result<View, Refusal> {
+    let request = ctx.data_opt::<Request>().ok_or_else(|| Refusal::new(crate::ErrorCode::NotReady, "no snapshot"))?;
+    request.view(ctx.field().alias().unwrap_or(ctx.field().name()), as_of, after).await
+}

@@ -1,0 +1,216 @@
+//! `account`: what someone earned, why, and how to claim it.
+
+use async_graphql::{Enum, ID, Object, SimpleObject};
+
+use crate::error::Refusal;
+use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, Money};
+use crate::schema::entity::{ContributionConnection, Owned};
+use crate::view::View;
+
+/// An account. Money answers are those of the last settled epoch at or before the block asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) view: View,
+    pub(crate) address: AddressText,
+}
+
+/// An account. Money answers are those of the last settled epoch at or before the block asked for.
+#[Object]
+impl Account {
+    /// The account.
+    async fn address(&self) -> AddressText {
+        self.address
+    }
+    /// Where its money goes instead of to itself; null when unset.
+    async fn payout(&self) -> Result<Option<AddressText>, Refusal> {
+        Ok(self.view.account_state(self.address).await?.and_then(|row| row.payout).map(|text| AddressText::read(&text)))
+    }
+    /// Whether its money waits.
+    async fn quarantined(&self) -> Result<bool, Refusal> {
+        Ok(self.view.account_state(self.address).await?.is_some_and(|row| row.quarantined))
+    }
+    /// The epoch that the money answers are of; null before the first settled one.
+    async fn settled_epoch(&self) -> Option<i64> {
+        self.view.cut()
+    }
+    /// What it earned, by group and token; of one epoch or of all.
+    async fn earnings(
+        &self,
+        #[graphql(default_with = "EarningsGroup::Role")] group_by: EarningsGroup,
+        epoch: Option<i64>,
+    ) -> Result<Vec<Earning>, Refusal> {
+        self.view.earnings(self.address, group_by, epoch).await
+    }
+    /// What it is owed, by vault and token.
+    async fn entitlements(&self) -> Result<Vec<Entitlement>, Refusal> {
+        self.view.entitlements(self.address, None).await
+    }
+    /// What it is owed of one token, by the vault that owes most where there are several.
+    async fn entitlement(&self, token: AddressText) -> Result<Option<Entitlement>, Refusal> {
+        let all = self.view.entitlements(self.address, Some(token)).await?;
+        Ok(all.into_iter().max_by_key(|one| one.units))
+    }
+    /// Why it earned what it earned in an epoch: lines that add up.
+    async fn explanation(&self, epoch: i64, token: AddressText) -> Result<Option<Explanation>, Refusal> {
+        self.view.explanation(self.address, epoch, token).await
+    }
+    /// Its contributions to datasets.
+    async fn contributions(
+        &self,
+        first: Option<i64>,
+        after: Option<String>,
+    ) -> Result<ContributionConnection, Refusal> {
+        self.view.contributions_of(self.address, first, after).await
+    }
+    /// The datasets, models and agents it owns.
+    async fn owns(&self) -> Result<Vec<Owned>, Refusal> {
+        self.view.owned_by(self.address).await
+    }
+}
+
+/// What earnings are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum EarningsGroup {
+    /// By role: platform, agent, model, lineage, data, staker.
+    Role,
+    /// By the dataset it came through.
+    Dataset,
+    /// By the model version it came through.
+    Model,
+    /// By the agent version it came through.
+    Agent,
+    /// By epoch.
+    Epoch,
+}
+
+/// Money earned in one group.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Earning {
+    /// The group: a role, an id or an epoch; empty where the money came through none.
+    pub(crate) key: String,
+    /// The group's name for people.
+    pub(crate) label: Option<String>,
+    /// The epoch, where it is the group or was asked for.
+    pub(crate) epoch: Option<i64>,
+    /// The money.
+    pub(crate) amount: Money,
+}
+
+/// What an account is owed by a vault.
+#[derive(Debug, Clone)]
+pub(crate) struct Entitlement {
+    pub(crate) view: View,
+    pub(crate) account: AddressText,
+    pub(crate) token: AddressText,
+    pub(crate) vault: AddressText,
+    pub(crate) epoch: i64,
+    pub(crate) units: i128,
+    pub(crate) on_tree: i128,
+    pub(crate) claimed: i128,
+}
+
+/// What an account is owed by a vault.
+#[Object]
+impl Entitlement {
+    /// Token.
+    async fn token(&self) -> AddressText {
+        self.token
+    }
+    /// The vault that received the payments and pays the claims.
+    async fn vault(&self) -> AddressText {
+        self.vault
+    }
+    /// Earned since the beginning, up to `epoch`.
+    async fn cumulative(&self) -> Money {
+        self.view.money(self.token, self.units)
+    }
+    /// Claimed on chain up to the block asked for.
+    async fn claimed(&self) -> Money {
+        self.view.money(self.token, self.claimed)
+    }
+    /// What a claim with `proof` pays now: what is on the tree less what was claimed. Amounts below the policy's least
+    /// payout are earned but not yet on the tree.
+    async fn claimable(&self) -> Money {
+        self.view.money(self.token, std::cmp::max(self.on_tree.saturating_sub(self.claimed), 0))
+    }
+    /// The settled epoch this is of.
+    async fn epoch(&self) -> i64 {
+        self.epoch
+    }
+    /// Whether the root of that epoch is published on chain, so that a claim will be taken.
+    async fn published(&self) -> Result<bool, Refusal> {
+        self.view.root_published(self.vault, self.token, self.epoch).await
+    }
+    /// The proof; null when the account has no leaf on the tree.
+    async fn proof(&self) -> Result<Option<Proof>, Refusal> {
+        self.view.proof(self.account, self.token, self.vault, self.epoch).await
+    }
+}
+
+/// A Merkle proof of an entitlement: what `RewardVault.claim` takes.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Proof {
+    /// Root of the tree.
+    pub(crate) root: Bytes32,
+    /// keccak256(keccak256(abi.encode(account, token, cumulative))).
+    pub(crate) leaf: Bytes32,
+    /// From the leaf up; pairs are hashed in sorted order.
+    pub(crate) siblings: Vec<Bytes32>,
+    /// Epoch of the root.
+    pub(crate) epoch: i64,
+    /// The vault.
+    pub(crate) vault: AddressText,
+    /// The account.
+    pub(crate) account: AddressText,
+    /// Token.
+    pub(crate) token: AddressText,
+    /// Cumulative base units in the leaf.
+    pub(crate) cumulative: BigInt,
+}
+
+/// Why an account earned what it earned in an epoch.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Explanation {
+    /// The epoch.
+    pub(crate) epoch: i64,
+    /// What the lines add up to.
+    pub(crate) total: Money,
+    /// The lines.
+    pub(crate) lines: Vec<ExplanationLine>,
+    /// The blocks whose payments were settled.
+    pub(crate) blocks: BlockRange,
+    /// The attribution payloads that the data lines rest on, by keccak256.
+    pub(crate) blobs: Vec<Bytes32>,
+}
+
+/// Blocks from first to last, both included.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct BlockRange {
+    /// First block.
+    pub(crate) first: BlockNumber,
+    /// Last block.
+    pub(crate) last: BlockNumber,
+}
+
+/// One reason for money.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ExplanationLine {
+    /// platform, agent, model, lineage, data or staker.
+    pub(crate) role: String,
+    /// Dataset it came through.
+    pub(crate) dataset: Option<ID>,
+    /// Contribution it came through.
+    pub(crate) contribution: Option<ID>,
+    /// Model version it came through.
+    pub(crate) model: Option<ID>,
+    /// Agent version it came through.
+    pub(crate) agent: Option<ID>,
+    /// In a sentence.
+    pub(crate) description: String,
+    /// The money.
+    pub(crate) amount: Money,
+    /// The part of the money that rounding placed.
+    pub(crate) rounding: Money,
+    /// Steps of lineage between what was paid and what earned.
+    pub(crate) depth: Option<i64>,
+}

@@ -1,0 +1,175 @@
+//! `status`: where the indexer stands, what the snapshot holds, and what waits.
+
+use async_graphql::{ComplexObject, SimpleObject};
+
+use crate::error::Refusal;
+use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime, Money};
+use crate::view::View;
+
+/// A block.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct BlockRef {
+    /// Its number.
+    pub(crate) number: BlockNumber,
+    /// Its hash.
+    pub(crate) hash: Bytes32,
+    /// Its time.
+    pub(crate) timestamp: Option<DateTime>,
+}
+
+/// Where everything stands.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Status {
+    #[graphql(skip)]
+    pub(crate) view: View,
+    /// Chain.
+    pub(crate) chain_id: BigInt,
+    /// Newest block of the chain, as the endpoints tell.
+    pub(crate) head: Option<BlockRef>,
+    /// Newest safe block.
+    pub(crate) safe: Option<BlockRef>,
+    /// Newest finalised block.
+    pub(crate) finalized: Option<BlockRef>,
+    /// Newest block that was verified and decoded.
+    pub(crate) indexed: Option<BlockRef>,
+    /// Last block of the snapshot: everything up to here is final and complete.
+    pub(crate) sealed: BlockRef,
+    /// How finality is known: asserted, quorum or l1.
+    pub(crate) finality: String,
+    /// How the blocks were verified: full, or what the configuration weakened.
+    pub(crate) trust: String,
+    /// Last settled epoch.
+    pub(crate) settled_epoch: Option<i64>,
+    /// Epoch of the sealed block.
+    pub(crate) open_epoch: i64,
+    /// Seconds of an epoch.
+    pub(crate) epoch_seconds: i64,
+    /// Log root at the sealed block.
+    pub(crate) log_root: Bytes32,
+    /// Hash of the mapping.
+    pub(crate) mapping_set_hash: Bytes32,
+    /// Hash of the last epoch's manifest.
+    pub(crate) manifest_hash: Option<Bytes32>,
+    /// Digest of the journal.
+    pub(crate) ledger_digest: Option<Bytes32>,
+    /// Root of the last settled epoch's tree of each vault.
+    pub(crate) merkle_roots: Vec<VaultRoot>,
+    /// Version of the snapshot.
+    pub(crate) snapshot: i64,
+    /// Blocks between the newest block and the sealed one.
+    pub(crate) lag_blocks: Option<i64>,
+    /// Why the next epoch waits, by name.
+    pub(crate) waiting: Vec<String>,
+    /// Where blocks and blobs come from.
+    pub(crate) endpoints: Vec<EndpointStatus>,
+    /// Counters of the process that follows.
+    pub(crate) counters: Vec<Counter>,
+}
+
+#[ComplexObject]
+impl Status {
+    /// How much the snapshot holds.
+    async fn counts(&self) -> Result<Counts, Refusal> {
+        self.view.counts().await
+    }
+    /// Money by token over all settled epochs: revenue = credited + held.
+    async fn totals(&self) -> Result<Vec<TokenTotal>, Refusal> {
+        self.view.totals().await
+    }
+    /// What must always hold, and how often this process found it broken.
+    async fn invariants(&self) -> Vec<InvariantCount> {
+        tributary_schemas::invariant::ALL
+            .iter()
+            .map(|one| InvariantCount {
+                id: one.id.to_owned(),
+                holds: one.holds.to_owned(),
+                broken: i64::try_from(one.broken()).unwrap_or(i64::MAX),
+            })
+            .collect()
+    }
+}
+
+/// The root of a vault's tree.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct VaultRoot {
+    /// The vault.
+    pub(crate) vault: AddressText,
+    /// The root.
+    pub(crate) root: Bytes32,
+}
+
+/// A source of blocks or blobs.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct EndpointStatus {
+    /// Its name, without secrets.
+    pub(crate) name: String,
+    /// ok, or what is wrong in a word.
+    pub(crate) state: String,
+    /// Why it is in that state.
+    pub(crate) reason: Option<String>,
+}
+
+/// A counter of the process that follows.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Counter {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: BigInt,
+}
+
+/// How much a snapshot holds.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Counts {
+    /// Sealed blocks.
+    pub(crate) blocks: i64,
+    /// Events, refused ones included.
+    pub(crate) events: i64,
+    /// Refused events.
+    pub(crate) rejected_events: i64,
+    /// Payments.
+    pub(crate) payments: i64,
+    /// Batches of attribution records.
+    pub(crate) batches: i64,
+    /// Blobs that facts refer to.
+    pub(crate) blobs: i64,
+    /// Attribution records.
+    pub(crate) attributions: i64,
+    /// Datasets.
+    pub(crate) datasets: i64,
+    /// Contributions.
+    pub(crate) contributions: i64,
+    /// Models.
+    pub(crate) models: i64,
+    /// Agents.
+    pub(crate) agents: i64,
+    /// Accounts that earned something.
+    pub(crate) accounts: i64,
+}
+
+/// Money of one token over all settled epochs.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct TokenTotal {
+    /// Token.
+    pub(crate) token: AddressText,
+    /// Revenue settled, refunds taken off.
+    pub(crate) revenue: Money,
+    /// Credited to payees and the treasury.
+    pub(crate) credited: Money,
+    /// Held in suspense or pending.
+    pub(crate) held: Money,
+    /// Claimed on chain.
+    pub(crate) claimed: Money,
+}
+
+/// An invariant of the house.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct InvariantCount {
+    /// Its name.
+    pub(crate) id: String,
+    /// What holds.
+    pub(crate) holds: String,
+    /// How often it was found broken since the process started.
+    pub(crate) broken: i64,
+}

@@ -116,11 +116,14 @@ fn end(child: &mut Child) {
 
 /// The binary named by `TRIBUTARY_ANVIL`, or the one in the platform package that npm installed.
 fn find_binary() -> Result<PathBuf, AnvilError> {
-    if let Some(named) = named_binary() {
-        return Ok(named.into());
+    match named_binary() {
+        Some(named) => Ok(named.into()),
+        None => find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("node/node_modules/@foundry-rs")),
     }
-    let scope = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/node_modules/@foundry-rs");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&scope)
+}
+
+fn find_below(scope: &Path) -> Result<PathBuf, AnvilError> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(scope)
         .into_iter()
         .flatten()
         .flatten()
@@ -174,4 +177,29 @@ fn drain<R: Read + Send + 'static>(mut pipe: R) {
     std::thread::spawn(move || {
         drop(std::io::copy(&mut pipe, &mut std::io::sink()));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Anvil, find_below};
+
+    #[test]
+    fn a_missing_binary_is_an_error_that_names_the_test_command() {
+        let empty = tempfile::tempdir().unwrap();
+        let message = find_below(empty.path()).unwrap_err().to_string();
+        assert!(message.contains("tests/run"), "{message}");
+    }
+
+    #[test]
+    fn a_chain_that_cannot_start_says_why() {
+        let error = Anvil::start(&["--no-such-option"]).unwrap_err().to_string();
+        assert!(error.contains("--no-such-option"), "{error}");
+    }
+
+    #[test]
+    fn two_chains_have_two_ports() {
+        let (one, other) = (Anvil::start(&[]).unwrap(), Anvil::start(&[]).unwrap());
+        assert_ne!(one.http_url(), other.http_url());
+        assert_eq!(one.http_url().replace("http", "ws"), one.ws_url());
+    }
 }

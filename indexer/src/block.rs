@@ -12,7 +12,7 @@ use tributary_schemas::BlockRef;
 use crate::IndexerError;
 
 /// A block whose header, transactions and logs were checked against its hash, and its hash against the chain
-/// (INV-04). Only verification makes them outside of tests.
+/// (INV-04). Only [`verify`](crate::verify) makes them outside of tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBlock {
     /// Number, hash, parent and time.
@@ -67,6 +67,16 @@ pub struct TxInfo {
     pub success: bool,
     /// The bytes (EIP-2718).
     pub raw: Bytes,
+}
+
+impl VerifiedBlock {
+    /// About how many bytes of memory it takes: what a queue is bounded by.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let transactions = self.transactions.iter().map(|tx| size_of::<TxInfo>() + tx.raw.len() + tx.input.len());
+        let logs = self.logs.iter().map(|log| size_of::<VerifiedLog>() + log.data.len());
+        size_of::<Self>() + transactions.sum::<usize>() + logs.sum::<usize>()
+    }
 }
 
 impl TxInfo {
@@ -157,6 +167,30 @@ pub struct Heads {
     pub safe: Option<BlockRef>,
     /// The newest block that cannot be undone, when the node tells. It never goes back.
     pub finalized: Option<BlockRef>,
+    /// What the finalised head rests on.
+    pub finality: Finality,
+}
+
+/// What a finalised head rests on: hashes prove consistency, not consensus (ruling 27).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finality {
+    /// One endpoint says so.
+    #[default]
+    Asserted,
+    /// More than half of several endpoints agree on number and hash.
+    Quorum,
+}
+
+impl Finality {
+    /// Its word in snapshots and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asserted => "asserted",
+            Self::Quorum => "quorum",
+        }
+    }
 }
 
 /// One step along the chain.

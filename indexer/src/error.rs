@@ -92,6 +92,9 @@ pub enum IndexerError {
         /// Its parent by its header.
         got: B256,
     },
+    /// Following was told to stop.
+    #[error("stopped")]
+    Stopped,
     /// A configuration that cannot work.
     #[error("configuration of {what}: {reason}")]
     Configuration {
@@ -119,9 +122,11 @@ impl IndexerError {
                 Remedy::Retry
             }
             Self::NotTheChild { .. } => Remedy::Unwind,
-            Self::Refused { .. } | Self::NoEndpoint { .. } | Self::Configuration { .. } | Self::Ended { .. } => {
-                Remedy::Halt
-            }
+            Self::Refused { .. }
+            | Self::NoEndpoint { .. }
+            | Self::Configuration { .. }
+            | Self::Stopped
+            | Self::Ended { .. } => Remedy::Halt,
         }
     }
 }

@@ -16,11 +16,11 @@
 //! generation and says so in [`Tail::rebuilt`]; during work the error is [`StoreError::TailDamaged`], whose remedy is
 //! [`Tail::reset`]. The caller then folds the sealed tables again and follows on from there.
 
-use alloy_primitives::B256;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use tributary_schemas::BlockRef;
 
 use crate::durable;
 use crate::error::StoreError;
@@ -47,19 +47,6 @@ const UNWIND_BLOCKS: usize = 2048;
 
 /// A key and what it becomes; `None` deletes it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
-
-/// A block as the tail knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct BlockRef {
-    /// Number.
-    pub number: u64,
-    /// Hash.
-    pub hash: B256,
-    /// Hash of the block before.
-    pub parent_hash: B256,
-    /// Time in seconds since 1970.
-    pub timestamp: u64,
-}
 
 /// A block to append: its body, which the store does not look into, and what it changes in the state.
 #[derive(Debug, Clone, PartialEq, Eq)]

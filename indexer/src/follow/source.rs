@@ -1,0 +1,222 @@
+//! One header or one block at a time, checked, and the endpoint that is wrong found out.
+
+use serde_json::{Value, json, value::RawValue};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::oneshot;
+
+use alloy_primitives::B256;
+
+use crate::{
+    Clock, IndexerError, VerifiedBlock,
+    endpoint::{Answer, EndpointId, EndpointOptions, Pool, Preference},
+    verify::{self, CheckedHeader, Differs, Part},
+};
+
+/// Where blocks come from: the endpoints, and the threads that check what they say.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) pool: Arc<Pool>,
+    workers: rayon::ThreadPool,
+    clock: Arc<dyn Clock>,
+    options: EndpointOptions,
+}
+
+/// A checked header and who sent it.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) endpoint: EndpointId,
+    pub(super) checked: CheckedHeader,
+}
+
+/// A verified block, who sent it, and how many bytes its answers had.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) endpoint: EndpointId,
+    pub(super) block: VerifiedBlock,
+    pub(super) answer_bytes: usize,
+}
+
+/// How a header is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By {
+    Number(u64),
+    Tag(&'static str),
+}
+
+/// So many wrong answers about one block, and an endpoint is out: a single one may have been damaged on its way.
+const STRIKES: u32 = 2;
+
+/// So often a block that should exist may be answered with null before the chain is believed to have moved.
+const NULLS_MAX: u32 = 4;
+
+/// The strikes of one request.
+#[derive(Debug, Default)]
+struct Strikes {
+    by_endpoint: BTreeMap<EndpointId, u32>,
+    all: u32,
+}
+
+impl Source {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        threads: usize,
+        clock: Arc<dyn Clock>,
+        options: EndpointOptions,
+    ) -> Result<Self, IndexerError> {
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("verify-{index}"))
+            .build()
+            .map_err(|error| IndexerError::Ended { task: "verification", reason: error.to_string() })?;
+        Ok(Self { pool, workers, clock, options })
+    }
+
+    /// A checked header; `None` when there is none by this tag.
+    pub(super) async fn header(&self, prefer: Preference, by: By) -> Result<Option<Told>, IndexerError> {
+        let mut strikes = Strikes::default();
+        Ok(self.open(prefer, by, false, &mut strikes).await?.map(|(told, _)| told))
+    }
+
+    /// The header of a number that should exist.
+    pub(super) async fn header_at(&self, prefer: Preference, number: u64) -> Result<Told, IndexerError> {
+        let told = self.header(prefer, By::Number(number)).await?;
+        told.ok_or_else(|| self.gone(prefer, number.to_string()))
+    }
+
+    /// A verified block, its receipts fetched by its hash: by number, a reorg between two questions mixes two forks.
+    pub(super) async fn block(&self, prefer: Preference, number: u64) -> Result<Fetched, IndexerError> {
+        let mut strikes = Strikes::default();
+        loop {
+            let opened = self.open(prefer, By::Number(number), true, &mut strikes).await?;
+            let (told, json) = opened.ok_or_else(|| self.gone(prefer, number.to_string()))?;
+            let hash = told.checked.block.hash;
+            let receipts = self.pool.call(prefer, "eth_getBlockReceipts", &json!([hash])).await?;
+            if is_null(&receipts.json) {
+                // The block was replaced, or the node has not come to its receipts yet.
+                if !self.again(&mut strikes, NULLS_MAX).await {
+                    return Err(self.gone(prefer, format!("{number} ({hash})")));
+                }
+                continue;
+            }
+            let answer_bytes = json.get().len().saturating_add(receipts.json.get().len());
+            let (endpoint, receipts_from) = (told.endpoint, receipts.endpoint);
+            match self.verify(told.checked, json, receipts).await? {
+                Ok(block) => return Ok(Fetched { endpoint, block, answer_bytes }),
+                Err(differs) => {
+                    let guilty = if differs.part == Part::Receipts { receipts_from } else { endpoint };
+                    self.strike(&mut strikes, guilty, number, hash, differs).await?;
+                }
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        prefer: Preference,
+        by: By,
+        full: bool,
+        strikes: &mut Strikes,
+    ) -> Result<Option<(Told, Box<RawValue>)>, IndexerError> {
+        let params = by.params(full);
+        loop {
+            let Answer { endpoint, json } = self.pool.call(prefer, "eth_getBlockByNumber", &params).await?;
+            if is_null(&json) {
+                if matches!(by, By::Tag(_)) || !self.again(strikes, NULLS_MAX).await {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let differs = match verify::header(json.get()) {
+                Ok(checked) => match by.mismatch(&checked) {
+                    None => return Ok(Some((Told { endpoint, checked }, json))),
+                    Some(differs) => differs,
+                },
+                Err(differs) => differs,
+            };
+            let number = if let By::Number(number) = by { number } else { 0 };
+            self.strike(strikes, endpoint, number, B256::ZERO, differs).await?;
+        }
+    }
+
+    /// Off the runtime's threads, on as many of our own as were asked for.
+    async fn verify(
+        &self,
+        checked: CheckedHeader,
+        json: Box<RawValue>,
+        receipts: Answer,
+    ) -> Result<Result<VerifiedBlock, Differs>, IndexerError> {
+        let (done, wait) = oneshot::channel();
+        self.workers.spawn(move || {
+            let verified = verify::block(checked, json.get(), receipts.json.get());
+            if done.send(verified).is_err() {
+                tracing::trace!("a block was verified that nobody waits for any more");
+            }
+        });
+        wait.await.map_err(|error| IndexerError::Ended { task: "verification", reason: error.to_string() })
+    }
+
+    /// Counts a wrong answer; the second about the same block ends the endpoint's part in this.
+    async fn strike(
+        &self,
+        strikes: &mut Strikes,
+        endpoint: EndpointId,
+        number: u64,
+        hash: B256,
+        differs: Differs,
+    ) -> Result<(), IndexerError> {
+        let count = strikes.by_endpoint.entry(endpoint).or_default();
+        *count = count.saturating_add(1);
+        // A node that is a moment behind with its receipts is given all attempts, not two.
+        let limit = if differs.maybe_early { self.options.attempts_max } else { STRIKES };
+        let out = *count >= limit;
+        let lie =
+            IndexerError::Lie { endpoint: self.pool.name(endpoint).to_owned(), number, hash, lie: differs.to_string() };
+        tracing::warn!(%lie, "wrong answer");
+        self.pool.lied(endpoint);
+        if out {
+            self.pool.quarantine(endpoint, lie.to_string());
+        }
+        if self.again(strikes, self.options.attempts_max.saturating_mul(STRIKES)).await { Ok(()) } else { Err(lie) }
+    }
+
+    /// Waits before another try; says whether there may be one.
+    async fn again(&self, strikes: &mut Strikes, tries_max: u32) -> bool {
+        if strikes.all >= tries_max {
+            return false;
+        }
+        self.clock.sleep(self.options.backoff(strikes.all)).await;
+        strikes.all = strikes.all.saturating_add(1);
+        true
+    }
+
+    fn gone(&self, prefer: Preference, block: String) -> IndexerError {
+        let endpoint = match prefer {
+            Preference::Only(id) => self.pool.name(id).to_owned(),
+            Preference::First | Preference::Turns => "any".to_owned(),
+        };
+        IndexerError::BlockGone { endpoint, block }
+    }
+}
+
+impl By {
+    fn params(self, full: bool) -> Value {
+        match self {
+            Self::Number(number) => json!([format!("{number:#x}"), full]),
+            Self::Tag(tag) => json!([tag, full]),
+        }
+    }
+
+    fn mismatch(self, checked: &CheckedHeader) -> Option<Differs> {
+        match self {
+            Self::Number(number) if number != checked.block.number => {
+                let what = format!("number expected {number}, got {}", checked.block.number);
+                Some(Differs::new(Part::Header, what))
+            }
+            Self::Number(_) | Self::Tag(_) => None,
+        }
+    }
+}
+
+fn is_null(json: &RawValue) -> bool {
+    json.get().trim() == "null"
+}

@@ -10,6 +10,7 @@ mod events;
 mod money;
 mod reentrancy;
 mod registries;
+mod reorg;
 
 use alloy::contract::{CallBuilder, CallDecoder};
 use alloy::primitives::{Address, B256, Selector, U256, keccak256};

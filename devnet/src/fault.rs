@@ -62,6 +62,16 @@ faults! {
     Oversized = "oversized",
 }
 
+impl Fault {
+    /// Reads names separated by commas; an empty text names none.
+    ///
+    /// # Errors
+    /// When a name is unknown; the error lists all of them.
+    pub fn parse_list(names: &str) -> Result<BTreeSet<Self>, DevnetError> {
+        names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse).collect()
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -39,7 +39,6 @@ struct Fork {
     /// The last block shared with the canonical chain.
     base: u64,
     blocks: Vec<Stored>,
-    polls: u32,
 }
 
 /// The chains, the view of them, and the dice.
@@ -57,6 +56,8 @@ pub(crate) struct Node {
     finalized_by_hand: Option<u64>,
     side: BTreeMap<B256, Stored>,
     side_order: VecDeque<B256>,
+    /// How often the head was asked for since it last moved.
+    polls: u32,
     /// New heads since the last time somebody took them, for subscribers.
     announced: Vec<(Layer, Stored)>,
 }
@@ -65,7 +66,8 @@ impl Node {
     pub(crate) fn new(config: DevnetConfig) -> Self {
         let chain = Chain::new(&config);
         let dice = Dice::new(config.seed, config.faults.clone());
-        Self {
+        let first = config.stop_at.map_or(config.advance_on_read, |stop| std::cmp::min(stop, config.advance_on_read));
+        let mut node = Self {
             forks: stream(config.seed, "forks"),
             config,
             chain,
@@ -77,8 +79,14 @@ impl Node {
             finalized_by_hand: None,
             side: BTreeMap::new(),
             side_order: VecDeque::new(),
+            polls: 0,
             announced: Vec::new(),
+        };
+        // Nobody reads the receipts of a genesis block, which has none.
+        if first > 0 {
+            node.advance(first);
         }
+        node
     }
 
     /// The newest block of the view.
@@ -195,7 +203,8 @@ impl Node {
             self.remember(sibling.clone());
             blocks.push(sibling);
         }
-        self.fork = Some(Fork { base, blocks, polls: 0 });
+        self.fork = Some(Fork { base, blocks });
+        self.polls = 0;
         self.announce(base);
         Ok(())
     }
@@ -217,25 +226,30 @@ impl Node {
         self.forks_shown
     }
 
-    /// Somebody asked for the head.
+    /// Somebody asked for the head. Who asks often enough and never reads it (a follower
+    /// of finalised blocks, say) moves things on as well.
     pub(crate) fn head_polled(&mut self) {
-        if let Some(fork) = &mut self.fork {
-            fork.polls = fork.polls.saturating_add(1);
-            if fork.polls >= POLLS {
-                self.heal();
-            }
+        self.polls = self.polls.saturating_add(1);
+        if self.polls >= POLLS {
+            self.move_on();
         }
     }
 
     /// Somebody read all of a block: when it was the view's newest, things may move on.
     pub(crate) fn block_read(&mut self, hash: B256) {
         let head = self.head(Layer::L2);
-        if self.by_number(Layer::L2, head).is_none_or(|tip| tip.hash != hash) {
-            return;
+        if self.by_number(Layer::L2, head).is_some_and(|tip| tip.hash == hash) {
+            self.move_on();
         }
+    }
+
+    /// Ends a fork that is shown, else advances when the chain lives by itself.
+    fn move_on(&mut self) {
+        self.polls = 0;
         if self.fork.is_some() {
             self.heal();
         } else if self.config.advance_on_read > 0 {
+            let head = self.chain.head();
             let room = self.config.stop_at.map_or(u64::MAX, |stop| stop.saturating_sub(head));
             let blocks = std::cmp::min(self.config.advance_on_read, room);
             if blocks > 0 {

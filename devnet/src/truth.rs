@@ -25,6 +25,29 @@ pub struct Contracts {
     pub token_18: Address,
 }
 
+/// A token payments are made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its contract; zero for the native token.
+    pub address: Address,
+    /// Its symbol.
+    pub symbol: &'static str,
+    /// How many of its digits are behind the point.
+    pub decimals: u8,
+}
+
+impl Contracts {
+    /// The tokens payments are made in.
+    #[must_use]
+    pub const fn tokens(&self) -> [Token; 3] {
+        [
+            Token { address: Address::ZERO, symbol: "OPEN", decimals: 18 },
+            Token { address: self.token_6, symbol: "USDT6", decimals: 6 },
+            Token { address: self.token_18, symbol: "STAKE", decimals: 18 },
+        ]
+    }
+}
+
 /// What became of a batch's blob when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]

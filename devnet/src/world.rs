@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use tributary_schemas::id::{InferenceId, MethodId, VersionId};
+use tributary_schemas::id::{BatchId, InferenceId, MethodId, VersionId};
 
 use crate::{
     chain::Call,
@@ -35,6 +35,7 @@ use crate::{
         datanets::Datanet,
         models::{Agent, Model},
         money::Paid,
+        usage::Edge,
     },
 };
 
@@ -73,6 +74,10 @@ pub(crate) struct World {
     params: Vec<B256>,
     payments: VecDeque<Paid>,
     stakes: BTreeMap<(B256, Address), U256>,
+    /// The late edge that stands, if one does.
+    asserted: Option<Edge>,
+    /// The batch that is challenged, if one is.
+    disputed: Option<BatchId>,
     policy_version: u32,
     number: u64,
     time: u64,
@@ -98,13 +103,14 @@ enum Deed {
     Stake,
     Arrange,
     Judge,
+    Dispute,
     Transfer,
     Wrong,
     Hostile,
 }
 
 /// How often each deed is drawn.
-const DEEDS: [(Deed, u32); 19] = [
+const DEEDS: [(Deed, u32); 20] = [
     (Deed::Found, 2),
     (Deed::Submit, 26),
     (Deed::Review, 24),
@@ -121,6 +127,7 @@ const DEEDS: [(Deed, u32); 19] = [
     (Deed::Stake, 3),
     (Deed::Arrange, 3),
     (Deed::Judge, 1),
+    (Deed::Dispute, 2),
     (Deed::Transfer, 5),
     (Deed::Wrong, 2),
     (Deed::Hostile, 2),
@@ -176,6 +183,8 @@ impl World {
             params: Vec::new(),
             payments: VecDeque::new(),
             stakes: BTreeMap::new(),
+            asserted: None,
+            disputed: None,
             policy_version: 0,
             number: 0,
             time: 0,
@@ -253,6 +262,7 @@ impl World {
             Deed::Stake => self.stake(keys),
             Deed::Arrange => self.arrange(keys),
             Deed::Judge => self.judge(),
+            Deed::Dispute => self.dispute(keys),
             Deed::Transfer => Some(self.plain_transfer(keys)),
             Deed::Wrong if self.workload.hostile => self.wrong(),
             Deed::Hostile if self.workload.hostile => Some(self.hostile(keys)),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use rand::{Rng, RngCore};
 use tributary_schemas::{
     batch::{BatchFooter, FORMAT},
+    code::ChallengeOutcome,
     id::{BatchId, InferenceId, MethodId, VersionId},
 };
 
@@ -37,6 +38,7 @@ pub(super) struct Producer {
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) batch: BatchId,
+    block: u64,
     /// The subject most of its answers came from.
     pub(super) subject: VersionId,
     pub(super) inferences: Vec<(InferenceId, B256)>,
@@ -128,7 +130,7 @@ impl World {
         let ids = (0_u32..)
             .zip(&inferences)
             .map(|(at, one)| (one.id.unwrap_or_else(|| InferenceId::in_batch(batch, at)), one.subject));
-        self.committed.push_back(Committed { batch, subject: main, inferences: ids.collect() });
+        self.committed.push_back(Committed { batch, block: self.number, subject: main, inferences: ids.collect() });
         if self.committed.len() > REMEMBERED {
             self.committed.pop_front();
         }
@@ -153,6 +155,42 @@ impl World {
             blobRef: claim.reference,
         };
         Some(transaction(account, hub, &call, vec![log(hub, &event)]))
+    }
+
+    /// A challenge of the newest batch, or the end of the one that is open. Only where the
+    /// policy has a window for it.
+    pub(super) fn dispute(&mut self, keys: &mut Keyring) -> Option<Call> {
+        let hub = self.contracts.attribution_hub;
+        if let Some(disputed) = self.disputed.take() {
+            let other = self.committed.iter().map(|one| one.batch).rfind(|batch| *batch != disputed);
+            let (outcome, replacement) = match (self.chance.random_range(0..10), other) {
+                (0, Some(other)) => (ChallengeOutcome::Replaced, other.0),
+                (1..4, _) => (ChallengeOutcome::Upheld, B256::ZERO),
+                _ => (ChallengeOutcome::Rejected, B256::ZERO),
+            };
+            let outcome = outcome.number();
+            let event = Hub::AttributionBatchResolved { batchId: disputed.0, outcome, replacementBatchId: replacement };
+            let call = Hub::resolveBatchCall { batch: disputed.0, outcome, replacement };
+            return Some(transaction(self.admin, hub, &call, vec![log(hub, &event)]));
+        }
+        let challenger = self.person(keys, "challenger", 2, 20);
+        let newest = self.committed.back()?;
+        if self.number > newest.block.saturating_add(self.workload.policy.challenge_blocks) {
+            return None;
+        }
+        let index = u32::try_from(skewed(&mut self.chance, newest.inferences.len())).ok()?;
+        let batch = newest.batch;
+        self.disputed = Some(batch);
+        let bond = U256::from(1_000_000_000_000_000_u64);
+        let event = Hub::AttributionBatchChallenged {
+            batchId: batch.0,
+            challenger,
+            inferenceIndex: index,
+            token: Address::ZERO,
+            bond,
+        };
+        let call = Hub::challengeBatchCall { batch: batch.0, inferenceIndex: index };
+        Some(Call { value: bond, ..transaction(challenger, hub, &call, vec![log(hub, &event)]) })
     }
 
     /// What a batch is about: the answers recorded on chain when there are enough of

@@ -224,7 +224,7 @@ impl World {
         let datanet = self.datanets.get(at)?;
         let suspect = datanet.members.get(skewed(&mut self.chance, datanet.members.len()))?.contributor;
         let scope = datanet.id.0;
-        match self.chance.random_range(0..4) {
+        match self.chance.random_range(0..5) {
             0 => {
                 let on = self.chance.random_bool(0.5);
                 let reason = keccak256("under review");
@@ -233,6 +233,12 @@ impl World {
                 Some(transaction(guardian, vault, &call, vec![log(vault, &event)]))
             }
             1 => {
+                let (reason, to) = (name("blob_missing"), self.chance.random_range(0..=2));
+                let event = Vault::SuspenseReleased { reason, subject: B256::ZERO, to };
+                let call = Vault::releaseSuspenseCall { reason, subject: B256::ZERO, to };
+                Some(transaction(guardian, vault, &call, vec![log(vault, &event)]))
+            }
+            2 => {
                 let staked = self.stakes.iter_mut().find(|(_, balance)| **balance > U256::from(10));
                 let ((pool, account), balance) = staked?;
                 let amount = *balance / U256::from(10);
@@ -264,4 +270,9 @@ fn moved(token: Address, from: Address, to: Address, value: U256) -> Log {
 /// An amount as a change: amounts are below 10^38, so they fit.
 fn signed(amount: U256) -> I256 {
     I256::try_from(amount).unwrap_or(I256::MAX)
+}
+
+/// A short name in a word, as Solidity's `bytes32("name")`.
+fn name(text: &str) -> B256 {
+    B256::right_padding_from(text.as_bytes())
 }

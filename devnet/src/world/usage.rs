@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, U256, keccak256};
 use rand::Rng;
 use tributary_schemas::code::{Relation, Role, Visibility};
-use tributary_schemas::id::InferenceId;
+use tributary_schemas::id::{InferenceId, VersionId};
 
 use crate::{
     chain::Call,
@@ -12,6 +12,15 @@ use crate::{
     suite::{AgentRegistry, AttributionHub, DatanetRegistry, ModelRegistry, key_of, log},
     world::{World, transaction},
 };
+
+/// A late edge of the lineage.
+#[derive(Debug)]
+pub(super) struct Edge {
+    model: u64,
+    version: u32,
+    from: VersionId,
+    to: VersionId,
+}
 
 impl World {
     pub(super) fn record_inference(&mut self, keys: &mut Keyring) -> Option<Call> {
@@ -112,28 +121,45 @@ impl World {
         Some(transaction(datanet.owner, registry, &call, vec![log(registry, &event)]))
     }
 
-    /// An edge named after publication, always to an older model.
-    fn assert_lineage(&self) -> Option<Call> {
+    /// An edge named after publication, always to an older model; the next time it is
+    /// taken back.
+    fn assert_lineage(&mut self) -> Option<Call> {
+        let registry = self.contracts.model_registry;
+        let relation = Relation::BasedOnDistilled.number();
+        if let Some(edge) = self.asserted.take() {
+            let owner = self.models.iter().find(|model| model.number == edge.model)?.owner;
+            let event =
+                ModelRegistry::LineageRetracted { fromVersionId: edge.from.0, toVersionId: edge.to.0, relation };
+            let call = ModelRegistry::retractLineageCall {
+                modelId: U256::from(edge.model),
+                version: edge.version,
+                toVersionId: edge.to.0,
+                relation,
+            };
+            return Some(transaction(owner, registry, &call, vec![log(registry, &event)]));
+        }
         let published: Vec<_> = self.models.iter().filter(|model| model.version > 0).collect();
         let to = published.first()?;
         let from = published.last().filter(|from| from.number != to.number)?;
-        let registry = self.contracts.model_registry;
-        let (relation, share) = (Relation::BasedOnDistilled.number(), 10_000_000);
+        let share = 10_000_000;
+        let edge = Edge { model: from.number, version: from.version, from: from.last(), to: to.id.version(1) };
         let event = ModelRegistry::LineageAsserted {
-            fromVersionId: from.last().0,
-            toVersionId: to.id.version(1).0,
+            fromVersionId: edge.from.0,
+            toVersionId: edge.to.0,
             relation,
             sharePpb: share,
             asserter: from.owner,
         };
         let call = ModelRegistry::assertLineageCall {
-            modelId: U256::from(from.number),
-            version: from.version,
-            toVersionId: to.id.version(1).0,
+            modelId: U256::from(edge.model),
+            version: edge.version,
+            toVersionId: edge.to.0,
             relation,
             sharePpb: share,
         };
-        Some(transaction(from.owner, registry, &call, vec![log(registry, &event)]))
+        let call = transaction(from.owner, registry, &call, vec![log(registry, &event)]);
+        self.asserted = Some(edge);
+        Some(call)
     }
 
     fn deprecate(&self) -> Option<Call> {

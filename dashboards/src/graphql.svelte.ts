@@ -1,0 +1,75 @@
+// One door to the server: POST /graphql of the same origin. Every answer says at which block it was computed; the last
+// one is kept for the foot of the page.
+
+export type AsOf = { number: string | number; hash: string; finality: string; logRoot: string; snapshot: number };
+
+export const pinned: { asOf: AsOf | null } = $state({ asOf: null });
+
+type Reply<T> = {
+  data?: T | null;
+  errors?: { message: string; extensions?: { code?: string } }[];
+  extensions?: { asOf?: AsOf };
+};
+
+export class QueryError extends Error {
+  readonly code: string | null;
+
+  constructor(message: string, code: string | null) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export async function ask<T>(query: string, variables: Record<string, unknown> = {}): Promise<T> {
+  const response = await fetch('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
+    body: JSON.stringify({ query, variables }),
+  });
+  if (response.status === 429) {
+    throw new QueryError(`asked too often; try again in ${response.headers.get('retry-after') ?? 'a few'} s`, 'RATE');
+  }
+  let reply: Reply<T>;
+  try {
+    reply = (await response.json()) as Reply<T>;
+  } catch {
+    throw new QueryError(`the server answered ${response.status} without JSON`, null);
+  }
+  const [first] = reply.errors ?? [];
+  if (first) throw new QueryError(first.message, first.extensions?.code ?? null);
+  if (reply.data === undefined || reply.data === null) throw new QueryError(`the server answered ${response.status}`, null);
+  if (reply.extensions?.asOf) pinned.asOf = reply.extensions.asOf;
+  return reply.data;
+}
+
+/** What a page shows of one question: the last answer stays on screen while the next is on its way. */
+export class Answer<T> {
+  data: T | null = $state.raw(null);
+  error: string | null = $state(null);
+  loading = $state(false);
+  private asked = 0;
+
+  async load(question: () => Promise<T>): Promise<T | null> {
+    const mine = ++this.asked;
+    this.loading = true;
+    try {
+      const data = await question();
+      if (mine !== this.asked) return null;
+      this.data = data;
+      this.error = null;
+      return data;
+    } catch (cause) {
+      if (mine === this.asked) this.error = cause instanceof Error ? cause.message : String(cause);
+      return null;
+    } finally {
+      if (mine === this.asked) this.loading = false;
+    }
+  }
+
+  clear(): void {
+    this.asked++;
+    this.data = null;
+    this.error = null;
+    this.loading = false;
+  }
+}

@@ -1,0 +1,196 @@
+// The part of the graph that is on the table, and what of it is lit. Coordinates come from the api; the browser only
+// stretches them to the window and, when a second answer joins the first, moves what would lie on top of something.
+
+import { ratio, units, type Amount } from '../money';
+import type { MapEdge, MapNode, Provenance } from '../queries';
+
+export type Scene = { nodes: Map<string, MapNode>; edges: Map<string, MapEdge> };
+export type Lit = { nodes: Set<string>; edges: Set<string> };
+
+export const EMPTY: Scene = { nodes: new Map(), edges: new Map() };
+
+// Value flows along an edge from its source, which was used, to its target, which was made from it; money flows back.
+export const upstreamEnd = (edge: MapEdge): string => edge.source;
+export const downstreamEnd = (edge: MapEdge): string => edge.target;
+
+export function sceneOf(answer: Provenance): Scene {
+  return { nodes: new Map(answer.nodes.map((n) => [n.id, n])), edges: new Map(answer.edges.map((e) => [e.id, e])) };
+}
+
+/** Adds an answer about `anchor` to the scene: shared nodes stay where they are, new ones keep their place around it. */
+export function joined(scene: Scene, answer: Provenance, anchor: string): Scene {
+  const here = scene.nodes.get(anchor);
+  const there = answer.nodes.find((node) => node.id === anchor);
+  const [dx, dy] = here && there ? [here.x - there.x, here.y - there.y] : [0, 0];
+  const nodes = new Map(scene.nodes);
+  const taken = new Set([...nodes.values()].map(place));
+  for (const node of answer.nodes) {
+    const known = nodes.get(node.id);
+    if (known) {
+      nodes.set(node.id, { ...known, hidden: Math.min(known.hidden, node.hidden) });
+      continue;
+    }
+    const moved = { ...node, x: node.x + dx, y: node.y + dy };
+    while (taken.has(place(moved))) moved.y += ROW;
+    taken.add(place(moved));
+    nodes.set(node.id, moved);
+  }
+  return { nodes, edges: new Map([...scene.edges, ...answer.edges.map((e): [string, MapEdge] => [e.id, e])]) };
+}
+
+// The api sets the nodes of a column ten apart.
+const ROW = 10;
+
+const place = (node: MapNode): string => `${Math.round(node.x)}:${Math.round(node.y)}`;
+
+/** The nodes within `up` hops upstream and `down` hops downstream of `focus`, and the edges between them. */
+export function within(answer: Provenance, focus: string, up: number, down: number): Provenance {
+  if (!answer.nodes.some((node) => node.id === focus)) return answer;
+  const kept = new Set([
+    ...reach(answer.edges, focus, up, downstreamEnd, upstreamEnd),
+    ...reach(answer.edges, focus, down, upstreamEnd, downstreamEnd),
+  ]);
+  return {
+    ...answer,
+    nodes: answer.nodes.filter((node) => kept.has(node.id)),
+    edges: answer.edges.filter((edge) => kept.has(edge.source) && kept.has(edge.target)),
+  };
+}
+
+/** Everything upstream of a node that the scene holds: where its money goes. */
+export function ancestry(scene: Scene, id: string | null): Lit {
+  if (id === null || !scene.nodes.has(id)) return { nodes: new Set(), edges: new Set() };
+  const edges = [...scene.edges.values()];
+  const nodes = reach(edges, id, Infinity, downstreamEnd, upstreamEnd);
+  return { nodes, edges: new Set(edges.filter((e) => nodes.has(downstreamEnd(e))).map((e) => e.id)) };
+}
+
+function reach(
+  edges: readonly MapEdge[],
+  start: string,
+  hops: number,
+  near: (edge: MapEdge) => string,
+  far: (edge: MapEdge) => string,
+): Set<string> {
+  const out = new Map<string, string[]>();
+  for (const edge of edges) out.set(near(edge), [...(out.get(near(edge)) ?? []), far(edge)]);
+  const found = new Set([start]);
+  let frontier = [start];
+  for (let hop = 0; hop < hops && frontier.length > 0; hop++) {
+    frontier = frontier.flatMap((id) => out.get(id) ?? []).filter((id) => !found.has(id) && found.add(id));
+  }
+  return found;
+}
+
+export const moneyIn = (amounts: readonly Amount[], token: string): bigint =>
+  amounts.filter((amount) => amount.token === token).reduce((total, amount) => total + units(amount), 0n);
+
+export type DrawnNode = {
+  id: string;
+  x: number;
+  y: number;
+  size: number;
+  kind: string;
+  label: string;
+  lit: boolean;
+  selected: boolean;
+  focus: boolean;
+  side: 'left' | 'right' | 'above';
+};
+export type DrawnEdge = { id: string; from: DrawnNode; to: DrawnNode; width: number; lit: boolean };
+export type Picture = { width: number; height: number; widest: bigint; nodes: DrawnNode[]; edges: DrawnEdge[] };
+
+const MARGIN = 52;
+// The legend lies over the foot of the map.
+const FOOT = 70;
+// Room for the labels, which stand to the left of the first column and to the right of all others.
+const MARGIN_X = 135;
+const ROW_MIN = 16;
+const WIDTH_LIT_MAX = 16;
+
+/** The scene in pixels: money is the width of a lit edge and, more mildly, the size of a node. */
+export function picture(
+  scene: Scene,
+  lit: Lit,
+  view: { width: number; height: number; token: string; selected: string | null; focus: string },
+): Picture {
+  const nodes = [...scene.nodes.values()];
+  const [left, columns] = extent(nodes.map((node) => node.x));
+  const [top, rows] = extent(nodes.map((node) => node.y));
+  const width = Math.max(view.width, 320);
+  const height = Math.max(view.height, (rows / ROW) * ROW_MIN + MARGIN + FOOT);
+  const most = largest(nodes.map((node) => moneyIn(node.earned, view.token)));
+  const drawn = new Map(
+    nodes.map((node): [string, DrawnNode] => [
+      node.id,
+      {
+        id: node.id,
+        x: columns === 0 ? width / 2 : MARGIN_X + ((node.x - left) / columns) * (width - 2 * MARGIN_X),
+        y: rows === 0 ? height / 2 : MARGIN + ((node.y - top) / rows) * (height - MARGIN - FOOT),
+        size: 5 + 7 * Math.sqrt(ratio(moneyIn(node.earned, view.token), most)),
+        kind: kindOf(node.kind),
+        label: node.label,
+        lit: lit.nodes.has(node.id),
+        selected: node.id === view.selected,
+        focus: node.id === view.focus,
+        side: 'right' as DrawnNode['side'],
+      },
+    ]),
+  );
+  placeLabels([...drawn.values()]);
+  const edges = [...scene.edges.values()];
+  const widest = largest(edges.filter((e) => lit.edges.has(e.id)).map((e) => moneyIn(e.money, view.token)));
+  return {
+    width,
+    height,
+    widest,
+    nodes: [...drawn.values()],
+    edges: edges.flatMap((edge) => {
+      const [from, to] = [drawn.get(edge.source), drawn.get(edge.target)];
+      if (!from || !to) return [];
+      const isLit = lit.edges.has(edge.id);
+      const money = ratio(moneyIn(edge.money, view.token), widest);
+      return [{ id: edge.id, from, to, lit: isLit, width: isLit ? 1.5 + money * WIDTH_LIT_MAX : 1.2 }];
+    }),
+  };
+}
+
+// Above a node is the calmest place for its name, where the column leaves room for it.
+const ROOM_ABOVE = 40;
+
+function placeLabels(nodes: DrawnNode[]): void {
+  const columns = [...Map.groupBy(nodes, (node) => node.x).entries()].toSorted(([a], [b]) => a - b);
+  for (const [i, [, column]] of columns.entries()) {
+    const ys = column.map((node) => node.y).toSorted((a, b) => a - b);
+    const loose = ys.every((y, k) => k === 0 || y - (ys[k - 1] ?? 0) >= ROOM_ABOVE);
+    const outside = i === 0 ? 'left' : 'right';
+    for (const node of column) node.side = loose && (i > 0 && i < columns.length - 1) ? 'above' : outside;
+  }
+}
+
+const extent = (values: number[]): [from: number, length: number] => {
+  const from = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const to = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  return values.length === 0 ? [0, 0] : [from, to - from];
+};
+
+const largest = (values: bigint[]): bigint => values.reduce((a, b) => (a > b ? a : b), 0n);
+
+export const KINDS = ['account', 'contribution', 'dataset', 'model', 'agent', 'external'] as const;
+
+/** One of KINDS, whatever version or spelling of it the api names. */
+export function kindOf(kind: string): string {
+  const plain = kind.toLowerCase();
+  if (plain.includes('contributor')) return 'account';
+  return KINDS.find((known) => plain.includes(known)) ?? 'external';
+}
+
+/** Points of the S-shaped line between two nodes: leaves and arrives level, like a river on a map. */
+export function bend(from: DrawnNode, to: DrawnNode, steps: number): { x: number; y: number }[] {
+  const middle = (from.x + to.x) / 2;
+  return Array.from({ length: steps + 1 }, (_, i) => {
+    const t = i / steps;
+    const [a, b, c, d] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+    return { x: a * from.x + b * middle + c * middle + d * to.x, y: (a + b) * from.y + (c + d) * to.y };
+  });
+}

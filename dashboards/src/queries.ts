@@ -1,0 +1,211 @@
+// Every question the pages ask, and the shape of its answer. The schema is schemas/graphql/schema.graphql.
+
+import { ask } from './graphql.svelte';
+import type { Amount } from './money';
+
+const AMOUNT = 'raw token symbol decimals';
+const BLOCK = 'number hash timestamp';
+
+export type Block = { number: string | number; hash: string; timestamp: string | null };
+export type Edges<T> = { edges: { node: T }[] };
+export type Conserved = { token: string; revenue: Amount; credited: Amount; held: Amount };
+export type TokenTotal = Conserved & { claimed: Amount };
+export type EpochToken = Conserved & { vault: string; payments: number; root: string | null; published: boolean };
+export type Epoch = { number: number; manifestHash: string | null; tokens: EpochToken[] };
+export type Status = {
+  chainId: string;
+  head: Block | null;
+  safe: Block | null;
+  finalized: Block | null;
+  indexed: Block | null;
+  sealed: Block;
+  finality: string;
+  trust: string;
+  settledEpoch: number | null;
+  logRoot: string;
+  mappingSetHash: string;
+  snapshot: number;
+  lagBlocks: number | null;
+  waiting: string[];
+  endpoints: { name: string; state: string; reason: string | null }[];
+  counts: Record<string, number | string>;
+  totals: TokenTotal[];
+  invariants: { id: string; holds: string; broken: number }[];
+};
+export type AccountLine = { address: string; entitlements: { token: string; vault: string; cumulative: Amount; claimable: Amount }[] };
+export type Accounts = Edges<AccountLine> & { totalCount: number };
+export type Overview = { status: Status; epochs: Edges<Epoch>; accounts: Edges<AccountLine> };
+
+const LINE = `address entitlements { token vault cumulative { ${AMOUNT} } claimable { ${AMOUNT} } }`;
+const TOTAL = `token revenue { ${AMOUNT} } credited { ${AMOUNT} } held { ${AMOUNT} }`;
+
+export const overview = (): Promise<Overview> =>
+  ask(`query Overview {
+    status {
+      chainId head { ${BLOCK} } safe { ${BLOCK} } finalized { ${BLOCK} } indexed { ${BLOCK} } sealed { ${BLOCK} }
+      finality trust settledEpoch logRoot mappingSetHash snapshot lagBlocks waiting endpoints { name state reason }
+      counts { blocks events rejectedEvents payments batches blobs attributions datasets contributions models agents accounts }
+      totals { ${TOTAL} claimed { ${AMOUNT} } }
+      invariants { id holds broken }
+    }
+    epochs(first: 8) { edges { node { number manifestHash tokens { vault payments ${TOTAL} root published } } } }
+    accounts(first: 10, orderBy: EARNED) { edges { node { ${LINE} } } }
+  }`);
+
+export const accounts = (search: string): Promise<{ accounts: Accounts }> =>
+  ask(
+    `query Accounts($search: String) {
+      accounts(first: 50, search: $search, orderBy: EARNED) { totalCount edges { node { ${LINE} } } }
+    }`,
+    { search: search === '' ? null : search },
+  );
+
+export type MapNode = {
+  id: string;
+  kind: string;
+  label: string;
+  entity: string | null;
+  layer: number;
+  x: number;
+  y: number;
+  owner: string | null;
+  hidden: number;
+  earned: Amount[];
+};
+export type MapEdge = {
+  id: string;
+  source: string;
+  target: string;
+  relation: string;
+  sharePpb: number | null;
+  contributions: number | null;
+  money: Amount[];
+};
+export type Provenance = {
+  focus: string;
+  nodes: MapNode[];
+  edges: MapEdge[];
+  leftOut: { relation: string; count: number }[];
+};
+export type Direction = 'UPSTREAM' | 'DOWNSTREAM' | 'BOTH';
+
+export const provenance = (of: string, direction: Direction, depth: number): Promise<{ provenance: Provenance | null }> =>
+  ask(
+    `query Provenance($of: ID!, $direction: Direction!, $depth: Int!) {
+      provenance(of: $of, direction: $direction, depth: $depth, first: 300) {
+        focus
+        nodes { id kind label entity layer x y owner hidden earned { ${AMOUNT} } }
+        edges { id source target relation sharePpb contributions money { ${AMOUNT} } }
+        leftOut { relation count }
+      }
+    }`,
+    { of, direction, depth },
+  );
+
+export type Entry = { id: string; kind: string; label: string };
+type Named = Edges<{ id: string; label: string }>;
+
+/** Where a walk over the map may begin: agents first, because money enters there. */
+export async function entries(): Promise<Entry[]> {
+  const found = await ask<{ agents: Named; models: Named; datasets: Named }>(`query Entries {
+    agents(first: 200) { edges { node { id label } } }
+    models(first: 200) { edges { node { id label } } }
+    datasets(first: 200) { edges { node { id label } } }
+  }`);
+  const of = (kind: string, list: Named): Entry[] =>
+    list.edges.map(({ node }) => ({ id: node.id, kind, label: node.label }));
+  return [...of('agent', found.agents), ...of('model', found.models), ...of('dataset', found.datasets)];
+}
+
+export type Proof = {
+  root: string;
+  leaf: string;
+  siblings: string[];
+  epoch: number;
+  vault: string;
+  account: string;
+  token: string;
+  cumulative: string;
+};
+export type Entitlement = {
+  token: string;
+  vault: string;
+  epoch: number;
+  cumulative: Amount;
+  claimed: Amount;
+  claimable: Amount;
+  published: boolean;
+  proof: Proof | null;
+};
+export type Earning = { key: string; label: string | null; amount: Amount };
+export type Grouping = 'ROLE' | 'DATASET' | 'MODEL' | 'AGENT' | 'EPOCH';
+export type Statement = {
+  account: {
+    address: string;
+    payout: string | null;
+    quarantined: boolean;
+    owns: Entry[];
+    entitlements: Entitlement[];
+    epochs: Earning[];
+  };
+};
+
+export const statement = (address: string): Promise<Statement> =>
+  ask(
+    `query Statement($address: Address!) {
+      account(address: $address) {
+        address payout quarantined owns { id kind label }
+        entitlements {
+          token vault epoch cumulative { ${AMOUNT} } claimed { ${AMOUNT} } claimable { ${AMOUNT} } published
+          proof { root leaf siblings epoch vault account token cumulative }
+        }
+        epochs: earnings(groupBy: EPOCH) { key label amount { ${AMOUNT} } }
+      }
+    }`,
+    { address },
+  );
+
+export const earnings = (address: string, groupBy: Grouping): Promise<{ account: { earnings: Earning[] } }> =>
+  ask(
+    `query Earnings($address: Address!, $groupBy: EarningsGroup!) {
+      account(address: $address) { earnings(groupBy: $groupBy) { key label amount { ${AMOUNT} } } }
+    }`,
+    { address, groupBy },
+  );
+
+export type ExplanationLine = {
+  role: string;
+  dataset: string | null;
+  contribution: string | null;
+  model: string | null;
+  agent: string | null;
+  description: string;
+  amount: Amount;
+  rounding: Amount;
+  depth: number | null;
+};
+export type Explanation = {
+  total: Amount;
+  lines: ExplanationLine[];
+  blocks: { first: number | string; last: number | string };
+  blobs: string[];
+};
+
+export const explanation = (
+  address: string,
+  epoch: number,
+  token: string,
+): Promise<{ account: { explanation: Explanation | null } }> =>
+  ask(
+    `query Explanation($address: Address!, $epoch: Int!, $token: Address!) {
+      account(address: $address) {
+        explanation(epoch: $epoch, token: $token) {
+          total { ${AMOUNT} }
+          lines { role dataset contribution model agent description depth amount { ${AMOUNT} } rounding { ${AMOUNT} } }
+          blocks { first last }
+          blobs
+        }
+      }
+    }`,
+    { address, epoch, token },
+  );

@@ -1,0 +1,358 @@
+// Drives the dashboard of a running server in headless Chromium.
+//
+//   node tests/browser/dashboard.mjs http://127.0.0.1:8080 [FOLDER FOR SCREENSHOTS]
+//
+// Prints a line per failure and `N passed, N failed`; exits 1 when something failed. Every id and account is found
+// through the pages and their own answers: nothing about the world behind the server is known here. CHROMIUM names
+// another browser than /usr/bin/chromium.
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const { chromium } = createRequire(new URL('../node/package.json', import.meta.url))('playwright-core');
+
+const [base, shots] = process.argv.slice(2);
+if (!base) {
+  console.error('usage: dashboard.mjs BASE_URL [SCREENSHOT_FOLDER]');
+  process.exit(2);
+}
+const origin = new URL(base).origin;
+if (shots) mkdirSync(shots, { recursive: true });
+
+let passed = 0;
+let failed = 0;
+
+/** One named fact; what `fact` throws or returns as text is what is wrong with it. */
+async function check(name, fact) {
+  let wrong;
+  try {
+    wrong = await fact();
+  } catch (cause) {
+    wrong = cause.message.split('\n').slice(0, 4).join(' ');
+  }
+  if (wrong) {
+    failed += 1;
+    console.error(`FAILED ${name}: ${wrong}`);
+  } else {
+    passed += 1;
+  }
+}
+
+const unless = (good, wrong) => (good ? null : wrong);
+
+// Chromium without its services: it looks for nobody but the server under test. WebGL comes from SwiftShader, which
+// needs no graphics card.
+const profile = mkdtempSync(join(tmpdir(), 'tributary-browser-'));
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  headless: true,
+  args: [
+    '--no-sandbox',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--use-gl=angle',
+    '--use-angle=swiftshader',
+    '--enable-unsafe-swiftshader',
+    '--ignore-gpu-blocklist',
+  ],
+  viewport: { width: 1380, height: 900 },
+  acceptDownloads: true,
+});
+
+const page = browser.pages()[0] ?? (await browser.newPage());
+page.setDefaultTimeout(20_000);
+
+const complaints = [];
+const strangers = [];
+const broken = [];
+const answers = [];
+page.on('console', (message) => {
+  if (message.type() === 'error') complaints.push(message.text());
+});
+page.on('pageerror', (error) => complaints.push(error.message));
+page.on('request', (request) => {
+  const url = new URL(request.url());
+  if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) strangers.push(request.url());
+});
+page.on('requestfailed', (request) => broken.push(`${request.url()} ${request.failure()?.errorText}`));
+page.on('response', async (response) => {
+  if (response.status() >= 400) broken.push(`${response.url()} ${response.status()}`);
+  if (new URL(response.url()).pathname !== '/graphql') return;
+  // The body of an answer is gone when the page has moved on meanwhile; the page did not use it either.
+  const answer = await response.json().catch(() => null);
+  if (answer !== null) answers.push(answer);
+});
+
+async function shoot(name) {
+  if (!shots) return;
+  await page.waitForTimeout(400);
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+}
+
+/** The one table cell or attribute under a selector, as text. */
+const text = (selector) => page.locator(selector).first().innerText();
+const attribute = (selector, name) => page.locator(selector).first().getAttribute(name);
+const MAP = '[role="application"]';
+const lit = async () => ({
+  nodes: Number(await attribute(MAP, 'data-lit-nodes')),
+  edges: Number(await attribute(MAP, 'data-lit-edges')),
+  widest: Number(await attribute(MAP, 'data-widest')),
+});
+
+await overview();
+const node = await provenanceMap();
+await withoutWebgl(node);
+await accountStatement();
+await theme();
+
+await check('no console error', () => unless(complaints.length === 0, complaints.slice(0, 3).join(' | ')));
+await check('no failed request', () => unless(broken.length === 0, broken.slice(0, 3).join(' | ')));
+await check('no request leaves the origin', () => unless(strangers.length === 0, strangers.slice(0, 3).join(' | ')));
+await check('no answer carries errors', () => {
+  const wrong = answers.flatMap((answer) => answer?.errors ?? []);
+  return unless(wrong.length === 0, JSON.stringify(wrong.slice(0, 2)));
+});
+await check('every answer names its block', () =>
+  unless(
+    answers.length > 0 && answers.every((answer) => answer?.extensions?.asOf?.hash),
+    `${answers.filter((answer) => !answer?.extensions?.asOf?.hash).length} of ${answers.length} do not`,
+  ),
+);
+
+await browser.close();
+rmSync(profile, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+async function overview() {
+  await check('the overview loads', async () => {
+    await page.goto(`${base.replace(/\/$/, '')}/`);
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await page.getByRole('heading', { name: 'Recent epochs' }).waitFor();
+  });
+  await check('the overview shows what the server answered', async () => {
+    const status = answers.find((answer) => answer?.data?.status)?.data.status;
+    const digits = (await text('.heads .strong dd')).replace(/\D/g, '');
+    return unless(status && digits === String(status.sealed.number), `sealed ${digits}, not ${status?.sealed.number}`);
+  });
+  await check('revenue = credited + held for every token', async () => {
+    const chips = await page.locator('.total .chip').allInnerTexts();
+    return unless(chips.length > 0 && chips.every((chip) => chip.startsWith('✓')), `chips: ${chips.join(', ')}`);
+  });
+  await check('epochs with roots and accounts with links are listed', async () => {
+    const roots = await page.locator('section:has(#epochs) code').count();
+    const links = await page.locator('.top tbody a[href^="#/account/0x"]').count();
+    return unless(roots > 0 && links > 0, `${roots} roots, ${links} links`);
+  });
+  await shoot('overview');
+}
+
+async function provenanceMap() {
+  await check('the map opens from the navigation at a node', async () => {
+    await page.getByRole('link', { name: 'Provenance map' }).click();
+    await page.locator('tr[aria-current="true"]').waitFor();
+    await page.locator(`${MAP}[data-ready="true"]`).waitFor();
+    return unless(/#\/map\/.+/.test(page.url()), page.url());
+  });
+  await check('the whole ancestry can be asked for by depth', async () => {
+    const before = await page.locator('[data-node]').count();
+    await page.getByLabel('Hops upstream').selectOption('6');
+    await page.waitForFunction((count) => document.querySelectorAll('[data-node]').length >= count, before);
+    await page.waitForURL(/up=6/);
+    await page.waitForLoadState('networkidle');
+    const after = await page.locator('[data-node]').count();
+    return unless(after >= before && after > 1, `${before} nodes, then ${after}`);
+  });
+  await check('the picture is painted', async () => {
+    const frame = await page.locator(MAP).screenshot();
+    return unless(frame.length > 4_000, `an image of ${frame.length} bytes is blank`);
+  });
+  const expected = await ancestryByAnswer();
+  await check('selecting a row lights exactly its ancestry', async () => {
+    await page.locator(`[data-node="${expected.id}"] button`).click();
+    await page.locator(`tr[aria-current="true"][data-node="${expected.id}"]`).waitFor();
+    const now = await lit();
+    const rows = await page.locator('tr[data-node].lit').count();
+    return unless(
+      now.nodes === expected.nodes.size && rows === expected.nodes.size && now.edges === expected.edges,
+      `lit ${now.nodes} nodes (${rows} rows), ${now.edges} edges; expected ${expected.nodes.size} and ${expected.edges}`,
+    );
+  });
+  await check('money is the width of what is lit', async () => {
+    const { widest } = await lit();
+    return unless(expected.money ? widest > 10 : widest >= 1.5, `the widest lit edge is ${widest} px`);
+  });
+  await shoot('map');
+  await check('the drawing changes with the selection', async () => {
+    const before = await page.locator(MAP).screenshot();
+    const leaf = await page.locator('tr[data-node]').last().getAttribute('data-node');
+    await page.locator(`[data-node="${leaf}"] button`).click();
+    await page.locator(`tr[aria-current="true"][data-node="${leaf}"]`).waitFor();
+    await page.waitForTimeout(300);
+    const after = await page.locator(MAP).screenshot();
+    return unless(!before.equals(after), 'the same image before and after');
+  });
+  await check('the arrow keys walk the map, and the table follows', async () => {
+    await page.locator(`[data-node="${expected.id}"] button`).click();
+    await page.locator(MAP).focus();
+    await page.keyboard.press('ArrowLeft');
+    await page.waitForFunction((id) => document.querySelector('tr[aria-current="true"]')?.dataset.node !== id, expected.id);
+    const now = await attribute('tr[aria-current="true"]', 'data-node');
+    return unless(expected.nodes.has(now), `${now} is not upstream of ${expected.id}`);
+  });
+  await check('the search finds a node by its name', async () => {
+    const name = await text('tr[data-node] .plain span');
+    await page.getByRole('combobox', { name: /Find an agent/ }).fill(name.split(' ').at(-2) ?? name);
+    const options = await page.getByRole('option').count();
+    await page.keyboard.press('Escape');
+    await page.getByRole('combobox', { name: /Find an agent/ }).fill('');
+    return unless(options > 0, `nothing found for ${name}`);
+  });
+  await check('a deep link selects the same node', async () => {
+    const link = page.url();
+    const before = await attribute('tr[aria-current="true"]', 'data-node');
+    await page.goto('about:blank');
+    await page.goto(link);
+    await page.locator('tr[aria-current="true"]').waitFor();
+    const after = await attribute('tr[aria-current="true"]', 'data-node');
+    return unless(before === after, `${before} became ${after}`);
+  });
+  await check('expanding adds what was hidden', async () => {
+    await page.getByLabel('Hops upstream').selectOption('1');
+    await page.waitForLoadState('networkidle');
+    const hidden = page.getByRole('button', { name: /Expand, \d/ });
+    const rows = page.locator('tr[data-node]');
+    for (let i = 0; i < Math.min(await rows.count(), 12) && (await hidden.count()) === 0; i += 1) {
+      await rows.nth(i).getByRole('button').click();
+    }
+    if ((await hidden.count()) === 0) return null;
+    const before = await rows.count();
+    await hidden.click();
+    await page.waitForFunction((count) => document.querySelectorAll('tr[data-node]').length > count, before);
+    return null;
+  });
+  return expected.id;
+}
+
+/** The most connected made thing of the last provenance answer, and its ancestry walked independently of the page. */
+async function ancestryByAnswer() {
+  const graph = answers.filter((answer) => answer?.data?.provenance).at(-1).data.provenance;
+  const shown = new Set(
+    await page.locator('[data-node]').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-node'))),
+  );
+  const edges = graph.edges.filter((edge) => shown.has(edge.source) && shown.has(edge.target));
+  const walk = (id) => {
+    const nodes = new Set([id]);
+    for (const queue = [id]; queue.length > 0; ) {
+      const here = queue.pop();
+      for (const edge of edges.filter((one) => one.target === here && !nodes.has(one.source))) {
+        nodes.add(edge.source);
+        queue.push(edge.source);
+      }
+    }
+    const used = edges.filter((edge) => nodes.has(edge.target));
+    return { id, nodes, edges: used.length, money: used.some((edge) => edge.money.length > 0) };
+  };
+  // Not the focus, which is selected from the start: something else that was made from something.
+  const others = [...shown].filter((id) => id !== graph.focus).map(walk);
+  return others.toSorted((a, b) => b.nodes.size - a.nodes.size || (a.id < b.id ? -1 : 1))[0];
+}
+
+async function withoutWebgl(id) {
+  await check('without WebGL the same picture is drawn as SVG', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${origin}/#/map/${encodeURIComponent(id)}?up=2&drawer=svg`);
+    await page.locator('tr[aria-current="true"]').waitFor();
+    await page.locator(`${MAP}[data-drawer="svg"] circle`).first().waitFor();
+    const circles = await page.locator(`${MAP} circle`).count();
+    const rows = await page.locator('tr[data-node]').count();
+    return unless(circles === rows, `${circles} circles for ${rows} rows`);
+  });
+  await check('a node of the drawing can be clicked', async () => {
+    const circle = page.locator(`${MAP} g:not(.selected) circle`).first();
+    await circle.click({ force: true });
+    await page.locator(`${MAP} g.selected`).waitFor();
+    const { nodes } = await lit();
+    const rows = await page.locator('tr[data-node].lit').count();
+    return unless(nodes === rows && nodes > 0, `${nodes} lit nodes, ${rows} lit rows`);
+  });
+  await shoot('map-svg');
+}
+
+async function accountStatement() {
+  await check('accounts are listed and one opens', async () => {
+    await page.getByRole('link', { name: 'Account statement' }).click();
+    await page.locator('tbody a[href^="#/account/0x"]').first().click();
+    await page.getByRole('heading', { name: 'Earnings' }).waitFor();
+  });
+  await check('the proof verifies in the browser', async () => {
+    await page.locator('[data-verdict]').first().waitFor();
+    const verdict = await text('[data-verdict]');
+    return unless((await attribute('[data-verdict]', 'data-verdict')) === 'valid' && verdict.includes('verifies'), verdict);
+  });
+  await check('the lines of the explanation add up', async () => {
+    await page.locator('[data-check]').first().waitFor();
+    return unless((await attribute('[data-check]', 'data-check')) === 'equal', await text('tfoot'));
+  });
+  await check('earnings add up under every grouping', async () => {
+    const totals = [];
+    for (const group of ['Role', 'Dataset', 'Model', 'Agent', 'Epoch']) {
+      await page.getByRole('group', { name: 'Group earnings by' }).getByRole('button', { name: group }).click();
+      await page.locator('section:has(#earnings)').getByRole('columnheader', { name: group, exact: true }).waitFor();
+      await page.waitForLoadState('networkidle');
+      await page.locator('section:has(#earnings) table[aria-busy="false"]').waitFor();
+      totals.push(await text('section:has(#earnings) tfoot td'));
+    }
+    return unless(new Set(totals).size === 1, totals.join(' / '));
+  });
+  await shoot('account');
+  const field = page.getByLabel(/Cumulative amount/).first();
+  const right = await field.inputValue().catch(() => '');
+  await check('a tampered amount fails the proof', async () => {
+    await field.fill((BigInt(right) + 1n).toString());
+    await page.locator('[data-verdict="invalid"]').first().waitFor();
+    return unless((await text('[data-verdict]')).includes('fails'), await text('[data-verdict]'));
+  });
+  await check('nonsense in the amount is refused with words', async () => {
+    await field.fill('12.5');
+    return unless((await text('[data-verdict]')).includes('whole number'), await text('[data-verdict]'));
+  });
+  await shoot('account-tampered');
+  await check('the true amount verifies again', async () => {
+    await page.getByRole('button', { name: 'Restore' }).first().click();
+    await page.locator('[data-verdict="valid"]').first().waitFor();
+    return unless((await field.inputValue()) === right, await field.inputValue());
+  });
+  await check('the explanation downloads as CSV', async () => {
+    const [file] = await Promise.all([
+      page.waitForEvent('download'),
+      page.locator('section:has(#why)').getByRole('button', { name: 'CSV' }).click(),
+    ]);
+    return unless(file.suggestedFilename().endsWith('.csv'), file.suggestedFilename());
+  });
+  await check('an impossible address is answered with words', async () => {
+    await page.goto(`${origin}/#/account/0x12`);
+    await page.getByRole('alert').waitFor();
+    return unless((await text('[role="alert"]')).includes('not an address'), await text('[role="alert"]'));
+  });
+}
+
+async function theme() {
+  await check('the theme can be changed and is kept', async () => {
+    await page.goto(`${origin}/#/`);
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const before = await ground();
+    await page.getByRole('button', { name: /Use the (dark|light) theme/ }).click();
+    const after = await ground();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Recent epochs' }).waitFor();
+    return unless(before !== after && (await ground()) === after, `${before}, ${after}, ${await ground()}`);
+  });
+  await shoot('overview-other-theme');
+}

@@ -64,6 +64,23 @@ impl Default for DevnetConfig {
     }
 }
 
+impl DevnetConfig {
+    /// The head at which everything the workload did is decided and final: the last block
+    /// with transactions is older than every wait of the policy, and finalised.
+    #[must_use]
+    pub fn decided_at(&self) -> u64 {
+        let policy = &self.workload.policy;
+        let dispute = if policy.challenge_blocks == 0 {
+            0
+        } else {
+            policy.challenge_blocks.saturating_add(policy.resolve_blocks)
+        };
+        let longest = [policy.blob_deadline_blocks, policy.unattributed_after_blocks, dispute].into_iter().max();
+        let waited = self.workload.blocks.saturating_add(longest.unwrap_or_default());
+        waited.saturating_add(self.finalized_lag).saturating_add(1)
+    }
+}
+
 /// How much happens on the chain, and under which policy.
 #[derive(Clone, Debug)]
 pub struct Workload {

@@ -28,8 +28,9 @@ use crate::{
 
 /// How many heads a slow subscriber may fall behind before it misses some.
 const HEADS_KEPT: usize = 1_024;
-/// White space after an answer that is too large.
-const OVERSIZE: usize = 64 * 1024 * 1024;
+/// White space after an answer that is too large: more than a client should read for a
+/// block of 60 million gas full of logs, which is some 40 MB.
+const OVERSIZE: usize = 192 * 1024 * 1024;
 
 /// What every port shares.
 #[derive(Clone, Debug)]

@@ -248,7 +248,9 @@ async fn manifests_prove_the_members_of_every_version() {
 #[tokio::test]
 async fn after_the_workload_come_quiet_blocks() {
     let workload = Workload { blocks: 30, ..Workload::default() };
-    let net = start(DevnetConfig { workload, ..DevnetConfig::default() }).await;
+    let config = DevnetConfig { workload, ..DevnetConfig::default() };
+    assert_eq!(config.decided_at(), 30 + 96 + 64 + 1);
+    let net = start(config).await;
     net.mine_to(40);
     let truth = net.truth();
     assert!(truth.blocks[30].transactions > 1);

@@ -18,8 +18,9 @@ use crate::{
 
 /// Deepest lineage: fine-tunes of fine-tunes end here.
 const GENERATIONS: u32 = 5;
-/// Targets kept for one subject.
-const TARGETS: usize = 4_000;
+/// Targets kept for one subject, evenly picked from all of them: chains of tens of
+/// thousands of blocks have thousands of subjects.
+const TARGETS: usize = 256;
 /// On chain, the share that was not given.
 const NO_SHARE: u32 = u32::MAX;
 
@@ -226,7 +227,8 @@ impl World {
     fn share(&mut self, upstream: &mut Upstream) {
         upstream.targets.sort_unstable();
         upstream.targets.dedup();
-        upstream.targets.truncate(TARGETS);
+        let step = std::cmp::max(1, upstream.targets.len().div_ceil(TARGETS));
+        upstream.targets = upstream.targets.iter().step_by(step).copied().collect();
         let count = upstream.versions.len();
         if percent(&mut self.chance, 25) {
             upstream.shares = vec![NO_SHARE; count];

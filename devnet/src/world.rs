@@ -220,6 +220,10 @@ impl World {
         if self.chance.random_range(0..std::cmp::max(1, self.workload.batch_every)) == 0 {
             calls.extend(self.act(keys, Deed::Batch));
         }
+        if number == self.workload.blocks && self.disputed.is_some() {
+            // No challenge stays open when the work is done.
+            calls.extend(self.act(keys, Deed::Dispute));
+        }
         calls
     }
 

@@ -257,3 +257,32 @@ async fn after_the_workload_come_quiet_blocks() {
     assert!(truth.blocks[31..].iter().all(|block| block.transactions == 1 && block.logs == 0));
     assert!(truth.payments > 10 && !truth.batches.is_empty(), "a short chain pays somebody too");
 }
+
+#[tokio::test]
+async fn challenges_stay_in_their_window_and_end_with_the_work() {
+    let policy = Policy { challenge_blocks: 20, ..crate::demo_policy() };
+    let mut challenged = 0;
+    for seed in 1..=6 {
+        let workload = Workload { blocks: 150, policy: policy.clone(), ..Workload::default() };
+        let net = start(DevnetConfig { seed, workload, ..DevnetConfig::default() }).await;
+        net.mine_to(150);
+        let hub = net.contracts().attribution_hub;
+        let committed: BTreeMap<B256, u64> =
+            net.truth().batches.iter().map(|batch| (BatchId::native(16_121, hub, batch.key).0, batch.block)).collect();
+        let mut open: Option<B256> = None;
+        let mut ever = BTreeSet::new();
+        for number in 1..=150 {
+            for log in net.block(number).unwrap().entries.iter().flat_map(|entry| &entry.logs) {
+                if let Ok(event) = AttributionHub::AttributionBatchChallenged::decode_log(log) {
+                    assert!(open.replace(event.batchId).is_none() && ever.insert(event.batchId));
+                    assert!(number <= committed[&event.batchId] + 20);
+                } else if let Ok(event) = AttributionHub::AttributionBatchResolved::decode_log(log) {
+                    assert_eq!(open.take(), Some(event.batchId));
+                }
+            }
+        }
+        assert_eq!(open, None, "seed {seed}");
+        challenged += ever.len();
+    }
+    assert!(challenged > 5, "{challenged}");
+}

@@ -39,6 +39,8 @@ pub(super) struct Producer {
 pub(super) struct Committed {
     pub(super) batch: BatchId,
     block: u64,
+    /// Challenged before: the hub takes no second challenge of a batch that lost one.
+    disputed: bool,
     /// The subject most of its answers came from.
     pub(super) subject: VersionId,
     pub(super) inferences: Vec<(InferenceId, B256)>,
@@ -130,7 +132,13 @@ impl World {
         let ids = (0_u32..)
             .zip(&inferences)
             .map(|(at, one)| (one.id.unwrap_or_else(|| InferenceId::in_batch(batch, at)), one.subject));
-        self.committed.push_back(Committed { batch, block: self.number, subject: main, inferences: ids.collect() });
+        self.committed.push_back(Committed {
+            batch,
+            block: self.number,
+            disputed: false,
+            subject: main,
+            inferences: ids.collect(),
+        });
         if self.committed.len() > REMEMBERED {
             self.committed.pop_front();
         }
@@ -174,10 +182,12 @@ impl World {
             return Some(transaction(self.admin, hub, &call, vec![log(hub, &event)]));
         }
         let challenger = self.person(keys, "challenger", 2, 20);
-        let newest = self.committed.back()?;
-        if self.number > newest.block.saturating_add(self.workload.policy.challenge_blocks) {
+        let window = self.workload.policy.challenge_blocks;
+        let newest = self.committed.back_mut()?;
+        if window == 0 || newest.disputed || self.number > newest.block.saturating_add(window) {
             return None;
         }
+        newest.disputed = true;
         let index = u32::try_from(skewed(&mut self.chance, newest.inferences.len())).ok()?;
         let batch = newest.batch;
         self.disputed = Some(batch);

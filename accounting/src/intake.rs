@@ -1,0 +1,274 @@
+//! Money that settles in an epoch: payments that are ripe in it (ruling 12), net of refunds up to the cut (ruling 16),
+//! and pool fundings.
+
+use alloy_primitives::{Address, B256, U256};
+use datafusion::prelude::SessionContext;
+use std::collections::{BTreeMap, BTreeSet};
+use tributary_schemas::Amount;
+use tributary_schemas::facts::{PaymentRow, PoolFundingRow, RefundRow};
+use tributary_schemas::policy::{SelfDealing, Unbacked};
+
+use crate::error::{AccountingError, hold};
+use crate::read::{Columns, address, amount, hash, list, query, rows};
+use crate::state::{State, Subject};
+
+/// What every flow is keyed by, its hold apart (ruling 19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) vault: Address,
+    pub(crate) token: Address,
+    /// Index of the policy.
+    pub(crate) ruling: usize,
+}
+
+/// What a receipt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// A payment for a subject.
+    Payment(Subject),
+    /// An emission for a pool.
+    Pool(B256),
+    /// To suspense, whole.
+    Suspense(&'static str),
+}
+
+/// What a payment named, as it resolves at the cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Named {
+    /// Nothing: the subject's inferences of the epoch.
+    Nothing,
+    /// An inference of a batch that counts.
+    Inference(i64, i32),
+    /// A batch that counts.
+    Batch(i64),
+    /// A batch whose blob is missing.
+    Missing,
+    /// Something that nobody resolved in time, or that does not count.
+    Unresolved,
+}
+
+/// Money that settles in the epoch.
+#[derive(Debug, Clone)]
+pub(crate) struct Receipt {
+    pub(crate) event: B256,
+    pub(crate) key: Key,
+    pub(crate) purpose: Purpose,
+    pub(crate) named: Named,
+    /// Base units, refunds taken off; above zero.
+    pub(crate) net: u128,
+}
+
+/// A refund of money that settled in an earlier epoch.
+#[derive(Debug, Clone)]
+pub(crate) struct LateRefund {
+    pub(crate) event: B256,
+    pub(crate) vault: Address,
+    pub(crate) token: Address,
+    pub(crate) amount: u128,
+    /// Last block at which the payment can have been settled: its ripe block.
+    pub(crate) ripe_block: i64,
+}
+
+/// Everything that comes in.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) late_refunds: Vec<LateRefund>,
+    /// Payments that are ripe in the epoch, those fully refunded included.
+    pub(crate) payments: BTreeMap<(Address, Address), i64>,
+}
+
+/// Where an inference was answered: candidates in the order of their batches' references.
+type Answers = BTreeMap<B256, Vec<(i64, i32, bool)>>;
+
+impl Intake {
+    pub(crate) async fn collect(ctx: &SessionContext, state: &State, epoch: i64) -> Result<Self, AccountingError> {
+        let cut = state.bounds.last;
+        let waits = state.rulings.iter().map(|one| one.policy.unattributed_after_blocks).max().unwrap_or(0);
+        let oldest = state.bounds.first.saturating_sub(i64::try_from(waits).unwrap_or(i64::MAX));
+        let refunds = refunds(ctx, cut).await?;
+        let refunded = list(refunds.values().flatten().filter(|one| one.block >= state.bounds.first).map(|one| one.payment_sk));
+        let filter = format!(
+            "block_number <= {cut} AND (epoch = {epoch} OR (reference IS NOT NULL AND block_number >= {oldest}) OR payment_sk IN ({refunded}))"
+        );
+        let mut payments: Vec<PaymentRow> = rows(ctx, &filter).await?;
+        payments.sort_by_key(|row| row.payment_sk);
+        let unique = payments.windows(2).all(|pair| pair[0].payment_sk < pair[1].payment_sk);
+        hold(&tributary_schemas::invariant::SETTLED_ONCE, unique, || "a payment is in its table twice".to_owned())?;
+        let answers = answers(ctx, state, &payments).await?;
+
+        let mut this = Self::default();
+        for payment in &payments {
+            let returned = refunds.get(&payment.payment_sk).map_or(&[][..], Vec::as_slice);
+            this.take(state, &answers, payment, returned)?;
+        }
+        this.take_pools(ctx, state, epoch).await?;
+        Ok(this)
+    }
+
+    fn take(
+        &mut self,
+        state: &State,
+        answers: &Answers,
+        payment: &PaymentRow,
+        refunds: &[Refund],
+    ) -> Result<(), AccountingError> {
+        let (vault, token) = (address(&payment.vault)?, address(&payment.token)?);
+        let subject = Subject::new(&payment.subject_kind, payment.subject_sk)?;
+        let entity = state.graph.version(subject)?.entity;
+        let ruling = state.ruling(vault, entity, (payment.block_number, payment.log_index));
+        let policy = state.policy(ruling);
+        let reference = payment.reference.as_deref().map(hash).transpose()?;
+        let ripe = ripe(state, answers, payment.block_number, reference, policy.unattributed_after_blocks);
+        if ripe > state.bounds.last {
+            return Ok(());
+        }
+        if ripe < state.bounds.first {
+            for refund in refunds.iter().filter(|refund| refund.block >= state.bounds.first) {
+                let (event, amount) = (refund.event, refund.amount);
+                self.late_refunds.push(LateRefund { event, vault, token, amount, ripe_block: ripe });
+            }
+            return Ok(());
+        }
+        let unbacked = payment.flags.split(',').any(|flag| flag == "UNBACKED");
+        if unbacked && policy.unbacked == Unbacked::Reject {
+            return Ok(());
+        }
+        *self.payments.entry((vault, token)).or_default() += 1;
+        let returned: u128 = refunds.iter().map(|refund| refund.amount).sum();
+        // The fold refuses refunds above the payment, so this never saturates.
+        let net = amount(payment.amount.0)?.saturating_sub(returned);
+        if net == 0 {
+            return Ok(());
+        }
+        let dealing = payment.flags.split(',').any(|flag| flag == "SELF_DEALING");
+        let purpose = if unbacked {
+            Purpose::Suspense("unbacked")
+        } else if dealing && policy.self_dealing == SelfDealing::Suspense {
+            Purpose::Suspense("self_dealing")
+        } else {
+            Purpose::Payment(subject)
+        };
+        let named = reference.map_or(Named::Nothing, |reference| resolve(state, answers, reference, policy.method));
+        self.receipts.push(Receipt { event: hash(&payment.event_id)?, key: Key { vault, token, ruling }, purpose, named, net });
+        Ok(())
+    }
+
+    async fn take_pools(&mut self, ctx: &SessionContext, state: &State, epoch: i64) -> Result<(), AccountingError> {
+        // Money for a settled epoch counts for the one that is open when it comes (ruling 20).
+        let filter = format!("(for_epoch = {epoch} AND epoch <= {epoch}) OR (epoch = {epoch} AND for_epoch < {epoch})");
+        let mut fundings: Vec<PoolFundingRow> = rows(ctx, &filter).await?;
+        fundings.sort_by_key(|row| (row.block_number, row.log_index));
+        for row in fundings {
+            let (vault, pool) = (address(&row.vault)?, hash(&row.pool)?);
+            let ruling = state.ruling(vault, pool, (row.block_number, row.log_index));
+            let net = amount(row.amount.0)?;
+            if net > 0 {
+                let key = Key { vault, token: address(&row.token)?, ruling };
+                let event = hash(&row.event_id)?;
+                self.receipts.push(Receipt { event, key, purpose: Purpose::Pool(pool), named: Named::Nothing, net });
+            }
+        }
+        Ok(())
+    }
+
+    /// Totals per vault and token in 256 bits, before anything is added in fewer.
+    pub(crate) fn totals(&self) -> BTreeMap<(Address, Address), U256> {
+        let mut totals = BTreeMap::new();
+        for receipt in &self.receipts {
+            *totals.entry((receipt.key.vault, receipt.key.token)).or_insert(U256::ZERO) += U256::from(receipt.net);
+        }
+        totals
+    }
+}
+
+/// Whether a sum still is an amount.
+pub(crate) fn fits(total: U256) -> bool {
+    total < U256::from(Amount::LIMIT)
+}
+
+#[derive(Debug, Clone)]
+struct Refund {
+    payment_sk: i64,
+    block: i64,
+    event: B256,
+    amount: u128,
+}
+
+async fn refunds(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, Vec<Refund>>, AccountingError> {
+    let mut out: BTreeMap<i64, Vec<Refund>> = BTreeMap::new();
+    for row in rows::<RefundRow>(ctx, &format!("block_number <= {cut}")).await? {
+        let refund = Refund {
+            payment_sk: row.payment_sk,
+            block: row.block_number,
+            event: hash(&row.event_id)?,
+            amount: amount(row.amount.0)?,
+        };
+        out.entry(row.payment_sk).or_default().push(refund);
+    }
+    Ok(out)
+}
+
+/// The first block at which a payment can be divided.
+fn ripe(state: &State, answers: &Answers, block: i64, reference: Option<B256>, waits: u64) -> i64 {
+    let Some(reference) = reference else { return block };
+    let latest = block.saturating_add(i64::try_from(waits).unwrap_or(i64::MAX));
+    let batch = answers
+        .get(&reference)
+        .and_then(|answers| answers.first())
+        .map(|(batch, _, _)| *batch)
+        .or_else(|| state.batch_by_id.get(&reference).copied());
+    let known = batch.and_then(|batch| state.batches.get(&batch)).map(|batch| batch.reference_block);
+    known.map_or(latest, |known| std::cmp::min(std::cmp::max(block, known), latest))
+}
+
+/// What a reference means at the cut: an inference, then a batch (ruling 3).
+fn resolve(state: &State, answers: &Answers, reference: B256, method: Option<B256>) -> Named {
+    let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
+    if let Some(answers) = answers.get(&reference) {
+        let mut usable = answers
+            .iter()
+            .filter(|(batch, _, superseded)| !superseded && state.batches.get(batch).is_some_and(pays));
+        return usable.next().map_or(Named::Unresolved, |(batch, inference, _)| Named::Inference(*batch, *inference));
+    }
+    match state.batch_by_id.get(&reference).and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
+        Some((_, batch)) if batch.is_missing() => Named::Missing,
+        Some((sk, batch)) if pays(batch) => Named::Batch(sk),
+        _ => Named::Unresolved,
+    }
+}
+
+/// The inferences that payments name, with the batches that hold them, in the order of the batches' references.
+async fn answers(ctx: &SessionContext, state: &State, payments: &[PaymentRow]) -> Result<Answers, AccountingError> {
+    let named: BTreeSet<&str> = payments.iter().filter_map(|payment| payment.reference.as_deref()).collect();
+    let mut answers = Answers::new();
+    if named.is_empty() {
+        return Ok(answers);
+    }
+    // The texts are ids of the table's own making, hex without a quote in it; other text matches nothing.
+    let named: Vec<&str> = named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
+    for chunk in named.chunks(4096) {
+        let sql = format!(
+            "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",
+            chunk.join("','")
+        );
+        for batch in &query(ctx, &sql).await? {
+            let columns = Columns(batch);
+            let ids = columns.text("inference_id", hash)?;
+            let inferences = columns.int32("inference")?;
+            let superseded = columns.boolean("superseded")?;
+            for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
+                // A batch whose reference lies beyond the cut is not known yet.
+                if state.batches.contains_key(&batch_sk) {
+                    answers.entry(ids[row]).or_default().push((batch_sk, inferences[row], superseded[row]));
+                }
+            }
+        }
+    }
+    for found in answers.values_mut() {
+        found.sort_by_key(|(batch, inference, _)| {
+            (state.batches.get(batch).map_or(i64::MAX, |batch| batch.reference_block), *batch, *inference)
+        });
+    }
+    Ok(answers)
+}

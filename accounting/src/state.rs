@@ -1,0 +1,194 @@
+//! What holds at the cut: policies, batches, owners, the graph, payouts, penalties and stake (ruling 15).
+
+mod graph;
+mod payouts;
+mod stake;
+
+use alloy_primitives::{Address, B256};
+use datafusion::prelude::SessionContext;
+use std::collections::BTreeMap;
+use tributary_schemas::facts::{BatchRow, BlockRow, PolicyRow};
+use tributary_schemas::policy::Policy;
+
+use crate::error::{AccountingError, hold};
+use crate::read::{Columns, address, hash, query, rows, standing, states};
+
+pub(crate) use graph::{Edge, Graph, Subject, SubjectKind};
+pub(crate) use payouts::Payouts;
+pub(crate) use stake::Stakes;
+
+/// The blocks of an epoch. The cut is the end of the last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// First block.
+    pub first: i64,
+    /// Last block.
+    pub last: i64,
+    /// Hash of the last block.
+    pub last_hash: String,
+    /// Log root there: the digest of everything that went in.
+    pub log_root: String,
+}
+
+impl Bounds {
+    /// The blocks of `epoch`, without a gap (INV-07); `None` when it has none.
+    pub(crate) async fn of(ctx: &SessionContext, epoch: i64) -> Result<Option<Self>, AccountingError> {
+        let mut blocks: Vec<BlockRow> = rows(ctx, &format!("epoch = {epoch}")).await?;
+        blocks.sort_by_key(|block| block.number);
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(None) };
+        let linked = blocks.windows(2).all(|pair| pair[1].number == pair[0].number + 1 && pair[1].parent_hash == pair[0].hash);
+        hold(&tributary_schemas::invariant::SETTLED_ONCE, linked, || {
+            format!("blocks {} to {} of epoch {epoch} are not one chain", first.number, last.number)
+        })?;
+        Ok(Some(Self {
+            first: first.number,
+            last: last.number,
+            last_hash: last.hash.clone(),
+            log_root: last.log_root.clone(),
+        }))
+    }
+}
+
+/// A batch at the cut.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) reference_block: i64,
+    pub(crate) epoch: i64,
+    pub(crate) method: B256,
+    pub(crate) state: String,
+    pub(crate) challenged: bool,
+}
+
+impl Batch {
+    /// Whether it carries money (ruling 13).
+    pub(crate) fn counts(&self) -> bool {
+        self.state == "resolved" || self.state == "final"
+    }
+    pub(crate) fn is_missing(&self) -> bool {
+        self.state == "unavailable"
+    }
+}
+
+/// A policy with the position from which it holds. The first of the list is the default one.
+#[derive(Debug, Clone)]
+pub(crate) struct Ruling {
+    vault: Address,
+    scope: B256,
+    position: (i64, i64),
+    pub(crate) policy: Policy,
+    pub(crate) hash: String,
+}
+
+/// A contribution at the cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contribution {
+    pub(crate) id: B256,
+    pub(crate) dataset_sk: i64,
+    pub(crate) contributor: Address,
+    pub(crate) removed: bool,
+}
+
+/// Everything that holds at the cut.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) bounds: Bounds,
+    pub(crate) rulings: Vec<Ruling>,
+    pub(crate) batches: BTreeMap<i64, Batch>,
+    pub(crate) batch_by_id: BTreeMap<B256, i64>,
+    pub(crate) graph: Graph,
+    pub(crate) contributions: BTreeMap<i64, Contribution>,
+    pub(crate) payouts: Payouts,
+    pub(crate) stakes: Stakes,
+}
+
+impl State {
+    pub(crate) async fn load(ctx: &SessionContext, bounds: Bounds) -> Result<Self, AccountingError> {
+        let cut = bounds.last;
+        let mut batches = BTreeMap::new();
+        let mut batch_by_id = BTreeMap::new();
+        for row in states::<BatchRow>(ctx, cut).await? {
+            batch_by_id.insert(hash(&row.batch_id)?, row.batch_sk);
+            batches.insert(row.batch_sk, Batch {
+                reference_block: row.reference_block,
+                epoch: row.epoch,
+                method: hash(&row.method_id)?,
+                state: row.state,
+                challenged: row.challenged,
+            });
+        }
+        Ok(Self {
+            rulings: rulings(ctx, cut).await?,
+            batches,
+            batch_by_id,
+            graph: Graph::load(ctx, &bounds).await?,
+            contributions: contributions(ctx, cut).await?,
+            payouts: Payouts::load(ctx, cut).await?,
+            stakes: Stakes::load(ctx, &bounds).await?,
+            bounds,
+        })
+    }
+
+    /// The policy for a payment at `position` in `vault`: the last one set before it for the subject's entity, else for
+    /// everything, else the default.
+    pub(crate) fn ruling(&self, vault: Address, entity: B256, position: (i64, i64)) -> usize {
+        let last = |scope: B256| {
+            self.rulings.iter().enumerate().skip(1).rev().find(|(_, ruling)| {
+                ruling.vault == vault && ruling.scope == scope && ruling.position < position
+            })
+        };
+        last(entity).or_else(|| last(B256::ZERO)).map_or(0, |(index, _)| index)
+    }
+
+    pub(crate) fn policy(&self, ruling: usize) -> &Policy {
+        &self.rulings[ruling].policy
+    }
+}
+
+async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, AccountingError> {
+    let default = Policy::default();
+    let hash_of_default = tributary_schemas::column::hex_text(default.hash());
+    let mut out = Vec::new();
+    for row in rows::<PolicyRow>(ctx, &format!("block_number <= {cut}")).await? {
+        // A policy that the vocabulary refuses never becomes a row; one that did is a table of another version.
+        out.push(Ruling {
+            vault: address(&row.vault)?,
+            scope: hash(&row.scope)?,
+            position: (row.block_number, row.log_index),
+            policy: Policy::parse(row.policy.as_bytes())?,
+            hash: row.policy_hash,
+        });
+    }
+    out.sort_by_key(|ruling| (ruling.position, ruling.vault, ruling.scope));
+    out.insert(0, Ruling {
+        vault: Address::ZERO,
+        scope: B256::ZERO,
+        position: (-1, -1),
+        policy: default,
+        hash: hash_of_default,
+    });
+    Ok(out)
+}
+
+async fn contributions(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, Contribution>, AccountingError> {
+    let sql = format!(
+        "SELECT contribution_sk, contribution_id, dataset_sk, contributor, state = 'removed' AS removed FROM contributions WHERE {}",
+        standing(cut)
+    );
+    let mut out = Vec::new();
+    for batch in &query(ctx, &sql).await? {
+        let columns = Columns(batch);
+        let ids = columns.text("contribution_id", hash)?;
+        let contributors = columns.text("contributor", address)?;
+        let datasets = columns.int64("dataset_sk")?;
+        let removed = columns.boolean("removed")?;
+        for (row, sk) in columns.int64("contribution_sk")?.into_iter().enumerate() {
+            out.push((sk, Contribution {
+                id: ids[row],
+                dataset_sk: datasets[row],
+                contributor: contributors[row],
+                removed: removed[row],
+            }));
+        }
+    }
+    Ok(out.into_iter().collect())
+}

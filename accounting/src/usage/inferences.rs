@@ -1,0 +1,189 @@
+//! The data channel over inferences, by fee.
+
+use alloy_primitives::B256;
+use datafusion::prelude::SessionContext;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hold_of;
+use crate::book::Hold;
+use crate::cascade::split;
+use crate::error::AccountingError;
+use crate::flow::{DataIn, Source};
+use crate::intake::{Key, Named};
+use crate::read::{Columns, list, query};
+use crate::state::{State, Subject};
+
+/// What records are summed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Flow {
+    pub(super) key: Key,
+    pub(super) hold: Option<Hold>,
+    pub(super) subject: Subject,
+}
+
+/// An inference of a batch that counts and that no earlier batch covers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inference {
+    pub(super) batch_sk: i64,
+    pub(super) ordinal: i32,
+    pub(super) subject: Subject,
+    fee: i64,
+    pub(super) weight_total: i64,
+}
+
+/// Money on inferences.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    /// The flows, by number.
+    pub(super) list: Vec<Flow>,
+    numbers: BTreeMap<Flow, usize>,
+    /// The inferences, by batch and ordinal.
+    pub(super) inferences: Vec<Inference>,
+    /// (inference, flow, sub-units): sorted, each pair once.
+    pub(super) amounts: Vec<(usize, usize, u128)>,
+    /// What found no records, by flow.
+    pub(super) fallback: BTreeMap<Flow, u128>,
+    /// What waits for a reason.
+    pub(super) held: BTreeMap<(Key, &'static str, Option<Subject>), u128>,
+}
+
+impl Flows {
+    /// The number of a flow.
+    pub(super) fn index(&mut self, flow: Flow) -> usize {
+        *self.numbers.entry(flow).or_insert_with(|| {
+            self.list.push(flow);
+            self.list.len() - 1
+        })
+    }
+
+    pub(super) async fn spread(ctx: &SessionContext, state: &State, epoch: i64, data: DataIn) -> Result<Self, AccountingError> {
+        let mut this = Self { inferences: load(ctx, state, epoch, &data).await?, ..Self::default() };
+        let mut by_subject: BTreeMap<Subject, Vec<usize>> = BTreeMap::new();
+        let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        let named: BTreeSet<i64> = data.keys().filter_map(|(_, source)| named_batch(*source)).collect();
+        for (index, inference) in this.inferences.iter().enumerate() {
+            if state.batches.get(&inference.batch_sk).is_some_and(|batch| batch.epoch == epoch) {
+                by_subject.entry(inference.subject).or_default().push(index);
+            }
+            if named.contains(&inference.batch_sk) {
+                by_batch.entry(inference.batch_sk).or_default().push(index);
+            }
+        }
+        for ((key, source), sub) in data {
+            match source {
+                Source::Payment(subject, Named::Missing) => {
+                    *this.held.entry((key, "blob_missing", Some(subject))).or_default() += sub;
+                }
+                Source::Payment(subject, Named::Unresolved) => this.without_records(key, None, subject, sub),
+                Source::Payment(subject, Named::Nothing) => {
+                    let found = by_subject.get(&subject).cloned().unwrap_or_default();
+                    if !this.over(state, key, &found, sub) {
+                        this.without_records(key, None, subject, sub);
+                    }
+                }
+                Source::Payment(subject, Named::Inference(batch, ordinal)) => {
+                    let found = this.inferences.binary_search_by_key(&(batch, ordinal), |one| (one.batch_sk, one.ordinal));
+                    if !found.is_ok_and(|index| this.over(state, key, &[index], sub)) {
+                        this.without_records(key, None, subject, sub);
+                    }
+                }
+                Source::Payment(subject, Named::Batch(batch)) => {
+                    let found = by_batch.get(&batch).cloned().unwrap_or_default();
+                    if !this.over(state, key, &found, sub) {
+                        this.without_records(key, None, subject, sub);
+                    }
+                }
+                Source::Pool(pool) => {
+                    let subjects = by_subject.iter().filter(|(subject, _)| serves(state, pool, **subject));
+                    let mut found: Vec<usize> = subjects.flat_map(|(_, found)| found.iter().copied()).collect();
+                    found.sort_unstable();
+                    if !this.over(state, key, &found, sub) {
+                        *this.held.entry((key, "no_inferences", None)).or_default() += sub;
+                    }
+                }
+            }
+        }
+        this.merge();
+        Ok(this)
+    }
+
+    fn without_records(&mut self, key: Key, hold: Option<Hold>, subject: Subject, sub: u128) {
+        *self.fallback.entry(Flow { key, hold, subject }).or_default() += sub;
+    }
+
+    /// Spreads over inferences in their order, by fee; equal when there is none. `false` when there is no inference of
+    /// the method that pays.
+    fn over(&mut self, state: &State, key: Key, found: &[usize], sub: u128) -> bool {
+        let method = state.policy(key.ruling).method;
+        let pays = |index: &usize| {
+            let batch = self.inferences.get(*index).and_then(|one| state.batches.get(&one.batch_sk));
+            batch.is_some_and(|batch| method.is_none_or(|method| method == batch.method))
+        };
+        let found: Vec<usize> = found.iter().copied().filter(pays).collect();
+        let mut fees: Vec<u128> = found.iter().map(|index| u128::try_from(self.inferences[*index].fee).unwrap_or(0)).collect();
+        if fees.iter().all(|fee| *fee == 0) {
+            fees.fill(1);
+        }
+        for (index, part) in found.iter().zip(split(sub, fees.iter().copied())) {
+            if part > 0 {
+                let one = self.inferences[*index];
+                let number = self.index(Flow { key, hold: hold_of(state, key, one.batch_sk), subject: one.subject });
+                self.amounts.push((*index, number, part));
+            }
+        }
+        !found.is_empty()
+    }
+
+    fn merge(&mut self) {
+        self.amounts.sort_unstable_by_key(|(inference, flow, _)| (*inference, *flow));
+        self.amounts.dedup_by(|next, kept| {
+            let same = (next.0, next.1) == (kept.0, kept.1);
+            if same {
+                kept.2 += next.2;
+            }
+            same
+        });
+    }
+}
+
+fn named_batch(source: Source) -> Option<i64> {
+    match source {
+        Source::Payment(_, Named::Batch(batch) | Named::Inference(batch, _)) => Some(batch),
+        Source::Payment(_, Named::Nothing | Named::Missing | Named::Unresolved) | Source::Pool(_) => None,
+    }
+}
+
+/// Whether a subject's inferences share in a pool: its own model's versions, agents that use one of them, or everything.
+fn serves(state: &State, pool: B256, subject: Subject) -> bool {
+    let of_pool = |edge: &crate::state::Edge| state.graph.models.get(&edge.to).is_some_and(|one| one.entity == pool);
+    pool == B256::ZERO || state.graph.models_of(subject).iter().any(of_pool)
+}
+
+async fn load(ctx: &SessionContext, state: &State, epoch: i64, data: &DataIn) -> Result<Vec<Inference>, AccountingError> {
+    let named = list(data.keys().filter_map(|(_, source)| named_batch(*source)).collect::<BTreeSet<_>>());
+    let sql = format!(
+        "SELECT batch_sk, inference, subject_kind, subject_sk, fee_weight, weight_total FROM inferences \
+         WHERE (epoch = {epoch} OR batch_sk IN ({named})) AND NOT superseded"
+    );
+    let mut out = Vec::new();
+    for batch in &query(ctx, &sql).await? {
+        let columns = Columns(batch);
+        let (ordinals, kinds) = (columns.int32("inference")?, columns.text("subject_kind", |kind| Ok(kind == "agent"))?);
+        let (subjects, fees) = (columns.int64("subject_sk")?, columns.int64("fee_weight")?);
+        let totals = columns.int64("weight_total")?;
+        for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
+            if state.batches.get(&batch_sk).is_some_and(crate::state::Batch::counts) {
+                let kind = if kinds[row] { crate::state::SubjectKind::Agent } else { crate::state::SubjectKind::Model };
+                out.push(Inference {
+                    batch_sk,
+                    ordinal: ordinals[row],
+                    subject: Subject { kind, sk: subjects[row] },
+                    fee: fees[row],
+                    weight_total: totals[row],
+                });
+            }
+        }
+    }
+    out.sort_unstable_by_key(|one| (one.batch_sk, one.ordinal));
+    Ok(out)
+}

@@ -1,0 +1,253 @@
+//! Money on inferences over their records.
+//!
+//! The stored running weights serve the policies that count positive parts and keep every record: one join, one
+//! expression, one hash aggregate. Where a policy asks for another normaliser or a threshold, or a contribution was
+//! removed since, the weights of those inferences are made again in the flow.
+
+use datafusion::arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, RecordBatch};
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tributary_schemas::code::Flag;
+use tributary_schemas::policy::{Normaliser, PPB, Policy, Removed};
+
+use super::Targets;
+use super::inferences::Flows;
+use crate::cascade::split;
+use crate::error::AccountingError;
+use crate::read::{Columns, amount, list, query};
+use crate::state::State;
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    DatasetVersion(i64),
+    Contribution(i64),
+    ModelVersion(i64),
+}
+
+impl Target {
+    fn new(kind: i64, sk: i64) -> Result<Self, AccountingError> {
+        match kind {
+            1 => Ok(Self::DatasetVersion(sk)),
+            2 => Ok(Self::Contribution(sk)),
+            3 => Ok(Self::ModelVersion(sk)),
+            other => Err(AccountingError::inconsistent(format!("target kind {other}: expected 1, 2 or 3"))),
+        }
+    }
+}
+
+/// Name of the table of flows while a settlement runs.
+const FLOWS: &str = "settling_flows";
+/// Targets of one flow in a group key: surrogate keys below 2^38 with two bits for the kind.
+const KEYS_PER_FLOW: i64 = 1 << 40;
+
+/// Divides every amount on an inference; what finds no usable record is added to the fallback of its flow.
+pub(super) async fn divide(ctx: &SessionContext, state: &State, flows: &mut Flows) -> Result<Targets, AccountingError> {
+    let touched = touched_by_removals(ctx, state, flows).await?;
+    let mut stored = Vec::new();
+    let mut made = Vec::new();
+    for (inference, number, sub) in std::mem::take(&mut flows.amounts) {
+        let flow = flows.list[number];
+        let policy = state.policy(flow.key.ruling);
+        let again = policy.normaliser != Normaliser::PositivePart
+            || policy.min_share_ppb > 0
+            || (policy.removed == Removed::Redistribute && touched.contains(&inference));
+        if again {
+            made.push((inference, number, sub));
+        } else if flows.inferences[inference].weight_total == 0 {
+            *flows.fallback.entry(flow).or_default() += sub;
+        } else {
+            stored.push((inference, number, sub));
+        }
+    }
+    let mut targets = Targets::new();
+    if !stored.is_empty() {
+        by_stored_weights(ctx, state, flows, &stored, &mut targets).await?;
+    }
+    if !made.is_empty() {
+        by_made_weights(ctx, state, flows, &made, &mut targets).await?;
+    }
+    Ok(targets)
+}
+
+/// The one heavy query. The build side of the join is the list of flows; records stream through it.
+async fn by_stored_weights(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+    amounts: &[(usize, usize, u128)],
+    targets: &mut Targets,
+) -> Result<(), AccountingError> {
+    register(ctx, flows, amounts)?;
+    let sql = format!(
+        "SELECT f.base + a.target_sk * 4 + a.target_kind AS goal, sum(cascade(f.sub, a.weight_before, a.weight, a.weight_total)) AS sub \
+         FROM {FLOWS} f JOIN attributions a ON f.batch_sk = a.batch_sk AND f.inference = a.inference \
+         WHERE a.weight > 0 AND {} GROUP BY 1",
+        within(state, flows, amounts)
+    );
+    let result = query(ctx, &sql).await;
+    ctx.deregister_table(FLOWS).map_err(AccountingError::query(FLOWS))?;
+    for batch in &result? {
+        let columns = Columns(batch);
+        for (goal, sub) in columns.int64("goal")?.into_iter().zip(columns.money("sub")?) {
+            let flow = usize::try_from(goal / KEYS_PER_FLOW).unwrap_or(usize::MAX);
+            let target = Target::new(goal % 4, goal % KEYS_PER_FLOW / 4)?;
+            if flow >= flows.list.len() {
+                return Err(AccountingError::inconsistent(format!("a record's target beyond 2^38 (group {goal})")));
+            }
+            *targets.entry((flow, target)).or_default() += amount(sub)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files and row groups that can hold records of these inferences.
+fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> String {
+    let batches: BTreeSet<i64> = amounts.iter().map(|(inference, ..)| flows.inferences[*inference].batch_sk).collect();
+    let epochs: BTreeSet<i64> = batches.iter().filter_map(|sk| Some(state.batches.get(sk)?.epoch)).collect();
+    let (first, last) = (batches.first().copied().unwrap_or(0), batches.last().copied().unwrap_or(-1));
+    format!("a.epoch IN ({}) AND a.batch_sk BETWEEN {first} AND {last}", list(epochs))
+}
+
+fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)]) -> Result<(), AccountingError> {
+    if i64::try_from(flows.list.len()).unwrap_or(i64::MAX) > i64::MAX / KEYS_PER_FLOW {
+        return Err(AccountingError::inconsistent(format!("{} flows: expected at most 2^23", flows.list.len())));
+    }
+    let base = |number: usize| i64::try_from(number).unwrap_or(0) * KEYS_PER_FLOW;
+    let sub = |sub: u128| i128::try_from(sub).unwrap_or(-1);
+    let at = |inference: &usize| &flows.inferences[*inference];
+    let columns: [(&str, ArrayRef); 5] = [
+        ("batch_sk", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| at(one).batch_sk)))),
+        ("inference", Arc::new(Int32Array::from_iter_values(amounts.iter().map(|(one, ..)| at(one).ordinal)))),
+        ("base", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(_, flow, _)| base(*flow))))),
+        (
+            "sub",
+            Arc::new(
+                Decimal128Array::from_iter_values(amounts.iter().map(|(.., amount)| sub(*amount)))
+                    .with_precision_and_scale(38, 0)
+                    .map_err(|error| AccountingError::query(FLOWS)(error.into()))?,
+            ),
+        ),
+        ("number", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| i64::try_from(*one).unwrap_or(-1))))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).map_err(|error| AccountingError::query(FLOWS)(error.into()))?;
+    let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(AccountingError::query(FLOWS))?;
+    ctx.register_table(FLOWS, Arc::new(table)).map_err(AccountingError::query(FLOWS))?;
+    Ok(())
+}
+
+/// Inferences with a record for a contribution that is removed at the cut.
+async fn touched_by_removals(ctx: &SessionContext, state: &State, flows: &Flows) -> Result<BTreeSet<usize>, AccountingError> {
+    let removed: Vec<i64> = state.contributions.iter().filter(|(_, one)| one.removed).map(|(sk, _)| *sk).collect();
+    let redistributes = flows.list.iter().any(|flow| state.policy(flow.key.ruling).removed == Removed::Redistribute);
+    let mut touched = BTreeSet::new();
+    if removed.is_empty() || !redistributes || flows.amounts.is_empty() {
+        return Ok(touched);
+    }
+    register(ctx, flows, &flows.amounts)?;
+    for chunk in removed.chunks(4096) {
+        let sql = format!(
+            "SELECT DISTINCT f.number FROM {FLOWS} f JOIN attributions a ON f.batch_sk = a.batch_sk AND f.inference = a.inference \
+             WHERE a.target_kind = 2 AND a.target_sk IN ({}) AND {}",
+            list(chunk.iter().copied()),
+            within(state, flows, &flows.amounts)
+        );
+        for batch in &query(ctx, &sql).await? {
+            touched.extend(Columns(batch).int64("number")?.into_iter().filter_map(|one| usize::try_from(one).ok()));
+        }
+    }
+    ctx.deregister_table(FLOWS).map_err(AccountingError::query(FLOWS))?;
+    Ok(touched)
+}
+
+/// A record whose weight is to be made.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    order: ([u8; 32], u32),
+    target: Target,
+    score: i64,
+    in_lineage: bool,
+    removed: bool,
+}
+
+/// Weights made in the flow, inference by inference, records by (target id, row).
+async fn by_made_weights(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &mut Flows,
+    amounts: &[(usize, usize, u128)],
+    targets: &mut Targets,
+) -> Result<(), AccountingError> {
+    let mut once = amounts.to_vec();
+    once.dedup_by_key(|(inference, ..)| *inference);
+    register(ctx, flows, &once)?;
+    let sql = format!(
+        "SELECT f.number, a.target_kind, a.target_sk, a.row, a.score, a.flags \
+         FROM {FLOWS} f JOIN attributions a ON f.batch_sk = a.batch_sk AND f.inference = a.inference WHERE {}",
+        within(state, flows, &once)
+    );
+    let result = query(ctx, &sql).await;
+    ctx.deregister_table(FLOWS).map_err(AccountingError::query(FLOWS))?;
+    let mut records: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
+    for batch in &result? {
+        read_records(state, batch, &mut records)?;
+    }
+    for (inference, number, sub) in amounts {
+        let flow = flows.list[*number];
+        let found = records.get_mut(inference).map_or(&mut [][..], Vec::as_mut_slice);
+        found.sort_unstable_by_key(|record| record.order);
+        let weights = weights(state.policy(flow.key.ruling), found);
+        let parts = split(*sub, weights);
+        if parts.is_empty() {
+            *flows.fallback.entry(flow).or_default() += sub;
+        }
+        for (record, part) in found.iter().zip(parts) {
+            if part > 0 {
+                *targets.entry((*number, record.target)).or_default() += part;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_records(state: &State, batch: &RecordBatch, records: &mut BTreeMap<usize, Vec<Record>>) -> Result<(), AccountingError> {
+    let columns = Columns(batch);
+    let (kinds, keys, rows) = (columns.int32("target_kind")?, columns.int64("target_sk")?, columns.int32_or_null("row")?);
+    let (scores, flags) = (columns.int64("score")?, columns.int32("flags")?);
+    for (row, number) in columns.int64("number")?.into_iter().enumerate() {
+        let target = Target::new(i64::from(kinds[row]), keys[row])?;
+        let id = match target {
+            Target::Contribution(sk) => state.contributions.get(&sk).map(|one| one.id),
+            Target::ModelVersion(sk) => state.graph.models.get(&sk).map(|one| one.id),
+            Target::DatasetVersion(sk) => state.graph.dataset_versions.get(&sk).map(|one| one.id),
+        };
+        let id = id.ok_or_else(|| AccountingError::inconsistent(format!("{target:?} is in no table")))?;
+        let removed = matches!(target, Target::Contribution(sk) if state.contributions.get(&sk).is_some_and(|one| one.removed));
+        let place = rows[row].map_or(u32::MAX, |row| u32::try_from(row).unwrap_or(u32::MAX));
+        records.entry(usize::try_from(number).unwrap_or(usize::MAX)).or_default().push(Record {
+            order: (id.0, place),
+            target,
+            score: scores[row],
+            in_lineage: flags[row] & (1 << Flag::OutOfLineage.number()) == 0,
+            removed,
+        });
+    }
+    Ok(())
+}
+
+/// Weights of one inference's records under a policy; those below the least share weigh nothing.
+fn weights(policy: &Policy, records: &[Record]) -> Vec<u128> {
+    let weight = |record: &Record| {
+        let counted = record.in_lineage && !(record.removed && policy.removed == Removed::Redistribute);
+        match policy.normaliser {
+            _ if !counted => 0,
+            Normaliser::PositivePart => u128::try_from(record.score).unwrap_or(0),
+            Normaliser::Abs => u128::from(record.score.unsigned_abs()),
+        }
+    };
+    let weights: Vec<u128> = records.iter().map(weight).collect();
+    let least = weights.iter().sum::<u128>() * u128::from(policy.min_share_ppb);
+    weights.into_iter().map(|weight| if weight * u128::from(PPB) < least { 0 } else { weight }).collect()
+}

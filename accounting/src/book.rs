@@ -101,6 +101,13 @@ impl Party {
     pub(crate) fn suspense(reason: &str) -> Self {
         Self::Pseudo { name: format!("suspense:{reason}"), payee: None }
     }
+    /// Its name in the journal.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Account(account) => crate::journal::payable(*account),
+            Self::Pseudo { name, .. } => name.clone(),
+        }
+    }
     /// Money that waits for the end of a challenge window.
     pub(crate) fn pending(payee: Address, hold: Hold) -> Self {
         let payee_text = tributary_schemas::column::hex_text(payee);

@@ -117,7 +117,8 @@ mod tests {
             let x = numbers.next().unwrap() % 10u128.pow(38);
             let w = std::cmp::max(numbers.next().unwrap() >> 1, 1);
             let c = numbers.next().unwrap() % (w + 1);
-            let exact = alloy_primitives::U512::from(x) * alloy_primitives::U512::from(c) / alloy_primitives::U512::from(w);
+            let exact =
+                alloy_primitives::U512::from(x) * alloy_primitives::U512::from(c) / alloy_primitives::U512::from(w);
             assert_eq!(alloy_primitives::U512::from(portion(x, c, w)), exact, "{x}·{c}/{w}");
         }
     }

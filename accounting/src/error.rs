@@ -2,16 +2,7 @@
 
 use tributary_schemas::SchemaError;
 
-/// What the caller can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
-    /// Try again: another snapshot was published in between, or a file was busy.
-    Retry,
-    /// Go back to an earlier state.
-    Unwind,
-    /// Stop: what is on disk contradicts itself or this program is wrong.
-    Halt,
-}
+pub use tributary_store::Remedy;
 
 /// A settlement, answer or check that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +20,9 @@ pub enum AccountingError {
     /// A row that is not what its table says.
     #[error("could not read the tables")]
     Schema(#[from] SchemaError),
+    /// The store failed.
+    #[error("could not use the store")]
+    Store(#[from] tributary_store::StoreError),
     /// A file of an epoch could not be read or written.
     #[error("could not {action} {path}")]
     File {
@@ -70,6 +64,7 @@ impl AccountingError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::File { .. } => Remedy::Retry,
+            Self::Store(error) => error.remedy(),
             Self::Query { .. }
             | Self::Schema(_)
             | Self::Inconsistent { .. }

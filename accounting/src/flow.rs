@@ -67,7 +67,13 @@ struct Channels {
 }
 
 impl Channels {
-    fn receipt(&mut self, state: &State, receipt: &Receipt, scale: u128, book: &mut Book) -> Result<(), AccountingError> {
+    fn receipt(
+        &mut self,
+        state: &State,
+        receipt: &Receipt,
+        scale: u128,
+        book: &mut Book,
+    ) -> Result<(), AccountingError> {
         let (key, sub) = (receipt.key, receipt.net * scale);
         match receipt.purpose {
             Purpose::Suspense(reason) => book.credit(key, None, Line::of(Role::Payment), To::Suspense(reason), sub),
@@ -112,9 +118,13 @@ impl Channels {
             book.credit(key, None, Line::of(Role::Payment), To::Suspense("no_channel"), rest);
             return Ok(());
         };
-        for (word, part) in
-            [("platform", flat + platform), ("agent", *agent), ("model", *models), ("data", *data), ("stakers", *stakers)]
-        {
+        for (word, part) in [
+            ("platform", flat + platform),
+            ("agent", *agent),
+            ("model", *models),
+            ("data", *data),
+            ("stakers", *stakers),
+        ] {
             book.edge(key, Step::Channel, 0, from, Node::Word(word), part);
         }
         book.credit(key, None, Line::of(Role::Platform), To::Treasury, flat + platform);

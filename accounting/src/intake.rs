@@ -87,7 +87,8 @@ impl Intake {
         let waits = state.rulings.iter().map(|one| one.policy.unattributed_after_blocks).max().unwrap_or(0);
         let oldest = state.bounds.first.saturating_sub(i64::try_from(waits).unwrap_or(i64::MAX));
         let refunds = refunds(ctx, cut).await?;
-        let refunded = list(refunds.values().flatten().filter(|one| one.block >= state.bounds.first).map(|one| one.payment_sk));
+        let refunded =
+            list(refunds.values().flatten().filter(|one| one.block >= state.bounds.first).map(|one| one.payment_sk));
         let filter = format!(
             "block_number <= {cut} AND (epoch = {epoch} OR (reference IS NOT NULL AND block_number >= {oldest}) OR payment_sk IN ({refunded}))"
         );
@@ -150,7 +151,13 @@ impl Intake {
             Purpose::Payment(subject)
         };
         let named = reference.map_or(Named::Nothing, |reference| resolve(state, answers, reference, policy.method));
-        self.receipts.push(Receipt { event: hash(&payment.event_id)?, key: Key { vault, token, ruling }, purpose, named, net });
+        self.receipts.push(Receipt {
+            event: hash(&payment.event_id)?,
+            key: Key { vault, token, ruling },
+            purpose,
+            named,
+            net,
+        });
         Ok(())
     }
 
@@ -226,9 +233,8 @@ fn ripe(state: &State, answers: &Answers, block: i64, reference: Option<B256>, w
 fn resolve(state: &State, answers: &Answers, reference: B256, method: Option<B256>) -> Named {
     let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
     if let Some(answers) = answers.get(&reference) {
-        let mut usable = answers
-            .iter()
-            .filter(|(batch, _, superseded)| !superseded && state.batches.get(batch).is_some_and(pays));
+        let mut usable =
+            answers.iter().filter(|(batch, _, superseded)| !superseded && state.batches.get(batch).is_some_and(pays));
         return usable.next().map_or(Named::Unresolved, |(batch, inference, _)| Named::Inference(*batch, *inference));
     }
     match state.batch_by_id.get(&reference).and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
@@ -246,7 +252,8 @@ async fn answers(ctx: &SessionContext, state: &State, payments: &[PaymentRow]) -
         return Ok(answers);
     }
     // The texts are ids of the table's own making, hex without a quote in it; other text matches nothing.
-    let named: Vec<&str> = named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
+    let named: Vec<&str> =
+        named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
     for chunk in named.chunks(4096) {
         let sql = format!(
             "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",

@@ -48,7 +48,8 @@ pub(crate) struct Columns<'a>(pub(crate) &'a RecordBatch);
 impl Columns<'_> {
     fn primitive<T: ArrowPrimitiveType>(&self, name: &str) -> Result<Vec<T::Native>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_primitive_opt::<T>());
-        let column = column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
+        let column = column
+            .ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
         if column.null_count() > 0 {
             return Err(AccountingError::inconsistent(format!("column {name} has NULLs: expected none")));
         }
@@ -63,7 +64,8 @@ impl Columns<'_> {
     /// A nullable 32-bit column.
     pub(crate) fn int32_or_null(&self, name: &str) -> Result<Vec<Option<i32>>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int32Type>());
-        let column = column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
+        let column = column
+            .ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
         Ok(column.iter().collect())
     }
     pub(crate) fn money(&self, name: &str) -> Result<Vec<i128>, AccountingError> {
@@ -71,7 +73,8 @@ impl Columns<'_> {
     }
     pub(crate) fn boolean(&self, name: &str) -> Result<Vec<bool>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_boolean_opt());
-        let column = column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or not boolean")))?;
+        let column =
+            column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or not boolean")))?;
         Ok(column.iter().map(|value| value == Some(true)).collect())
     }
     /// Reads every text of a column.
@@ -81,19 +84,22 @@ impl Columns<'_> {
         mut read: impl FnMut(&str) -> Result<R, AccountingError>,
     ) -> Result<Vec<R>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-        let column = column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or not text")))?;
+        let column =
+            column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or not text")))?;
         column.iter().map(|value| read(value.unwrap_or_default())).collect()
     }
 }
 
 /// An address of a table.
 pub(crate) fn address(text: &str) -> Result<Address, AccountingError> {
-    Address::from_str(text).map_err(|error| AccountingError::inconsistent(format!("{text:?} is not an address: {error}")))
+    Address::from_str(text)
+        .map_err(|error| AccountingError::inconsistent(format!("{text:?} is not an address: {error}")))
 }
 
 /// An id or hash of a table.
 pub(crate) fn hash(text: &str) -> Result<B256, AccountingError> {
-    B256::from_str(text).map_err(|error| AccountingError::inconsistent(format!("{text:?} is not a 32-byte id: {error}")))
+    B256::from_str(text)
+        .map_err(|error| AccountingError::inconsistent(format!("{text:?} is not a 32-byte id: {error}")))
 }
 
 /// An amount of a table.

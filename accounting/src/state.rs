@@ -19,15 +19,15 @@ pub(crate) use stake::Stakes;
 
 /// The blocks of an epoch. The cut is the end of the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// First block.
-    pub first: i64,
+    pub(crate) first: i64,
     /// Last block.
-    pub last: i64,
+    pub(crate) last: i64,
     /// Hash of the last block.
-    pub last_hash: String,
+    pub(crate) last_hash: String,
     /// Log root there: the digest of everything that went in.
-    pub log_root: String,
+    pub(crate) log_root: String,
 }
 
 impl Bounds {
@@ -36,7 +36,8 @@ impl Bounds {
         let mut blocks: Vec<BlockRow> = rows(ctx, &format!("epoch = {epoch}")).await?;
         blocks.sort_by_key(|block| block.number);
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(None) };
-        let linked = blocks.windows(2).all(|pair| pair[1].number == pair[0].number + 1 && pair[1].parent_hash == pair[0].hash);
+        let linked =
+            blocks.windows(2).all(|pair| pair[1].number == pair[0].number + 1 && pair[1].parent_hash == pair[0].hash);
         hold(&tributary_schemas::invariant::SETTLED_ONCE, linked, || {
             format!("blocks {} to {} of epoch {epoch} are not one chain", first.number, last.number)
         })?;
@@ -108,13 +109,16 @@ impl State {
         let mut batch_by_id = BTreeMap::new();
         for row in states::<BatchRow>(ctx, cut).await? {
             batch_by_id.insert(hash(&row.batch_id)?, row.batch_sk);
-            batches.insert(row.batch_sk, Batch {
-                reference_block: row.reference_block,
-                epoch: row.epoch,
-                method: hash(&row.method_id)?,
-                state: row.state,
-                challenged: row.challenged,
-            });
+            batches.insert(
+                row.batch_sk,
+                Batch {
+                    reference_block: row.reference_block,
+                    epoch: row.epoch,
+                    method: hash(&row.method_id)?,
+                    state: row.state,
+                    challenged: row.challenged,
+                },
+            );
         }
         Ok(Self {
             rulings: rulings(ctx, cut).await?,
@@ -132,9 +136,12 @@ impl State {
     /// everything, else the default.
     pub(crate) fn ruling(&self, vault: Address, entity: B256, position: (i64, i64)) -> usize {
         let last = |scope: B256| {
-            self.rulings.iter().enumerate().skip(1).rev().find(|(_, ruling)| {
-                ruling.vault == vault && ruling.scope == scope && ruling.position < position
-            })
+            self.rulings
+                .iter()
+                .enumerate()
+                .skip(1)
+                .rev()
+                .find(|(_, ruling)| ruling.vault == vault && ruling.scope == scope && ruling.position < position)
         };
         last(entity).or_else(|| last(B256::ZERO)).map_or(0, |(index, _)| index)
     }
@@ -159,13 +166,10 @@ async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, Accounti
         });
     }
     out.sort_by_key(|ruling| (ruling.position, ruling.vault, ruling.scope));
-    out.insert(0, Ruling {
-        vault: Address::ZERO,
-        scope: B256::ZERO,
-        position: (-1, -1),
-        policy: default,
-        hash: hash_of_default,
-    });
+    out.insert(
+        0,
+        Ruling { vault: Address::ZERO, scope: B256::ZERO, position: (-1, -1), policy: default, hash: hash_of_default },
+    );
     Ok(out)
 }
 
@@ -182,12 +186,15 @@ async fn contributions(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, C
         let datasets = columns.int64("dataset_sk")?;
         let removed = columns.boolean("removed")?;
         for (row, sk) in columns.int64("contribution_sk")?.into_iter().enumerate() {
-            out.push((sk, Contribution {
-                id: ids[row],
-                dataset_sk: datasets[row],
-                contributor: contributors[row],
-                removed: removed[row],
-            }));
+            out.push((
+                sk,
+                Contribution {
+                    id: ids[row],
+                    dataset_sk: datasets[row],
+                    contributor: contributors[row],
+                    removed: removed[row],
+                },
+            ));
         }
     }
     Ok(out.into_iter().collect())

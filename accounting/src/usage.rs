@@ -40,7 +40,11 @@ pub(crate) async fn divide(
     // What found no records falls back to the manifest of the subject's models, or as the policy says.
     let (fallback, held) = (std::mem::take(&mut flows.fallback), std::mem::take(&mut flows.held));
     let reached = targets.iter().map(|((flow, ..), sub)| (flows.list[*flow].key, *sub));
-    let reached = sums(reached.chain(fallback.iter().map(|(flow, sub)| (flow.key, *sub))).chain(held.iter().map(|((key, ..), sub)| (*key, *sub))));
+    let reached = sums(
+        reached
+            .chain(fallback.iter().map(|(flow, sub)| (flow.key, *sub)))
+            .chain(held.iter().map(|((key, ..), sub)| (*key, *sub))),
+    );
     hold(&tributary_schemas::invariant::SPLIT_IS_WHOLE, whole == reached, || {
         format!("the data step divided {reached:?}: expected {whole:?}")
     })?;
@@ -88,7 +92,12 @@ struct Due<'a> {
 }
 
 impl Due<'_> {
-    async fn load_members(&mut self, ctx: &SessionContext, flows: &Flows, targets: &Targets) -> Result<(), AccountingError> {
+    async fn load_members(
+        &mut self,
+        ctx: &SessionContext,
+        flows: &Flows,
+        targets: &Targets,
+    ) -> Result<(), AccountingError> {
         let graph = &self.state.graph;
         let trained = flows.fallback.keys().flat_map(|flow| graph.models_of(flow.subject));
         let trained = trained.flat_map(|edge| graph.training(edge.to).iter().map(|edge| edge.to).collect::<Vec<_>>());
@@ -96,7 +105,8 @@ impl Due<'_> {
             Target::DatasetVersion(sk) => Some(*sk),
             Target::Contribution(_) | Target::ModelVersion(_) => None,
         });
-        let datasets = trained.chain(named).filter_map(|version| Some(graph.dataset_versions.get(&version)?.dataset_sk));
+        let datasets =
+            trained.chain(named).filter_map(|version| Some(graph.dataset_versions.get(&version)?.dataset_sk));
         let datasets: std::collections::BTreeSet<i64> = datasets.collect();
         if datasets.is_empty() {
             return Ok(());
@@ -140,7 +150,13 @@ impl Due<'_> {
     }
 
     /// An inference or payment without usable records (policy `zero_total`).
-    fn fall_back(&mut self, flow: Flow, sub: u128, targets: &mut Targets, flows: &mut Flows) -> Result<(), AccountingError> {
+    fn fall_back(
+        &mut self,
+        flow: Flow,
+        sub: u128,
+        targets: &mut Targets,
+        flows: &mut Flows,
+    ) -> Result<(), AccountingError> {
         let policy = self.state.policy(flow.key.ruling);
         let line = Line::through(Role::Data, self.state, flow.subject)?;
         match policy.zero_total {
@@ -149,9 +165,13 @@ impl Due<'_> {
             ZeroTotal::Manifest => {
                 let removed = policy.removed;
                 let models = self.state.graph.models_of(flow.subject);
-                let trained: Vec<Vec<(i64, u128)>> = models.iter().map(|edge| self.training(edge.to, removed)).collect();
-                let weights: Vec<u128> =
-                    models.iter().zip(&trained).map(|(edge, sets)| if sets.is_empty() { 0 } else { edge.weight }).collect();
+                let trained: Vec<Vec<(i64, u128)>> =
+                    models.iter().map(|edge| self.training(edge.to, removed)).collect();
+                let weights: Vec<u128> = models
+                    .iter()
+                    .zip(&trained)
+                    .map(|(edge, sets)| if sets.is_empty() { 0 } else { edge.weight })
+                    .collect();
                 let parts = split(sub, weights.iter().copied());
                 if parts.is_empty() {
                     self.book.credit(flow.key, flow.hold, line, To::Suspense("no_manifest"), sub);
@@ -203,7 +223,8 @@ impl Due<'_> {
     fn contribution(&mut self, flow: Flow, line: Line, sk: i64, sub: u128) -> Result<(), AccountingError> {
         let one = contribution(self.state, sk)?;
         let dataset = self.state.graph.datasets.get(&one.dataset_sk).copied();
-        let dataset = dataset.ok_or_else(|| AccountingError::inconsistent(format!("dataset {} is in no table", one.dataset_sk)))?;
+        let dataset = dataset
+            .ok_or_else(|| AccountingError::inconsistent(format!("dataset {} is in no table", one.dataset_sk)))?;
         let line = Line { dataset: Some(dataset), contribution: Some(one.id), ..line };
         let to = if one.removed { To::Treasury } else { To::Account(one.contributor) };
         self.book.credit(flow.key, flow.hold, line, to, sub);

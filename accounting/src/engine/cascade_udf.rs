@@ -1,6 +1,6 @@
 //! `cascade(amount, before, weight, total)`: the part of an amount that falls to one weight, in SQL.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Decimal128Builder};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Decimal128Builder, PrimitiveArray};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{
@@ -15,12 +15,7 @@ use crate::cascade::portion;
 pub fn cascade() -> ScalarUDF {
     ScalarUDF::new_from_impl(Cascade {
         signature: Signature::new(
-            TypeSignature::Exact(vec![
-                DataType::Decimal128(38, 0),
-                DataType::Int64,
-                DataType::Int64,
-                DataType::Int64,
-            ]),
+            TypeSignature::Exact(vec![DataType::Decimal128(38, 0), DataType::Int64, DataType::Int64, DataType::Int64]),
             Volatility::Immutable,
         ),
     })
@@ -54,7 +49,7 @@ impl ScalarUDFImpl for Cascade {
     }
 }
 
-type Weights<'a> = [&'a datafusion::arrow::array::PrimitiveArray<Int64Type>; 3];
+type Weights<'a> = [&'a PrimitiveArray<Int64Type>; 3];
 
 fn parts(amounts: &Decimal128Array, [before, weight, total]: Weights<'_>) -> Result<ArrayRef> {
     let rows = amounts.len();

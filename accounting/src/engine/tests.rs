@@ -1,6 +1,6 @@
 use super::{session, session_with_batches};
 use datafusion::arrow::array::{AsArray, Decimal128Array, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::Decimal128Type;
+use datafusion::arrow::datatypes::{Decimal128Type, Int64Type};
 use datafusion::functions_aggregate::sum::sum as stock_sum;
 use datafusion::prelude::col;
 use std::sync::Arc;
@@ -11,11 +11,8 @@ fn money(values: Vec<i128>) -> Decimal128Array {
 
 fn table(amounts: Vec<i128>) -> RecordBatch {
     let groups: Vec<i64> = (0..).take(amounts.len()).map(|row| row % 3).collect();
-    RecordBatch::try_from_iter([
-        ("g", Arc::new(Int64Array::from(groups)) as _),
-        ("x", Arc::new(money(amounts)) as _),
-    ])
-    .unwrap()
+    RecordBatch::try_from_iter([("g", Arc::new(Int64Array::from(groups)) as _), ("x", Arc::new(money(amounts)) as _)])
+        .unwrap()
 }
 
 #[tokio::test]
@@ -69,6 +66,6 @@ async fn sum_agrees_with_plain_addition() {
     let rows = context.sql("SELECT sum(x), sum(g), sum(x) FILTER (WHERE x > 50) FROM t").await.unwrap();
     let rows = rows.collect().await.unwrap();
     assert_eq!(rows[0].column(0).as_primitive::<Decimal128Type>().value(0), 5050);
-    assert_eq!(rows[0].column(1).as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(0), 99);
+    assert_eq!(rows[0].column(1).as_primitive::<Int64Type>().value(0), 99);
     assert_eq!(rows[0].column(2).as_primitive::<Decimal128Type>().value(0), 3775);
 }

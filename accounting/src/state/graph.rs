@@ -31,7 +31,9 @@ impl Subject {
         let kind = match kind {
             "model" => SubjectKind::Model,
             "agent" => SubjectKind::Agent,
-            other => return Err(AccountingError::inconsistent(format!("subject kind {other:?}: expected model or agent"))),
+            other => {
+                return Err(AccountingError::inconsistent(format!("subject kind {other:?}: expected model or agent")));
+            }
         };
         Ok(Self { kind, sk })
     }
@@ -80,11 +82,13 @@ impl Graph {
     pub(crate) async fn load(ctx: &SessionContext, bounds: &Bounds) -> Result<Self, AccountingError> {
         let cut = bounds.last;
         let mut graph = Self::default();
-        let models = owners(states::<ModelRow>(ctx, cut).await?.into_iter().map(|r| (r.model_sk, r.model_id, r.owner)))?;
+        let models =
+            owners(states::<ModelRow>(ctx, cut).await?.into_iter().map(|r| (r.model_sk, r.model_id, r.owner)))?;
         for row in states::<ModelVersionRow>(ctx, cut).await? {
             graph.models.insert(row.version_sk, version(&models, row.model_sk, &row.version_id)?);
         }
-        let agents = owners(states::<AgentRow>(ctx, cut).await?.into_iter().map(|r| (r.agent_sk, r.agent_id, r.owner)))?;
+        let agents =
+            owners(states::<AgentRow>(ctx, cut).await?.into_iter().map(|r| (r.agent_sk, r.agent_id, r.owner)))?;
         for row in states::<AgentVersionRow>(ctx, cut).await? {
             graph.agents.insert(row.version_sk, version(&agents, row.agent_sk, &row.version_id)?);
         }
@@ -177,9 +181,8 @@ fn owners(rows: impl Iterator<Item = (i64, String, String)>) -> Result<Owners, A
 }
 
 fn version(owners: &Owners, entity_sk: i64, id: &str) -> Result<Version, AccountingError> {
-    let (entity, owner) = owners
-        .get(&entity_sk)
-        .copied()
-        .ok_or_else(|| AccountingError::inconsistent(format!("version {id} belongs to entity {entity_sk}, which is in no table")))?;
+    let (entity, owner) = owners.get(&entity_sk).copied().ok_or_else(|| {
+        AccountingError::inconsistent(format!("version {id} belongs to entity {entity_sk}, which is in no table"))
+    })?;
     Ok(Version { id: hash(id)?, entity, owner })
 }

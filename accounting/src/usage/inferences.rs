@@ -56,7 +56,12 @@ impl Flows {
         })
     }
 
-    pub(super) async fn spread(ctx: &SessionContext, state: &State, epoch: i64, data: DataIn) -> Result<Self, AccountingError> {
+    pub(super) async fn spread(
+        ctx: &SessionContext,
+        state: &State,
+        epoch: i64,
+        data: DataIn,
+    ) -> Result<Self, AccountingError> {
         let mut this = Self { inferences: load(ctx, state, epoch, &data).await?, ..Self::default() };
         let mut by_subject: BTreeMap<Subject, Vec<usize>> = BTreeMap::new();
         let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
@@ -82,7 +87,8 @@ impl Flows {
                     }
                 }
                 Source::Payment(subject, Named::Inference(batch, ordinal)) => {
-                    let found = this.inferences.binary_search_by_key(&(batch, ordinal), |one| (one.batch_sk, one.ordinal));
+                    let found =
+                        this.inferences.binary_search_by_key(&(batch, ordinal), |one| (one.batch_sk, one.ordinal));
                     if !found.is_ok_and(|index| this.over(state, key, &[index], sub)) {
                         this.without_records(key, None, subject, sub);
                     }
@@ -120,7 +126,8 @@ impl Flows {
             batch.is_some_and(|batch| method.is_none_or(|method| method == batch.method))
         };
         let found: Vec<usize> = found.iter().copied().filter(pays).collect();
-        let mut fees: Vec<u128> = found.iter().map(|index| u128::try_from(self.inferences[*index].fee).unwrap_or(0)).collect();
+        let mut fees: Vec<u128> =
+            found.iter().map(|index| u128::try_from(self.inferences[*index].fee).unwrap_or(0)).collect();
         if fees.iter().all(|fee| *fee == 0) {
             fees.fill(1);
         }
@@ -159,7 +166,12 @@ fn serves(state: &State, pool: B256, subject: Subject) -> bool {
     pool == B256::ZERO || state.graph.models_of(subject).iter().any(of_pool)
 }
 
-async fn load(ctx: &SessionContext, state: &State, epoch: i64, data: &DataIn) -> Result<Vec<Inference>, AccountingError> {
+async fn load(
+    ctx: &SessionContext,
+    state: &State,
+    epoch: i64,
+    data: &DataIn,
+) -> Result<Vec<Inference>, AccountingError> {
     let named = list(data.keys().filter_map(|(_, source)| named_batch(*source)).collect::<BTreeSet<_>>());
     let sql = format!(
         "SELECT batch_sk, inference, subject_kind, subject_sk, fee_weight, weight_total FROM inferences \
@@ -168,7 +180,8 @@ async fn load(ctx: &SessionContext, state: &State, epoch: i64, data: &DataIn) ->
     let mut out = Vec::new();
     for batch in &query(ctx, &sql).await? {
         let columns = Columns(batch);
-        let (ordinals, kinds) = (columns.int32("inference")?, columns.text("subject_kind", |kind| Ok(kind == "agent"))?);
+        let (ordinals, kinds) =
+            (columns.int32("inference")?, columns.text("subject_kind", |kind| Ok(kind == "agent"))?);
         let (subjects, fees) = (columns.int64("subject_sk")?, columns.int64("fee_weight")?);
         let totals = columns.int64("weight_total")?;
         for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {

@@ -130,7 +130,10 @@ fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)
                     .map_err(|error| AccountingError::query(FLOWS)(error.into()))?,
             ),
         ),
-        ("number", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| i64::try_from(*one).unwrap_or(-1))))),
+        (
+            "number",
+            Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| i64::try_from(*one).unwrap_or(-1)))),
+        ),
     ];
     let batch = RecordBatch::try_from_iter(columns).map_err(|error| AccountingError::query(FLOWS)(error.into()))?;
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(AccountingError::query(FLOWS))?;
@@ -139,7 +142,11 @@ fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)
 }
 
 /// Inferences with a record for a contribution that is removed at the cut.
-async fn touched_by_removals(ctx: &SessionContext, state: &State, flows: &Flows) -> Result<BTreeSet<usize>, AccountingError> {
+async fn touched_by_removals(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+) -> Result<BTreeSet<usize>, AccountingError> {
     let removed: Vec<i64> = state.contributions.iter().filter(|(_, one)| one.removed).map(|(sk, _)| *sk).collect();
     let redistributes = flows.list.iter().any(|flow| state.policy(flow.key.ruling).removed == Removed::Redistribute);
     let mut touched = BTreeSet::new();
@@ -212,9 +219,14 @@ async fn by_made_weights(
     Ok(())
 }
 
-fn read_records(state: &State, batch: &RecordBatch, records: &mut BTreeMap<usize, Vec<Record>>) -> Result<(), AccountingError> {
+fn read_records(
+    state: &State,
+    batch: &RecordBatch,
+    records: &mut BTreeMap<usize, Vec<Record>>,
+) -> Result<(), AccountingError> {
     let columns = Columns(batch);
-    let (kinds, keys, rows) = (columns.int32("target_kind")?, columns.int64("target_sk")?, columns.int32_or_null("row")?);
+    let (kinds, keys, rows) =
+        (columns.int32("target_kind")?, columns.int64("target_sk")?, columns.int32_or_null("row")?);
     let (scores, flags) = (columns.int64("score")?, columns.int32("flags")?);
     for (row, number) in columns.int64("number")?.into_iter().enumerate() {
         let target = Target::new(i64::from(kinds[row]), keys[row])?;
@@ -224,7 +236,8 @@ fn read_records(state: &State, batch: &RecordBatch, records: &mut BTreeMap<usize
             Target::DatasetVersion(sk) => state.graph.dataset_versions.get(&sk).map(|one| one.id),
         };
         let id = id.ok_or_else(|| AccountingError::inconsistent(format!("{target:?} is in no table")))?;
-        let removed = matches!(target, Target::Contribution(sk) if state.contributions.get(&sk).is_some_and(|one| one.removed));
+        let removed =
+            matches!(target, Target::Contribution(sk) if state.contributions.get(&sk).is_some_and(|one| one.removed));
         let place = rows[row].map_or(u32::MAX, |row| u32::try_from(row).unwrap_or(u32::MAX));
         records.entry(usize::try_from(number).unwrap_or(usize::MAX)).or_default().push(Record {
             order: (id.0, place),

@@ -1,0 +1,211 @@
+//! The journal: double entry, immutable, every entry with an id made of what identifies it.
+//!
+//! Accounts, per vault and token: `escrow` (what payers left with the vault), `clearing` of the epoch (ends at zero),
+//! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>`,
+//! `receivable:<address>` (claimed beyond what was due), `receivable:platform` (refunded after settlement: the caller of
+//! the refund supplied the money, and the platform owes the difference), `claimed`.
+//!
+//! - id = the first 16 bytes of keccak256("trib/jrn/1" ‖ epoch u64be ‖ rule u32be ‖ code u8 ‖ vault ‖ token ‖
+//!   keccak256(debit) ‖ keccak256(credit) ‖ source);
+//! - an entry's encoding = id ‖ epoch u64be ‖ vault ‖ token ‖ keccak256(debit) ‖ keccak256(credit) ‖ amount u128be ‖
+//!   code u8 ‖ phase u8 ‖ source ‖ adjusts_epoch u64be (2^64 − 1 for none);
+//! - ledger_digest(E) = keccak256("trib/led/1" ‖ ledger_digest(E − 1), zero before the first ‖ epoch u64be ‖
+//!   keccak256(encodings of the epoch's entries in the order of their ids)).
+//!
+//! `source` is the id of the event that caused the entry; for entries that a step of the settlement causes,
+//! keccak256("trib/step/1" ‖ name of the step); for a post or void, the id of the pending entry and 16 zero bytes.
+
+use alloy_primitives::{Address, B256, Keccak256, keccak256};
+use std::collections::BTreeMap;
+use tributary_schemas::column::{Decimal38, hex_text};
+use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
+use tributary_schemas::money::LedgerEntryRow;
+
+use crate::book::Purse;
+use crate::error::{AccountingError, hold};
+
+/// Number of the rule in ids.
+pub(crate) const RULE_NUMBER: u32 = 1;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    Receive,
+    Credit,
+    Hold,
+    Claim,
+    Adjust,
+}
+
+impl Code {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Receive => 1,
+            Self::Credit => 2,
+            Self::Hold => 3,
+            Self::Claim => 5,
+            Self::Adjust => 6,
+        }
+    }
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Credit => "credit",
+            Self::Hold => "hold",
+            Self::Claim => "claim",
+            Self::Adjust => "adjust",
+        }
+    }
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Single,
+    Pending,
+    Post,
+    Void,
+}
+
+impl Phase {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Single => 0,
+            Self::Pending => 1,
+            Self::Post => 2,
+            Self::Void => 3,
+        }
+    }
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Pending => "pending",
+            Self::Post => "post",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// An entry to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) purse: Purse,
+    pub(crate) debit: String,
+    pub(crate) credit: String,
+    pub(crate) amount: u128,
+    pub(crate) code: Code,
+    pub(crate) phase: Phase,
+    pub(crate) source: B256,
+    pub(crate) adjusts: Option<i64>,
+}
+
+/// The source of an entry that a step caused.
+pub(crate) fn step(name: &str) -> B256 {
+    keccak256([b"trib/step/1".as_slice(), name.as_bytes()].concat())
+}
+
+pub(crate) fn payable(account: Address) -> String {
+    format!("payable:{}", hex_text(account))
+}
+
+/// The journal of an epoch.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    epoch: i64,
+    entries: BTreeMap<[u8; 16], Entry>,
+}
+
+impl Journal {
+    pub(crate) const fn new(epoch: i64) -> Self {
+        Self { epoch, entries: BTreeMap::new() }
+    }
+
+    /// Adds an entry. The same entry again is a fault of ours: ids are made of what identifies it.
+    pub(crate) fn write(&mut self, entry: Entry) -> Result<(), AccountingError> {
+        if entry.amount == 0 {
+            return Ok(());
+        }
+        let id = self.id(&entry);
+        match self.entries.insert(id, entry) {
+            None => Ok(()),
+            Some(other) => Err(AccountingError::inconsistent(format!(
+                "two entries have the id {}: one is {other:?}",
+                hex_text(id)
+            ))),
+        }
+    }
+
+    fn id(&self, entry: &Entry) -> [u8; 16] {
+        let mut hasher = Keccak256::new();
+        hasher.update(b"trib/jrn/1");
+        hasher.update(self.epoch.to_be_bytes());
+        hasher.update(RULE_NUMBER.to_be_bytes());
+        hasher.update([entry.code.number()]);
+        hasher.update(entry.purse.0);
+        hasher.update(entry.purse.1);
+        hasher.update(keccak256(&entry.debit));
+        hasher.update(keccak256(&entry.credit));
+        hasher.update(entry.source);
+        let mut id = [0; 16];
+        id.copy_from_slice(&hasher.finalize()[..16]);
+        id
+    }
+
+    /// The digest of the journal up to this epoch.
+    pub(crate) fn digest(&self, previous: B256) -> B256 {
+        let mut entries = Keccak256::new();
+        for (id, entry) in &self.entries {
+            entries.update(id);
+            entries.update(self.epoch.to_be_bytes());
+            entries.update(entry.purse.0);
+            entries.update(entry.purse.1);
+            entries.update(keccak256(&entry.debit));
+            entries.update(keccak256(&entry.credit));
+            entries.update(entry.amount.to_be_bytes());
+            entries.update([entry.code.number(), entry.phase.number()]);
+            entries.update(entry.source);
+            entries.update(entry.adjusts.unwrap_or(-1).to_be_bytes());
+        }
+        let mut hasher = Keccak256::new();
+        hasher.update(b"trib/led/1");
+        hasher.update(previous);
+        hasher.update(self.epoch.to_be_bytes());
+        hasher.update(entries.finalize());
+        hasher.finalize()
+    }
+
+    /// INV-06: clearing ends at zero for every vault and token. (Each entry debits what it credits by its shape.)
+    pub(crate) fn check(&self) -> Result<(), AccountingError> {
+        let mut clearing: BTreeMap<Purse, i128> = BTreeMap::new();
+        for entry in self.entries.values() {
+            let balance = clearing.entry(entry.purse).or_default();
+            if entry.debit == "clearing" {
+                *balance -= entry.amount.cast_signed();
+            }
+            if entry.credit == "clearing" {
+                *balance += entry.amount.cast_signed();
+            }
+        }
+        hold(&DEBITS_ARE_CREDITS, clearing.values().all(|balance| *balance == 0), || {
+            format!("clearing ends at {clearing:?}: expected zero")
+        })
+    }
+
+    /// Its rows, by id.
+    pub(crate) fn rows(&self) -> Vec<LedgerEntryRow> {
+        let rows = self.entries.iter().map(|(id, entry)| LedgerEntryRow {
+            epoch: self.epoch,
+            entry_id: hex_text(id),
+            vault: hex_text(entry.purse.0),
+            token: hex_text(entry.purse.1),
+            debit: entry.debit.clone(),
+            credit: entry.credit.clone(),
+            amount: Decimal38(entry.amount.cast_signed()),
+            code: entry.code.as_str().to_owned(),
+            phase: entry.phase.as_str().to_owned(),
+            source: hex_text(entry.source),
+            adjusts_epoch: entry.adjusts,
+        });
+        rows.collect()
+    }
+}

@@ -259,6 +259,3 @@ fn classify(error: &TransportError) -> Failure {
         other => Failure::transient(other.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -170,6 +170,10 @@ impl<C: Chain> Follower<C> {
                     failures = 0;
                     if announcements.is_none() {
                         announcements = self.source.pool.subscribe().await;
+                        if announcements.is_some() {
+                            // A head that came before the subscription was not announced.
+                            continue;
+                        }
                     }
                     self.wait(self.options.poll_interval, &mut announcements).await;
                 }

@@ -261,7 +261,10 @@ fn deep_reorgs_are_files_and_batches() {
     }
     assert!(durable::names(&dir.path().join("segments")).unwrap().len() > 10);
     assert_eq!(tail.unwind(1).unwrap().len(), blocks.len() - 1);
-    assert_eq!(tail.scan(b"").unwrap(), vec![(1_u64.to_be_bytes().to_vec(), b"own".to_vec()), (b"n".to_vec(), 1_u64.to_be_bytes().to_vec())]);
+    assert_eq!(
+        tail.scan(b"").unwrap(),
+        vec![(1_u64.to_be_bytes().to_vec(), b"own".to_vec()), (b"n".to_vec(), 1_u64.to_be_bytes().to_vec())]
+    );
     assert_eq!(tail.head(), Some(first));
     assert_eq!(tail.unwind(0).unwrap(), vec![first]);
     assert_eq!((tail.head(), tail.scan(b"").unwrap()), (None, vec![]));

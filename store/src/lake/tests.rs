@@ -332,3 +332,48 @@ fn a_snapshot_is_canonical_json() {
     assert!(text.ends_with("\"tables\":{\"blocks\":{\"delta_version\":2,\"rows\":9}},\"version\":1}\n"), "{text}");
     assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
 }
+
+#[tokio::test]
+async fn small_files_become_one_and_open_states_stay_apart_by_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path()).await.unwrap();
+    let mut snapshots: Vec<Arc<Snapshot>> = Vec::new();
+    for block in 0..40 {
+        let mut change = Change::default();
+        change.facts.raw_logs = vec![raw_log(block / 20, block, 0)];
+        change.facts.accounts = vec![account("0x01", &format!("0x{block}"), block, None)];
+        let heads = heads(u64::try_from(block).unwrap());
+        snapshots.push(lake.publish(snapshots.last().map(|last| &**last), heads, change).await.unwrap());
+    }
+    for lake in [lake, Lake::open(dir.path()).await.unwrap()] {
+        for version in [39, 0, 16, 17, 20] {
+            let (logs, accounts, _) = seen(&lake, &snapshots[version]).await;
+            let blocks = i64::try_from(version).unwrap() + 1;
+            assert_eq!(logs, (0..blocks).map(|block| raw_log(block / 20, block, 0)).collect::<Vec<_>>());
+            let ends = |block| (block + 1 < blocks).then_some(block + 1);
+            let states = (0..blocks).map(|block| account("0x01", &format!("0x{block}"), block, ends(block)));
+            assert_eq!(accounts, states.collect::<Vec<_>>());
+        }
+        assert!(lake.files(&snapshots[39], "raw_logs").await.unwrap().len() <= 2 * 17);
+        assert!(lake.files(&snapshots[39], "accounts").await.unwrap().len() <= 18);
+        assert_eq!(lake.files(&snapshots[15], "raw_logs").await.unwrap().len(), 16);
+        assert_eq!(lake.files(&snapshots[16], "raw_logs").await.unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn only_files_whose_bounds_hold_a_key_of_the_change_are_touched() {
+    let info = AccountRow::info();
+    let file = |name: &str, rows: u64, low: &str, high: &str| {
+        let mut stats = stats::Stats::default();
+        stats.add(&AccountRow::to_batch(&[account(low, "0xaa", 1, None), account(high, "0xaa", 1, None)]));
+        DataFile { name: name.to_owned(), rows, bytes: 1, stats: stats.json() }
+    };
+    let many = u64::try_from(GROUP_ROWS).unwrap();
+    let files = [file("a", many, "0x1", "0x3"), file("b", many, "0x4", "0x6"), file("c", 9, "0x7", "0x9")];
+    let change = |name: &str| AccountRow::to_batch(&[account(name, "0xbb", 2, None)]);
+    assert_eq!(gather::touched(&info, files.iter(), &change("0x2")), ["a", "c"]);
+    assert_eq!(gather::touched(&info, files.iter(), &change("0x6")), ["b", "c"]);
+    assert_eq!(gather::touched(&info, files.iter(), &change("0x8")), ["c"]);
+    assert_eq!(gather::touched(&info, files[..2].iter(), &change("0x8")), Vec::<String>::new());
+}

@@ -1,14 +1,26 @@
 //! GraphQL and SQL over published snapshots.
 
+mod earned;
 mod error;
+mod graphql;
+pub mod guard;
+mod layout;
+pub mod limits;
 mod page;
+mod pinned;
+mod provenance;
 mod scalar;
 mod schema;
+mod serve;
+mod session;
+pub mod sql_gate;
 mod view;
 mod world;
 
 pub use error::{ApiError, ErrorCode, Refusal};
 pub use schema::sdl;
+pub use serve::{ApiConfig, Assets, Bound, serve};
+pub use view::{Token, Tokens};
 
 #[cfg(test)]
 mod tests {

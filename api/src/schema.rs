@@ -190,6 +190,8 @@ pub(crate) type AccountConnection =
 
 /// The view that `as_of`, or else the cursor, asks for; noted under the field's name when it is not the newest.
 async fn view(ctx: &Context<'_>, as_of: Option<AsOf>, after: Option<&str>) -> Result<View, Refusal> {
-    let request = ctx.data_opt::<Request>().ok_or_else(|| Refusal::new(crate::ErrorCode::NotReady, "no snapshot"))?;
+    let request = ctx
+        .data_opt::<std::sync::Arc<Request>>()
+        .ok_or_else(|| Refusal::new(crate::ErrorCode::NotReady, "no snapshot"))?;
     request.view(ctx.field().alias().unwrap_or(ctx.field().name()), as_of, after).await
 }

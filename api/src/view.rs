@@ -1,76 +1,255 @@
-//! What one request may read: a pinned snapshot, at one block.
+//! What one request may read: a pinned snapshot, at one block, up to one settled epoch.
+
+mod graph;
+mod money;
+mod standing;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use alloy_primitives::Address;
+use async_graphql::Value;
+use async_graphql::dataloader::DataLoader;
+use tributary_schemas::column::hex_text;
+use tributary_schemas::facts::BlockRow;
 
 use crate::error::{ErrorCode, Refusal};
-use crate::scalar::{AddressText, DateTime, Money};
-use crate::schema::account::{Account, Earning, EarningsGroup, Entitlement, Explanation, Proof};
-use crate::schema::entity::*;
-use crate::schema::epoch::{Epoch, EpochConnection, MoneyFlow};
-use crate::schema::provenance::{Direction, Provenance};
-use crate::schema::status::{Counts, Status, TokenTotal};
-use crate::schema::{AccountConnection, AccountFilter, AsOf};
-use crate::world::Kind;
-use tributary_schemas::facts::AccountRow;
+use crate::page::Cursor;
+use crate::pinned::Pinned;
+use crate::scalar::{AddressText, BigInt, DateTime, Money, with_point};
+use crate::schema::AsOf;
+use crate::world::World;
+use standing::Standings;
 
-/// x
-#[derive(Debug, Clone)]
-pub(crate) struct View;
-/// x
-#[derive(Debug)]
-pub(crate) struct Request;
+/// A token's name for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Symbol.
+    pub symbol: String,
+    /// Decimals.
+    pub decimals: u8,
+}
+
+/// Tokens by address.
+pub type Tokens = BTreeMap<Address, Token>;
+
+/// One request: its snapshot, and the blocks at which its fields were answered.
+pub(crate) struct Request {
+    pinned: Arc<Pinned>,
+    tokens: Arc<Tokens>,
+    standings: Arc<DataLoader<Standings>>,
+    answered: Mutex<BTreeMap<String, Value>>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("pinned", &self.pinned).finish_non_exhaustive()
+    }
+}
+
 impl Request {
-    pub(crate) async fn view(&self, _field: &str, _as_of: Option<AsOf>, _after: Option<&str>) -> Result<View, Refusal> {
-        Err(later())
+    /// A request that reads `pinned`.
+    pub(crate) fn new(pinned: Arc<Pinned>, tokens: Arc<Tokens>) -> Self {
+        let standings = Arc::new(Standings::loader(Arc::clone(&pinned)));
+        Self { pinned, tokens, standings, answered: Mutex::default() }
+    }
+
+    /// The view for the root field `field`: at the cursor's block, or where `as_of` says, or at the sealed head.
+    pub(crate) async fn view(&self, field: &str, as_of: Option<AsOf>, after: Option<&str>) -> Result<View, Refusal> {
+        let world = self.pinned.world().await?;
+        let cursor = after.map(Cursor::decode).transpose()?;
+        let head = self.pinned.number();
+        let block = match (&cursor, as_of) {
+            (Some(cursor), _) => Some(self.of_cursor(cursor, as_of).await?),
+            (None, Some(as_of)) => Some(self.of_input(&world, as_of).await?),
+            (None, None) => None,
+        };
+        let heads = &self.pinned.snapshot.heads;
+        let (number, hash) =
+            block.as_ref().map_or((head, hex_text(heads.block_hash)), |row| (row.number, row.hash.clone()));
+        let cut = match &cursor {
+            Some(cursor) => cursor.cut,
+            None if number == head => heads.settled_epoch,
+            None => settled_at(&world, number),
+        };
+        if let Some(row) = block.filter(|row| row.number != head) {
+            self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(field.to_owned(), note(&row, cut));
+        }
+        let inner = Inner {
+            pinned: Arc::clone(&self.pinned),
+            world,
+            tokens: Arc::clone(&self.tokens),
+            standings: Arc::clone(&self.standings),
+            number,
+            hash: hash.get(2..18).unwrap_or_default().to_owned(),
+            cut,
+        };
+        Ok(View(Arc::new(inner)))
+    }
+
+    /// `extensions.asOf`: the snapshot, and the fields that were answered at another block than its head (INV-10).
+    pub(crate) fn as_of(&self) -> Value {
+        let heads = &self.pinned.snapshot.heads;
+        let mut out = async_graphql::indexmap::IndexMap::new();
+        let mut set = |name: &str, value: Value| {
+            out.insert(async_graphql::Name::new(name), value);
+        };
+        set("number", Value::from(heads.block_number));
+        set("hash", Value::from(hex_text(heads.block_hash)));
+        set("finality", Value::from(heads.finality.clone()));
+        set("trust", Value::from(heads.trust.clone()));
+        set("logRoot", Value::from(hex_text(heads.log_root)));
+        set("snapshot", Value::from(self.pinned.snapshot.version));
+        set("settledEpoch", heads.settled_epoch.map_or(Value::Null, Value::from));
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !answered.is_empty() {
+            let fields = answered.iter().map(|(field, value)| (async_graphql::Name::new(field), value.clone()));
+            set("fields", Value::Object(fields.collect()));
+        }
+        drop(answered);
+        Value::Object(out)
+    }
+
+    async fn of_cursor(&self, cursor: &Cursor, as_of: Option<AsOf>) -> Result<BlockRow, Refusal> {
+        let row = self.sealed_block(cursor.number).await?.filter(|row| row.hash.get(2..18) == Some(&cursor.hash));
+        let Some(row) = row else {
+            let message = format!("the block {} of the cursor is not there any more: begin again", cursor.number);
+            return Err(Refusal::new(ErrorCode::CursorReorged, message));
+        };
+        let settled = self.pinned.snapshot.heads.settled_epoch;
+        if cursor.cut > settled || as_of.is_some_and(|as_of| as_of.number.is_some_and(|at| at.0 != row.number)) {
+            return Err(Refusal::new(ErrorCode::BadCursor, "cursor is of another block or epoch than asOf asks for"));
+        }
+        Ok(row)
+    }
+
+    async fn of_input(&self, world: &World, as_of: AsOf) -> Result<BlockRow, Refusal> {
+        let heads = &self.pinned.snapshot.heads;
+        let unavailable = |what: String| {
+            let kept = format!("kept are blocks {} to {}", heads.start_block, heads.block_number);
+            Refusal::new(ErrorCode::AsOfUnavailable, format!("{what}; {kept}"))
+        };
+        let found = match (as_of.number, as_of.hash, as_of.epoch) {
+            (Some(number), None, None) => self.sealed_block(number.0).await?,
+            (None, Some(hash), None) => self.pinned.block_by_hash(&hex_text(hash.0)).await?,
+            (None, None, Some(epoch)) => {
+                let last = world.epochs.get(&epoch).and_then(|rows| rows.iter().map(|row| row.last_block).max());
+                let Some(last) = last else { return Err(unavailable(format!("epoch {epoch} is not settled"))) };
+                self.sealed_block(last).await?
+            }
+            _ => return Err(Refusal::new(ErrorCode::BadInput, "asOf takes exactly one of number, hash and epoch")),
+        };
+        found.ok_or_else(|| unavailable("no sealed block is the one that asOf names".to_owned()))
+    }
+
+    async fn sealed_block(&self, number: i64) -> Result<Option<BlockRow>, Refusal> {
+        self.pinned.block(number).await
     }
 }
-fn later() -> Refusal {
-    Refusal::new(ErrorCode::NotReady, "no snapshot is published yet")
+
+/// The last epoch that was over at block `number`, as far as settled.
+fn settled_at(world: &World, number: i64) -> Option<i64> {
+    let over = |rows: &Vec<tributary_schemas::money::EpochRow>| rows.iter().all(|row| row.last_block <= number);
+    world.epochs.iter().rev().find(|(_, rows)| over(rows)).map(|(epoch, _)| *epoch)
 }
-macro_rules! later {
-    ($($name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => { impl View { $(pub(crate) async fn $name(&self, $($arg: $ty),*) -> Result<$out, Refusal> { $(drop($arg);)* Err(later()) })* } };
+
+fn note(row: &BlockRow, cut: Option<i64>) -> Value {
+    let fields = [
+        ("number", Value::from(row.number)),
+        ("hash", Value::from(row.hash.clone())),
+        ("logRoot", Value::from(row.log_root.clone())),
+        ("finality", Value::from(row.finality.clone())),
+        ("settledEpoch", cut.map_or(Value::Null, Value::from)),
+    ];
+    Value::Object(fields.into_iter().map(|(name, value)| (async_graphql::Name::new(name), value)).collect())
 }
-later! {
-    counts() -> Counts; totals() -> Vec<TokenTotal>; status() -> Status;
-    account_state(a: AddressText) -> Option<AccountRow>;
-    earnings(a: AddressText, g: EarningsGroup, e: Option<i64>) -> Vec<Earning>;
-    entitlements(a: AddressText, t: Option<AddressText>) -> Vec<Entitlement>;
-    explanation(a: AddressText, e: i64, t: AddressText) -> Option<Explanation>;
-    contributions_of(a: AddressText, first: Option<i64>, after: Option<String>) -> ContributionConnection;
-    contributions_in(a: i64, first: Option<i64>, after: Option<String>) -> ContributionConnection;
-    owned_by(a: AddressText) -> Vec<Owned>;
-    root_published(v: AddressText, t: AddressText, e: i64) -> bool;
-    proof(a: AddressText, t: AddressText, v: AddressText, e: i64) -> Option<Proof>;
-    payout_rule(id: &str) -> PayoutRule;
-    earned_by(k: Kind, sk: i64) -> Vec<Money>;
-    dataset_versions(sk: i64) -> Vec<DatasetVersion>;
-    model_versions(sk: i64) -> Vec<ModelVersion>;
-    agent_versions(sk: i64) -> Vec<AgentVersion>;
-    contributor_count(sk: i64) -> i64;
-    upstream_of(id: &str) -> Vec<Upstream>;
-    dataset_by_sk(sk: i64) -> Option<Dataset>;
-    flows(e: i64, t: Option<AddressText>, first: i64) -> Vec<MoneyFlow>;
-    dataset(id: &str) -> Option<Dataset>;
-    model(id: &str) -> Option<Model>;
-    agent(id: &str) -> Option<Agent>;
-    contribution(id: &str) -> Option<Contribution>;
-    epoch(n: i64) -> Option<Epoch>;
-    datasets(first: Option<i64>, after: Option<String>) -> DatasetConnection;
-    models(first: Option<i64>, after: Option<String>) -> ModelConnection;
-    agents(first: Option<i64>, after: Option<String>) -> AgentConnection;
-    epochs(first: Option<i64>, after: Option<String>) -> EpochConnection;
-    accounts(first: Option<i64>, after: Option<String>, f: AccountFilter) -> AccountConnection;
-    provenance(id: &str, d: Direction, depth: i64, first: i64) -> Option<Provenance>;
+
+/// A snapshot at one block.
+#[derive(Debug, Clone)]
+pub(crate) struct View(Arc<Inner>);
+
+struct Inner {
+    pinned: Arc<Pinned>,
+    world: Arc<World>,
+    tokens: Arc<Tokens>,
+    standings: Arc<DataLoader<Standings>>,
+    number: i64,
+    hash: String,
+    cut: Option<i64>,
 }
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("number", &self.number).field("cut", &self.cut).finish_non_exhaustive()
+    }
+}
+
 impl View {
+    /// The block.
+    pub(crate) fn number(&self) -> i64 {
+        self.0.number
+    }
+
+    /// The last settled epoch at or before the block.
     pub(crate) fn cut(&self) -> Option<i64> {
-        None
+        self.0.cut
     }
-    pub(crate) fn money(&self, _t: AddressText, _u: i128) -> Money {
-        unreachable!()
+
+    /// The graph.
+    pub(crate) fn world(&self) -> &World {
+        &self.0.world
     }
-    pub(crate) fn epoch_start(&self, _e: i64) -> DateTime {
-        DateTime::seconds(0)
+
+    /// The snapshot.
+    pub(crate) fn pinned(&self) -> &Arc<Pinned> {
+        &self.0.pinned
     }
-    pub(crate) fn account(&self, address: AddressText) -> Account {
-        Account { view: self.clone(), address }
+
+    /// The money of all settled epochs up to the block; `None` before the first.
+    pub(crate) async fn earned(&self) -> Result<Option<Arc<crate::earned::Earned>>, Refusal> {
+        match self.cut() {
+            Some(cut) => self.0.pinned.earned(cut).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Money as it is shown.
+    pub(crate) fn money(&self, token: AddressText, units: i128) -> Money {
+        let known = self.0.tokens.get(&token.0);
+        Money {
+            raw: BigInt::from(units),
+            token,
+            symbol: known.map(|known| known.symbol.clone()),
+            decimals: known.map(|known| i32::from(known.decimals)),
+            formatted: known.map_or_else(|| units.to_string(), |known| with_point(units, known.decimals)),
+        }
+    }
+
+    /// Money of several tokens as it is shown.
+    pub(crate) fn moneys(&self, tokens: Option<&crate::earned::Tokens>) -> Vec<Money> {
+        tokens.into_iter().flatten().map(|(token, units)| self.money(AddressText::read(token), *units)).collect()
+    }
+
+    /// When an epoch begins.
+    pub(crate) fn epoch_start(&self, epoch: i64) -> DateTime {
+        let heads = &self.0.pinned.snapshot.heads;
+        let epoch = u64::try_from(epoch).unwrap_or_default();
+        DateTime::seconds(heads.epoch_origin.saturating_add(epoch.saturating_mul(heads.epoch_seconds)))
+    }
+
+    /// A cursor of this view, without a key.
+    fn cursor(&self) -> Cursor {
+        Cursor { number: self.0.number, hash: self.0.hash.clone(), cut: self.0.cut, key: String::new() }
+    }
+
+    /// A cursor for a list inside an object, which must be of the object's own block.
+    fn inner_cursor(&self, after: Option<&str>) -> Result<Option<Cursor>, Refusal> {
+        let Some(cursor) = after.map(Cursor::decode).transpose()? else { return Ok(None) };
+        if cursor.number == self.0.number && cursor.hash == self.0.hash {
+            return Ok(Some(cursor));
+        }
+        let number = cursor.number;
+        let message = format!("cursor is of block {number}: ask the object it is in with asOf {{number: {number}}}");
+        Err(Refusal::new(ErrorCode::BadCursor, message))
     }
 }

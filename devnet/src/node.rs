@@ -58,8 +58,6 @@ pub(crate) struct Node {
     side_order: VecDeque<B256>,
     /// How often the head was asked for since it last moved.
     polls: u32,
-    /// How often the chain moved on by being polled since its head was last read.
-    unread: u32,
     /// New heads since the last time somebody took them, for subscribers.
     announced: Vec<(Layer, Stored)>,
 }
@@ -82,7 +80,6 @@ impl Node {
             side: BTreeMap::new(),
             side_order: VecDeque::new(),
             polls: 0,
-            unread: 0,
             announced: Vec::new(),
         };
         // Nobody reads the receipts of a genesis block, which has none.
@@ -229,15 +226,12 @@ impl Node {
         self.forks_shown
     }
 
-    /// Somebody asked for the head. Who asks often enough and never reads it moves things
-    /// on as well, each time twice as far: a follower of finalised blocks, or one that was
-    /// started again and knows more blocks than this chain has yet.
+    /// Somebody asked for the head. Who asks often enough and never reads it (a follower
+    /// of finalised blocks, say) moves things on as well.
     pub(crate) fn head_polled(&mut self) {
         self.polls = self.polls.saturating_add(1);
         if self.polls >= POLLS {
-            let faster = 1_u64.checked_shl(self.unread).unwrap_or(u64::MAX);
-            self.unread = self.unread.saturating_add(1);
-            self.move_on(faster);
+            self.move_on();
         }
     }
 
@@ -245,20 +239,19 @@ impl Node {
     pub(crate) fn block_read(&mut self, hash: B256) {
         let head = self.head(Layer::L2);
         if self.by_number(Layer::L2, head).is_some_and(|tip| tip.hash == hash) {
-            self.unread = 0;
-            self.move_on(1);
+            self.move_on();
         }
     }
 
     /// Ends a fork that is shown, else advances when the chain lives by itself.
-    fn move_on(&mut self, steps: u64) {
+    fn move_on(&mut self) {
         self.polls = 0;
         if self.fork.is_some() {
             self.heal();
         } else if self.config.advance_on_read > 0 {
             let head = self.chain.head();
             let room = self.config.stop_at.map_or(u64::MAX, |stop| stop.saturating_sub(head));
-            let blocks = std::cmp::min(self.config.advance_on_read.saturating_mul(steps), room);
+            let blocks = std::cmp::min(self.config.advance_on_read, room);
             if blocks > 0 {
                 self.advance(blocks);
             }

@@ -20,7 +20,6 @@ use crate::durable;
 use crate::error::StoreError;
 
 mod file;
-mod gather;
 mod log;
 mod publish;
 mod snapshot;
@@ -35,7 +34,7 @@ pub use self::publish::{Hook, Step};
 pub use self::snapshot::{DeclaredOutcome, Heads, Snapshot, TableRef};
 
 use self::file::DataFile;
-use self::log::{Stamp, TableLog, Version, Want};
+use self::log::{Stamp, TableLog, Version};
 
 /// Table versions whose file lists are kept in memory.
 const VERSIONS_KEPT: usize = 512;
@@ -235,9 +234,14 @@ impl Lake {
         Ok(version)
     }
 
-    async fn commit(&self, info: &TableInfo, want: &Want, stamp: Stamp) -> Result<i64, StoreError> {
-        let number = self.log(info.name).await.lock().await.commit(info, want, stamp).await?;
-        let version = Version { number, files: want.files.clone() };
+    async fn commit(
+        &self,
+        info: &TableInfo,
+        files: &BTreeMap<String, DataFile>,
+        stamp: Stamp,
+    ) -> Result<i64, StoreError> {
+        let number = self.log(info.name).await.lock().await.commit(info, files, stamp).await?;
+        let version = Version { number, files: files.clone() };
         self.keep_version((info.name.to_owned(), number), Arc::new(version));
         Ok(number)
     }

@@ -49,7 +49,7 @@ pub(crate) struct ProvenanceNode {
     pub(crate) x: i64,
     /// Vertical coordinate; nodes of one column are 10 apart and centred on 0.
     pub(crate) y: i64,
-    /// What came through it in all settled epochs, by token; for a contributor, through its contributions shown here.
+    /// What came through it in all settled epochs, by token; for a contributor, through all its contributions.
     pub(crate) earned: Vec<Money>,
     /// Who owns it.
     pub(crate) owner: Option<AddressText>,

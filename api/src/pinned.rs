@@ -1,0 +1,188 @@
+//! One snapshot, held for as long as requests read it: its session for SQL, its graph, and what each thing earned.
+//!
+//! [`Shelf`] keeps the two newest ones that were asked for. A request takes one [`Pinned`] at its start and reads
+//! nothing else, so that no answer mixes two snapshots (INV-10).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+use tokio::sync::OnceCell;
+use tributary_schemas::Table;
+use tributary_schemas::column::Column;
+use tributary_schemas::facts::BlockRow;
+use tributary_store::{Lake, Snapshot};
+
+use crate::earned::Earned;
+use crate::error::{ErrorCode, Refusal};
+use crate::session;
+use crate::world::{ROWS_MAX, TABLES, World};
+
+/// Snapshots kept.
+const KEPT: usize = 2;
+/// Memory that the operators of our own queries share, per snapshot.
+const MEMORY: usize = 512 << 20;
+/// Parallelism of one query of ours; many run at a time.
+const PARTITIONS: usize = 2;
+/// Cuts kept per snapshot: what was earned up to the newest settled epoch, and a few of the past.
+const CUTS_KEPT: usize = 4;
+
+/// The snapshots that requests read.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    lake: Lake,
+    data_dir: PathBuf,
+    kept: Mutex<Vec<Arc<Pinned>>>,
+}
+
+impl Shelf {
+    /// An empty shelf over a lake.
+    pub(crate) fn new(lake: Lake, data_dir: PathBuf) -> Self {
+        Self { lake, data_dir, kept: Mutex::default() }
+    }
+
+    /// The lake.
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// The data folder.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        &self.data_dir
+    }
+
+    /// The newest published snapshot.
+    pub(crate) async fn newest(&self) -> Result<Arc<Pinned>, Refusal> {
+        let newest = self.lake.latest().await.map_err(|cause| Refusal::internal("finding the snapshot", &cause))?;
+        let Some(snapshot) = newest else {
+            return Err(Refusal::new(ErrorCode::NotReady, "no snapshot is published yet: try again later"));
+        };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.iter().position(|one| one.snapshot.version == snapshot.version) {
+            let found = kept.remove(found);
+            kept.push(Arc::clone(&found));
+            return Ok(found);
+        }
+        let pinned = Arc::new(Pinned::new(self.lake.clone(), self.data_dir.clone(), snapshot));
+        kept.push(Arc::clone(&pinned));
+        if kept.len() > KEPT {
+            kept.remove(0);
+        }
+        drop(kept);
+        Ok(pinned)
+    }
+}
+
+/// One snapshot.
+pub(crate) struct Pinned {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) data_dir: PathBuf,
+    lake: Lake,
+    session: OnceCell<SessionContext>,
+    world: OnceCell<Arc<World>>,
+    earned: tokio::sync::Mutex<BTreeMap<i64, Arc<Earned>>>,
+}
+
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("version", &self.snapshot.version).finish_non_exhaustive()
+    }
+}
+
+impl Pinned {
+    fn new(lake: Lake, data_dir: PathBuf, snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot, data_dir, lake, session: OnceCell::new(), world: OnceCell::new(), earned: Default::default() }
+    }
+
+    /// Number of the sealed block.
+    pub(crate) fn number(&self) -> i64 {
+        tributary_schemas::column::signed(self.snapshot.heads.block_number)
+    }
+
+    /// Rows of a table, states that no longer hold included.
+    pub(crate) fn rows_of(&self, table: &str) -> i64 {
+        self.snapshot.tables.get(table).map_or(0, |table| tributary_schemas::column::signed(table.rows))
+    }
+
+    /// The graph.
+    pub(crate) async fn world(&self) -> Result<Arc<World>, Refusal> {
+        let load = || async {
+            let rows = TABLES.iter().filter_map(|table| self.snapshot.tables.get(*table)).map(|table| table.rows);
+            let rows = rows.fold(0u64, u64::saturating_add);
+            if rows > ROWS_MAX {
+                let cause = format!("{rows} rows of entities and edges, more than the {ROWS_MAX} that fit in memory");
+                return Err(Refusal::internal("reading the graph", &cause));
+            }
+            let world = World::load(&self.lake, &self.snapshot).await;
+            world.map(Arc::new).map_err(|cause| Refusal::internal("reading the graph", &cause))
+        };
+        self.world.get_or_try_init(load).await.cloned()
+    }
+
+    /// What everything earned up to epoch `cut`.
+    pub(crate) async fn earned(&self, cut: i64) -> Result<Arc<Earned>, Refusal> {
+        let mut kept = self.earned.lock().await;
+        if let Some(found) = kept.get(&cut) {
+            return Ok(Arc::clone(found));
+        }
+        let earned = Arc::new(Earned::load(self, cut).await?);
+        if kept.len() >= CUTS_KEPT {
+            kept.pop_first();
+        }
+        kept.insert(cut, Arc::clone(&earned));
+        Ok(earned)
+    }
+
+    /// The session in which every table is registered under its name.
+    pub(crate) async fn session(&self) -> Result<&SessionContext, Refusal> {
+        let open = || async {
+            session::open(&self.lake, &self.snapshot, MEMORY, PARTITIONS)
+                .await
+                .map_err(|cause| Refusal::internal("opening tables", &cause))
+        };
+        self.session.get_or_try_init(open).await
+    }
+
+    /// The batches of a query of ours; `$1` and on stand for `values`.
+    pub(crate) async fn batches(&self, query: &str, values: Vec<ScalarValue>) -> Result<Vec<RecordBatch>, Refusal> {
+        let session = self.session().await?;
+        let run = async { session.sql(query).await?.with_param_values(values)?.collect().await };
+        run.await.map_err(|cause: datafusion::error::DataFusionError| Refusal::internal("a query", &cause))
+    }
+
+    /// The rows of a query of ours whose columns are those of a table.
+    pub(crate) async fn rows<T: Table>(&self, query: &str, values: Vec<ScalarValue>) -> Result<Vec<T>, Refusal> {
+        let mut rows = Vec::new();
+        for batch in self.batches(query, values).await? {
+            rows.extend(T::from_batch(&batch).map_err(|cause| Refusal::internal("reading rows", &cause))?);
+        }
+        Ok(rows)
+    }
+
+    /// The sealed block with this number.
+    pub(crate) async fn block(&self, number: i64) -> Result<Option<BlockRow>, Refusal> {
+        let rows = self.rows("SELECT * FROM blocks WHERE number = $1", vec![number.into()]).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The sealed block with this hash.
+    pub(crate) async fn block_by_hash(&self, hash: &str) -> Result<Option<BlockRow>, Refusal> {
+        let rows = self.rows("SELECT * FROM blocks WHERE hash = $1", vec![hash.into()]).await?;
+        Ok(rows.into_iter().next())
+    }
+}
+
+/// A column of a batch, in the type it is read as.
+pub(crate) fn column<C: Column>(batch: &RecordBatch, index: usize) -> Result<Vec<C>, Refusal> {
+    let cast = |column: &ArrayRef| arrow::compute::cast(column, &C::data_type());
+    let column = batch.columns().get(index).map(cast).transpose();
+    let column = column.map_err(|cause| Refusal::internal("reading a column", &cause))?;
+    let column = column.ok_or_else(|| Refusal::internal("reading a column", &format!("there is no column {index}")))?;
+    (0..column.len())
+        .map(|row| C::read(column.as_ref(), row))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Refusal::internal("reading a column", &format!("column {index} holds NULL or another type")))
+}

@@ -1,0 +1,149 @@
+//! The server: what it listens on, what it answers where, and how it stops.
+//!
+//! A request travels: who asks ([`limits`](crate::limits)) → is there room → what is asked
+//! ([`graphql`](crate::graphql), [`guard`](crate::guard)) → which snapshot ([`pinned`](crate::pinned)) → the answer.
+
+mod routes;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tributary_store::Lake;
+
+use crate::error::ApiError;
+use crate::guard::GuardLimits;
+use crate::limits::{Limiter, RateLimit};
+use crate::pinned::Shelf;
+use crate::schema::{self, Tributary};
+use crate::sql_gate::SqlLimits;
+use crate::view::{Token, Tokens};
+
+/// How to serve. The default listens on a free port of the loopback address.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: BTreeSet<IpAddr>,
+    /// Names of tokens.
+    pub tokens: Tokens,
+    /// Bounds of a GraphQL document.
+    pub guard: GuardLimits,
+    /// Bounds of a SQL query.
+    pub sql: SqlLimits,
+    /// Quota of a client.
+    pub rate: RateLimit,
+    /// Requests at work at a time; one more waits a moment, then is turned away.
+    pub concurrency_max: usize,
+    /// Most bytes of a body.
+    pub body_bytes_max: usize,
+    /// Most time of a request.
+    pub deadline: Duration,
+    /// Blocks the follower may lag behind its endpoints and still be ready.
+    pub ready_lag_max: u64,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        // The native token of the chain this is built for has 18 decimals.
+        let native = Token { symbol: "OPEN".to_owned(), decimals: 18 };
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            trusted_proxies: BTreeSet::new(),
+            tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
+            guard: GuardLimits::default(),
+            sql: SqlLimits::default(),
+            rate: RateLimit::default(),
+            concurrency_max: 64,
+            body_bytes_max: 64 << 10,
+            deadline: Duration::from_secs(10),
+            ready_lag_max: 64,
+        }
+    }
+}
+
+/// Where pages come from: a path without its leading slash to a media type and bytes.
+pub type Assets = Arc<dyn Fn(&str) -> Option<(&'static str, std::borrow::Cow<'static, [u8]>)> + Send + Sync>;
+
+/// A server that listens and waits to be run.
+pub struct Bound {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Serves until the token is cancelled and what is at work is answered.
+    pub run: Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>,
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+/// Listens; nothing is served before [`Bound::run`] is awaited.
+pub async fn serve(
+    config: ApiConfig,
+    lake: Lake,
+    data_dir: PathBuf,
+    dashboard: Option<Assets>,
+    shutdown: CancellationToken,
+) -> Result<Bound, ApiError> {
+    let listen = config.listen;
+    let app = App::new(config, lake, data_dir, dashboard)?;
+    let bind = |source| ApiError::Bind { address: listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(bind)?;
+    let addr = listener.local_addr().map_err(bind)?;
+    let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let run = async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+        serving.await.map_err(|source| ApiError::Serve { address: addr, source })
+    };
+    Ok(Bound { addr, run: Box::pin(run) })
+}
+
+/// What every request shares.
+struct App {
+    config: ApiConfig,
+    tokens: Arc<Tokens>,
+    schema: Tributary,
+    sdl: String,
+    shelf: Shelf,
+    limiter: Limiter,
+    room: Semaphore,
+    requests: AtomicU64,
+    dashboard: Option<Assets>,
+}
+
+impl App {
+    fn new(config: ApiConfig, lake: Lake, data_dir: PathBuf, dashboard: Option<Assets>) -> Result<Arc<Self>, ApiError> {
+        let expected = "a window that gives each unit at least a nanosecond";
+        let short = || ApiError::Limit { name: "rate.window", got: format!("{:?}", config.rate.window), expected };
+        let limiter = Limiter::new(config.rate).ok_or_else(short)?;
+        if config.concurrency_max == 0 || config.concurrency_max > Semaphore::MAX_PERMITS {
+            let (name, got) = ("concurrency_max", config.concurrency_max.to_string());
+            return Err(ApiError::Limit { name, got, expected: "at least one, as nothing is served otherwise" });
+        }
+        Ok(Arc::new(Self {
+            tokens: Arc::new(config.tokens.clone()),
+            schema: schema::build(),
+            sdl: schema::sdl(),
+            shelf: Shelf::new(lake, data_dir),
+            limiter,
+            room: Semaphore::new(config.concurrency_max),
+            requests: AtomicU64::new(1),
+            dashboard,
+            config,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

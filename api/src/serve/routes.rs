@@ -1,0 +1,393 @@
+//! The routes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, OriginalUri, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::App;
+use crate::error::{ErrorCode, Refusal};
+use crate::graphql::{self, Asked};
+use crate::limits::{Remaining, client};
+use crate::sql_gate::{self, SqlError};
+use crate::view;
+
+/// How long a request waits for room.
+const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
+/// What a SQL query costs of the quota.
+const SQL_UNITS: u32 = 10;
+/// Pages run our own scripts and talk to our own server, and nothing else. Charts set inline styles.
+const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tributary: GraphQL</title>\
+     <h1>GraphQL</h1><p>Send a POST with a JSON body <code>{\"query\": \"…\"}</code> to this address. The schema is at \
+     <a href=\"/schema.graphql\">/schema.graphql</a>.</p></html>";
+
+/// The id of a request, for its answer and the log.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+struct Client(std::net::IpAddr);
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    let limited = Router::new()
+        .route("/graphql", post(graphql_post).get(graphql_get))
+        .route("/v1/sql", post(sql))
+        .layer(DefaultBodyLimit::max(app.config.body_bytes_max))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), admit));
+    Router::new()
+        .route("/schema.graphql", get(schema_text))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .merge(limited)
+        .fallback(page)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
+        .with_state(app)
+}
+
+/// Gives every request an id and every answer its safety headers.
+async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = format!("{:08x}", app.requests.fetch_add(1, Ordering::Relaxed));
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.entry("content-security-policy").or_insert(HeaderValue::from_static(CONTENT_SECURITY));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}
+
+/// Charges the client one unit and waits for room.
+async fn admit(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asking = client(peer.ip(), request.headers(), &app.config.trusted_proxies);
+    let left = match app.limiter.charge(asking, 1) {
+        Ok(left) => left,
+        Err(none) => return too_many(&app, none, &id),
+    };
+    let Ok(Ok(_room)) = tokio::time::timeout(WAIT_FOR_ROOM, app.room.acquire()).await else {
+        let refusal = Refusal::new(ErrorCode::Overloaded, "more requests at once than this server takes");
+        let mut response = problem(&refusal, &id);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return response;
+    };
+    request.extensions_mut().insert(Client(asking));
+    let mut response = next.run(request).await;
+    let left = response.extensions().get::<Left>().map_or(left, |left| left.0);
+    app.limiter.tell(left, response.headers_mut());
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is larger than {} bytes", app.config.body_bytes_max);
+        let mut body = problem(&Refusal::new(ErrorCode::TooLarge, message), &id);
+        *body.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return body;
+    }
+    response
+}
+
+/// What a handler left of the quota.
+#[derive(Debug, Clone, Copy)]
+struct Left(Remaining);
+
+fn too_many(app: &App, left: Remaining, id: &str) -> Response {
+    let wait = left.wait.unwrap_or_default().as_secs().saturating_add(1);
+    let refusal = Refusal::new(ErrorCode::RateLimited, format!("too many requests: try again in {wait} s"));
+    let mut response = problem(&refusal, id);
+    app.limiter.tell(left, response.headers_mut());
+    response.extensions_mut().insert(Left(left));
+    response
+}
+
+/// A refusal as problem details (RFC 9457).
+fn problem(refusal: &Refusal, id: &str) -> Response {
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or("error"),
+        "status": status.as_u16(),
+        "detail": refusal.message,
+        "code": refusal.code.as_str(),
+        "requestId": id,
+    });
+    answer(status, "application/problem+json", body.to_string())
+}
+
+fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn graphql_post(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    Extension(asking): Extension<Client>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    graphql_answer(&app, &id.0, asking, &headers, Asked::from_body(&headers, &body)).await
+}
+
+async fn graphql_get(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    Extension(asking): Extension<Client>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match uri.query() {
+        None if accept.contains("text/html") => answer(StatusCode::OK, "text/html; charset=utf-8", PAGE),
+        query => graphql_answer(&app, &id.0, asking, &headers, Asked::from_query(query.unwrap_or_default())).await,
+    }
+}
+
+async fn graphql_answer(
+    app: &App,
+    id: &str,
+    Client(asking): Client,
+    headers: &HeaderMap,
+    asked: Result<Asked, Refusal>,
+) -> Response {
+    let mut left = None;
+    let ready = asked.and_then(|asked| graphql::prepare(asked, &app.config.guard));
+    let mut response = match ready {
+        Err(refusal) => graphql::refuse(&refusal),
+        Ok(ready) => {
+            if ready.units > 0 {
+                match app.limiter.charge(asking, ready.units) {
+                    Ok(now) => left = Some(now),
+                    Err(none) => return too_many(app, none, id),
+                }
+            }
+            match app.shelf.newest().await {
+                Err(refusal) => graphql::refuse(&refusal),
+                Ok(pinned) => {
+                    let reads = view::Request::new(pinned, Arc::clone(&app.tokens));
+                    graphql::run(&app.schema, ready, reads, app.config.deadline).await
+                }
+            }
+        }
+    };
+    let strict = graphql::is_strict(headers);
+    let status = graphql::finish(&mut response, id, strict);
+    let media_type = if strict { "application/graphql-response+json" } else { "application/json" };
+    let body = serde_json::to_string(&response).unwrap_or_else(|cause| {
+        tracing::error!(%cause, request = id, "an answer cannot be written as JSON");
+        String::from("{\"errors\":[{\"message\":\"the answer cannot be written\"}]}")
+    });
+    let mut response = answer(status, media_type, body);
+    if let Some(left) = left {
+        response.extensions_mut().insert(Left(left));
+    }
+    response
+}
+
+async fn schema_text(State(app): State<Arc<App>>) -> Response {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", app.sdl.clone())
+}
+
+/// Ready means: there is a snapshot, and the follower says that it has caught up.
+async fn ready(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {
+    let pinned = match app.shelf.newest().await {
+        Ok(pinned) => pinned,
+        Err(refusal) => return problem(&refusal, &id),
+    };
+    let dir = app.shelf.data_dir().to_owned();
+    let told = tokio::task::spawn_blocking(move || tributary_store::read_status(&dir)).await;
+    let told = match told {
+        Ok(Ok(Some(told))) => told,
+        Ok(Ok(None)) => {
+            return problem(&Refusal::new(ErrorCode::NotReady, "the follower has not said where it is"), &id);
+        }
+        Ok(Err(cause)) => return problem(&Refusal::internal("reading the follower's status", &cause), &id),
+        Err(cause) => return problem(&Refusal::internal("reading the follower's status", &cause), &id),
+    };
+    if told.head.is_none() || told.lag_blocks > app.config.ready_lag_max {
+        let message = format!("{} blocks behind: expected at most {}", told.lag_blocks, app.config.ready_lag_max);
+        return problem(&Refusal::new(ErrorCode::NotReady, message), &id);
+    }
+    let heads = &pinned.snapshot.heads;
+    let body = json!({ "ready": true, "snapshot": pinned.snapshot.version, "block": heads.block_number, "lagBlocks": told.lag_blocks });
+    answer(StatusCode::OK, "application/json", body.to_string())
+}
+
+/// A page of the dashboard; the program knows no others.
+async fn page(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let found = app.dashboard.as_ref().and_then(|assets| assets(path));
+    match found {
+        Some((media_type, bytes)) if method == Method::GET || method == Method::HEAD => {
+            let mut response = answer(StatusCode::OK, media_type, bytes.into_owned());
+            // Vite puts a hash of the content into the names of files under assets/.
+            let keep = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+            response
+        }
+        _ => {
+            let mut response =
+                problem(&Refusal::new(ErrorCode::BadRequest, format!("nothing is at {}", uri.path())), &id);
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SqlAsked {
+    query: String,
+}
+
+async fn sql(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    Extension(Client(asking)): Extension<Client>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match sql_answer(&app, asking, &headers, &body).await {
+        Ok(response) => response,
+        Err(Ok(none)) => too_many(&app, none, &id),
+        Err(Err(refusal)) => problem(&refusal, &id),
+    }
+}
+
+async fn sql_answer(
+    app: &App,
+    asking: std::net::IpAddr,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Result<Remaining, Refusal>> {
+    let wrong =
+        |cause: serde_json::Error| Refusal::new(ErrorCode::BadRequest, format!("body is no SQL request: {cause}"));
+    let asked = serde_json::from_slice::<SqlAsked>(body).map_err(|cause| Err(wrong(cause)))?;
+    let left = app.limiter.charge(asking, SQL_UNITS).map_err(Ok)?;
+    let pinned = app.shelf.newest().await.map_err(Err)?;
+    let batches = sql_gate::query(app.shelf.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
+    let batches = batches.map_err(|cause| Err(sql_refusal(cause)))?;
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let written = if accept.contains("text/csv") { as_csv(&batches) } else { as_json(&batches, &pinned) };
+    let mut response = written.map_err(|cause| Err(Refusal::internal("writing rows", &cause)))?;
+    let heads = &pinned.snapshot.heads;
+    let told = [("x-tributary-snapshot", pinned.snapshot.version), ("x-tributary-block", heads.block_number)];
+    for (name, value) in told {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+    response.extensions_mut().insert(Left(left));
+    Ok(response)
+}
+
+fn sql_refusal(cause: SqlError) -> Refusal {
+    let code = match &cause {
+        SqlError::Refused { .. } => ErrorCode::SqlRefused,
+        SqlError::Failed { .. } | SqlError::Rows { .. } => ErrorCode::SqlFailed,
+        SqlError::Memory { .. } => ErrorCode::TooComplex,
+        SqlError::Deadline { .. } => ErrorCode::Timeout,
+        SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source),
+    };
+    Refusal::new(code, cause.to_string())
+}
+
+type Written = Result<Response, arrow::error::ArrowError>;
+
+fn as_csv(batches: &[RecordBatch]) -> Written {
+    let mut out = Vec::new();
+    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut out);
+    for batch in batches {
+        writer.write(&plain(batch)?)?;
+    }
+    drop(writer);
+    Ok(answer(StatusCode::OK, "text/csv; charset=utf-8", out))
+}
+
+fn as_json(batches: &[RecordBatch], pinned: &crate::pinned::Pinned) -> Written {
+    let mut writer = arrow::json::WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, arrow::json::writer::JsonArray>(Vec::new());
+    for batch in batches {
+        writer.write(&plain(batch)?)?;
+    }
+    writer.finish()?;
+    let rows = writer.into_inner();
+    let rows = if rows.is_empty() { b"[]".to_vec() } else { rows };
+    let heads = &pinned.snapshot.heads;
+    let columns = batches.first().map(|batch| {
+        batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
+            .collect::<Vec<_>>()
+    });
+    let head = json!({
+        "asOf": {
+            "number": heads.block_number,
+            "hash": tributary_schemas::column::hex_text(heads.block_hash),
+            "finality": heads.finality,
+            "logRoot": tributary_schemas::column::hex_text(heads.log_root),
+            "snapshot": pinned.snapshot.version,
+        },
+        "columns": columns.unwrap_or_default(),
+    });
+    let mut body = head.to_string().into_bytes();
+    body.pop();
+    body.extend_from_slice(b",\"rows\":");
+    body.extend(rows);
+    body.push(b'}');
+    Ok(answer(StatusCode::OK, "application/json", body))
+}
+
+/// Decimals as text (JSON has no integers this wide, and money is never a float), bytes as hex.
+fn plain(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let cast = |column: &arrow::array::ArrayRef| match column.data_type() {
+        DataType::Decimal128(..) | DataType::Decimal256(..) | DataType::UInt64 => {
+            arrow::compute::cast(column, &DataType::Utf8)
+        }
+        DataType::Binary => {
+            let bytes = column.as_any().downcast_ref::<arrow::array::BinaryArray>();
+            let text = bytes.into_iter().flatten().map(|bytes| bytes.map(tributary_schemas::column::hex_text));
+            Ok(Arc::new(text.collect::<arrow::array::StringArray>()) as arrow::array::ArrayRef)
+        }
+        _ => Ok(Arc::clone(column)),
+    };
+    let columns = batch.columns().iter().map(cast).collect::<Result<Vec<_>, _>>()?;
+    let fields = batch
+        .schema()
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, column)| arrow::datatypes::Field::new(field.name(), column.data_type().clone(), true))
+        .collect::<Vec<_>>();
+    RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns)
+}

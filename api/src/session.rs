@@ -1,0 +1,44 @@
+//! The SQL session over a snapshot: accounting's engine (whose `sum` over money cannot wrap) with every published table
+//! under its name, pinned to the files the snapshot names.
+
+use std::sync::Arc;
+
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::options::ParquetReadOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
+use tributary_store::{Lake, Snapshot};
+
+/// What went wrong; only ever told to the log.
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// A session with the snapshot's tables, whose operators share `memory_bytes` and write nothing to disk.
+pub(crate) async fn open(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    memory_bytes: usize,
+    partitions: usize,
+) -> Result<SessionContext, Failed> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()?;
+    let engine = tributary_accounting::session(Some(memory_bytes), partitions)?;
+    let state = SessionStateBuilder::new_from_existing(engine.state()).with_runtime_env(runtime).build();
+    let session = SessionContext::new_with_state(state);
+    for table in tributary_schemas::facts::all().into_iter().chain(tributary_schemas::money::all()) {
+        let files = lake.files(snapshot, table.name).await?;
+        if files.is_empty() {
+            session
+                .register_table(table.name, Arc::new(MemTable::try_new(Arc::clone(&table.schema), vec![vec![]])?))?;
+            continue;
+        }
+        let paths = files.iter().map(|file| file.path.display().to_string()).collect::<Vec<_>>();
+        let read = session.read_parquet(paths, ParquetReadOptions::default().schema(&table.schema)).await?;
+        session.register_table(table.name, read.into_view())?;
+    }
+    Ok(session)
+}

@@ -1,0 +1,177 @@
+//! The one gate for SQL: read-only queries over one snapshot, within memory, time and rows.
+//!
+//! Three fences, each of which would do: a list of statements (query, `EXPLAIN` of one, `SHOW TABLES`), DataFusion's own
+//! `SQLOptions` over the whole plan, and a session in which nothing can be written and no name means a file. `sum` over
+//! money is the checked one.
+
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{DataFrame, SQLOptions, SessionContext};
+use datafusion::sql::parser::Statement as Outer;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::StreamExt as _;
+use tributary_store::{Lake, Remedy, Snapshot};
+
+use crate::session;
+
+/// Bounds of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// Most memory of its operators.
+    pub memory_bytes: usize,
+    /// Most rows of its answer.
+    pub rows_max: usize,
+    /// Most time.
+    pub deadline: Duration,
+    /// Parts it works on at a time.
+    pub partitions: usize,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 256 << 20, rows_max: 10_000, deadline: Duration::from_secs(10), partitions: 2 }
+    }
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// A statement that is no read-only query.
+    #[error("{got} is refused: expected one SELECT, WITH, EXPLAIN or SHOW TABLES")]
+    Refused {
+        /// The kind of statement.
+        got: String,
+    },
+    /// SQL that does not parse, plan or run.
+    #[error("the query failed: {message}")]
+    Failed {
+        /// What the engine said, without its backtrace.
+        message: String,
+    },
+    /// A query that took too long.
+    #[error("the query took longer than {} ms", .deadline.as_millis())]
+    Deadline {
+        /// The limit.
+        deadline: Duration,
+    },
+    /// A query that needed too much memory.
+    #[error("the query needs more than {memory_bytes} bytes of memory")]
+    Memory {
+        /// The limit.
+        memory_bytes: usize,
+    },
+    /// An answer that is too long.
+    #[error("the answer has more than {rows_max} rows: add a LIMIT")]
+    Rows {
+        /// The limit.
+        rows_max: usize,
+    },
+    /// The tables of the snapshot could not be opened.
+    #[error("opening the tables of snapshot {snapshot}")]
+    Tables {
+        /// The snapshot.
+        snapshot: u64,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SqlError {
+    /// What the caller can do: a query that was refused or failed will be again.
+    #[must_use]
+    pub const fn remedy(&self) -> Remedy {
+        match self {
+            Self::Deadline { .. } | Self::Memory { .. } => Remedy::Retry,
+            Self::Refused { .. } | Self::Failed { .. } | Self::Rows { .. } | Self::Tables { .. } => Remedy::Halt,
+        }
+    }
+}
+
+/// The answer of a read-only query over a snapshot. The first batch is there even when it has no rows, so that the
+/// columns are known.
+pub async fn query(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    sql: &str,
+    limits: &SqlLimits,
+) -> Result<Vec<RecordBatch>, SqlError> {
+    let session = session::open(lake, snapshot, limits.memory_bytes, limits.partitions)
+        .await
+        .map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })?;
+    let run = Box::pin(run(&session, sql, limits));
+    tokio::time::timeout(limits.deadline, run).await.unwrap_or(Err(SqlError::Deadline { deadline: limits.deadline }))
+}
+
+async fn run(session: &SessionContext, sql: &str, limits: &SqlLimits) -> Result<Vec<RecordBatch>, SqlError> {
+    let failed = |cause: DataFusionError| describe(&cause, limits);
+    let plan = plan(session, sql).await.map_err(|refused| match refused {
+        Ok(refused) => refused,
+        Err(cause) => failed(cause),
+    })?;
+    let answer = DataFrame::new(session.state(), plan);
+    let mut stream = answer.execute_stream().await.map_err(failed)?;
+    let mut batches = vec![RecordBatch::new_empty(stream.schema())];
+    let mut rows = 0usize;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(failed)?;
+        rows = rows.saturating_add(batch.num_rows());
+        if rows > limits.rows_max {
+            return Err(SqlError::Rows { rows_max: limits.rows_max });
+        }
+        batches.push(batch);
+    }
+    if batches.len() > 1 {
+        batches.remove(0);
+    }
+    Ok(batches)
+}
+
+/// The plan of an allowed statement.
+async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, Result<SqlError, DataFusionError>> {
+    let state = session.state();
+    let dialect = state.config().options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(Err)?;
+    allowed(&statement).map_err(Ok)?;
+    let plan = state.statement_to_plan(statement).await.map_err(Err)?;
+    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    read_only.verify_plan(&plan).map_err(|cause| Ok(SqlError::Refused { got: first_line(&cause) }))?;
+    Ok(plan)
+}
+
+fn allowed(statement: &Outer) -> Result<(), SqlError> {
+    match statement {
+        Outer::Explain(explain) => allowed(&explain.statement),
+        Outer::Statement(statement) => match statement.as_ref() {
+            Statement::Query(_) | Statement::ShowTables { .. } => Ok(()),
+            Statement::Explain { statement: inner, .. } if matches!(inner.as_ref(), Statement::Query(_)) => Ok(()),
+            other => Err(refused(other)),
+        },
+        other => Err(refused(other)),
+    }
+}
+
+/// The words a statement begins with name its kind; the rest may be long.
+fn refused(statement: &impl std::fmt::Display) -> SqlError {
+    let text = statement.to_string();
+    let words = text.split_whitespace().take_while(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()));
+    let kind = words.take(3).collect::<Vec<_>>().join(" ");
+    SqlError::Refused { got: if kind.is_empty() { "this statement".to_owned() } else { kind } }
+}
+
+fn describe(cause: &DataFusionError, limits: &SqlLimits) -> SqlError {
+    match cause.find_root() {
+        DataFusionError::ResourcesExhausted(_) => SqlError::Memory { memory_bytes: limits.memory_bytes },
+        _ => SqlError::Failed { message: first_line(cause) },
+    }
+}
+
+fn first_line(cause: &DataFusionError) -> String {
+    cause.strip_backtrace().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

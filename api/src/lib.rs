@@ -9,6 +9,7 @@ pub mod limits;
 mod page;
 mod pinned;
 mod provenance;
+pub mod rows;
 mod scalar;
 mod schema;
 mod serve;

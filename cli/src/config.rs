@@ -126,6 +126,17 @@ pub(crate) enum Origin {
     Flag(String),
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
 /// A configuration and where each of its values comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {

@@ -13,3 +13,20 @@ pub(crate) fn variables() -> BTreeMap<String, String> {
 pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
+
+/// The system's clock, for the indexer.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+#[async_trait::async_trait]
+impl tributary_indexer::Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn now_ms(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn sleep(&self, duration: std::time::Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}

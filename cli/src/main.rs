@@ -1,2 +1,108 @@
-//! The program.
-fn main() {}
+//! The program: arguments, configuration, wiring. It holds no domain logic.
+
+mod arguments;
+mod config;
+mod demo;
+mod environment;
+mod failure;
+mod node;
+mod output;
+mod progress;
+mod read;
+mod signals;
+mod verify;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arguments::{Arguments, Command};
+use failure::{Exit, Failure, OrExit as _};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let variables = environment::variables();
+    let filter = arguments.log.clone().or_else(|| variables.get("TRIBUTARY_LOG").cloned());
+    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"));
+    match runtime().and_then(|runtime| runtime.block_on(command(arguments.command, &variables))) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().or_exit(Exit::Failed)
+}
+
+async fn command(
+    command: Command,
+    variables: &std::collections::BTreeMap<String, String>,
+) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::demo(arguments).await,
+        Command::Run(arguments) => {
+            let mut flags = Vec::new();
+            if let Some(listen) = arguments.listen {
+                flags.push(("api.listen", toml::Value::String(listen.to_string()), "--listen"));
+            }
+            let loaded = configuration(&arguments.source, variables, flags)?;
+            node::run(&loaded.config, arguments.until_block).await
+        }
+        Command::Status(arguments) => {
+            read::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Sql(arguments) => {
+            read::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Explain(arguments) => {
+            read::explain(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Proof(arguments) => {
+            read::proof(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Verify(arguments) => {
+            verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Config(arguments::Config::Show(arguments)) => {
+            show(&configuration(&arguments.source, variables, Vec::new())?, &arguments)
+        }
+    }
+}
+
+fn configuration(
+    source: &arguments::Source,
+    variables: &std::collections::BTreeMap<String, String>,
+    mut flags: Vec<(&str, toml::Value, &str)>,
+) -> Result<Arc<config::Loaded>, Failure> {
+    if let Some(dir) = &source.data_dir {
+        flags.push(("storage.data_dir", toml::Value::String(dir.display().to_string()), "--data-dir"));
+    }
+    let named = source.config.clone().or_else(|| variables.get("TRIBUTARY_CONFIG").map(Into::into));
+    let usual = std::path::PathBuf::from("tributary.toml");
+    let file = match named {
+        Some(file) => Some(file),
+        None => usual.try_exists().or_exit(Exit::Configuration)?.then_some(usual),
+    };
+    config::load(file.as_deref(), variables, &flags).map(Arc::new).or_exit(Exit::Configuration)
+}
+
+fn show(loaded: &config::Loaded, arguments: &arguments::ConfigShow) -> Result<ExitCode, Failure> {
+    if arguments.json {
+        let values: serde_json::Map<String, serde_json::Value> = loaded
+            .values
+            .iter()
+            .map(|(key, (value, origin))| Ok((key.clone(), serde_json::json!({ "value": value, "origin": origin }))))
+            .collect::<Result<_, Failure>>()?;
+        output::json(&values)?;
+    } else if arguments.origin {
+        let rows: Vec<Vec<String>> = loaded
+            .values
+            .iter()
+            .map(|(key, (value, origin))| vec![key.clone(), value.to_string(), origin.to_string()])
+            .collect();
+        output::result(&output::table(&["KEY", "VALUE", "FROM"], &rows));
+    } else {
+        output::result(toml::to_string(&loaded.config)?.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,9 +1,15 @@
 //! Everything that must hold: what the tests share.
 //!
 //! [`anvil`] starts a real chain on a free port, [`suite`] deploys the reference contracts on it and gives typed
-//! bindings, [`generated`] knows the committed files that are made from code. The tests themselves are one binary,
+//! bindings, [`generated`] knows the committed files that are made from code, [`program`] runs
+//! `tributary` as a process. The tests themselves are one binary,
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
+pub mod blobs;
+pub mod follower;
 pub mod generated;
+pub mod measure;
+pub mod program;
+pub mod spray;
 pub mod suite;

@@ -7,7 +7,7 @@ use alloy::rpc::types::TransactionReceipt;
 
 pub use bindings::{
     AgentRegistry, AttributionHub, DatanetRegistry, FeeToken, HookToken, HostileEmitter, ModelRegistry, PlainToken,
-    ReentrantClaimer, RewardVault, Vectors,
+    ReentrantClaimer, RewardVault, Spray, Vectors,
 };
 
 /// What the macro makes of the artifacts in `schemas/contracts/artifacts`.
@@ -76,6 +76,12 @@ mod bindings {
         #[derive(Debug, PartialEq, Eq)]
         HostileEmitter,
         "../schemas/contracts/artifacts/HostileEmitter.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Spray,
+        "../schemas/contracts/artifacts/Spray.json"
     );
     sol!(
         #[sol(rpc)]

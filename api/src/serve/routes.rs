@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, OriginalUri, Request, State};
@@ -21,6 +20,7 @@ use super::App;
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
+use crate::rows;
 use crate::sql_gate::{self, SqlError};
 use crate::view;
 
@@ -322,25 +322,11 @@ fn sql_refusal(cause: SqlError) -> Refusal {
 type Written = Result<Response, arrow::error::ArrowError>;
 
 fn as_csv(batches: &[RecordBatch]) -> Written {
-    let mut out = Vec::new();
-    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut out);
-    for batch in batches {
-        writer.write(&plain(batch)?)?;
-    }
-    drop(writer);
-    Ok(answer(StatusCode::OK, "text/csv; charset=utf-8", out))
+    Ok(answer(StatusCode::OK, "text/csv; charset=utf-8", rows::csv(batches)?))
 }
 
 fn as_json(batches: &[RecordBatch], pinned: &crate::pinned::Pinned) -> Written {
-    let mut writer = arrow::json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::JsonArray>(Vec::new());
-    for batch in batches {
-        writer.write(&plain(batch)?)?;
-    }
-    writer.finish()?;
-    let rows = writer.into_inner();
-    let rows = if rows.is_empty() { b"[]".to_vec() } else { rows };
+    let rows = rows::json(batches)?;
     let heads = &pinned.snapshot.heads;
     let columns = batches.first().map(|batch| {
         batch
@@ -366,28 +352,4 @@ fn as_json(batches: &[RecordBatch], pinned: &crate::pinned::Pinned) -> Written {
     body.extend(rows);
     body.push(b'}');
     Ok(answer(StatusCode::OK, "application/json", body))
-}
-
-/// Decimals as text (JSON has no integers this wide, and money is never a float), bytes as hex.
-fn plain(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let cast = |column: &arrow::array::ArrayRef| match column.data_type() {
-        DataType::Decimal128(..) | DataType::Decimal256(..) | DataType::UInt64 => {
-            arrow::compute::cast(column, &DataType::Utf8)
-        }
-        DataType::Binary => {
-            let bytes = column.as_any().downcast_ref::<arrow::array::BinaryArray>();
-            let text = bytes.into_iter().flatten().map(|bytes| bytes.map(tributary_schemas::column::hex_text));
-            Ok(Arc::new(text.collect::<arrow::array::StringArray>()) as arrow::array::ArrayRef)
-        }
-        _ => Ok(Arc::clone(column)),
-    };
-    let columns = batch.columns().iter().map(cast).collect::<Result<Vec<_>, _>>()?;
-    let fields = batch
-        .schema()
-        .fields()
-        .iter()
-        .zip(&columns)
-        .map(|(field, column)| arrow::datatypes::Field::new(field.name(), column.data_type().clone(), true))
-        .collect::<Vec<_>>();
-    RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns)
 }

@@ -2,6 +2,18 @@
 //! It is a folder with a `main.rs` because Cargo would make a binary of every file beside it.
 
 #[cfg(test)]
+mod benchmarks;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod readers;
+#[cfg(test)]
+mod reorgs;
+#[cfg(test)]
+mod season;

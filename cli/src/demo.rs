@@ -1,0 +1,180 @@
+//! `tributary demo`: the whole job on an embedded chain.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr as _;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload};
+use tributary_schemas::policy::Policy;
+
+use crate::arguments::Demo;
+use crate::config::{Config, Contracts};
+use crate::failure::{Exit, Failure, OrExit as _};
+use crate::node::Node;
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::{environment, output, read};
+
+/// Blocks of an epoch in the demo: two minutes.
+const EPOCH_BLOCKS: u64 = 60;
+/// Blocks after which a payment that names an unresolved inference is ripe all the same.
+const UNATTRIBUTED_AFTER_BLOCKS: u64 = 40;
+/// Blocks after which a missing blob is declared missing.
+const BLOB_DEADLINE_BLOCKS: u64 = 64;
+/// Challenge window in blocks.
+const CHALLENGE_BLOCKS: u64 = 20;
+
+/// Runs it.
+pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
+    let started = environment::now();
+    let faults = arguments.faults.iter().map(|name| Fault::from_str(name)).collect::<Result<_, _>>();
+    let config = DevnetConfig {
+        seed: arguments.seed,
+        faults: faults.map_err(|error| anyhow!("{error}"))?,
+        workload: Workload {
+            blocks: arguments.blocks,
+            policy: policy(),
+            ..Workload::default()
+        },
+        advance_on_read: 4,
+        ..DevnetConfig::default()
+    };
+    // Quiet blocks follow the work, until everything that waits for time has had it.
+    let quiet = UNATTRIBUTED_AFTER_BLOCKS + BLOB_DEADLINE_BLOCKS + CHALLENGE_BLOCKS + 2 * EPOCH_BLOCKS;
+    let last = arguments.blocks + quiet;
+    let config = DevnetConfig { stop_at: Some(last + config.finalized_lag + 1), ..config };
+    let genesis_time = config.genesis_time;
+    let chain_id = config.chain_id;
+    let devnet = Devnet::start(config).await.context("starting the embedded chain")?;
+    // Half of the chain is there already, so that both catching up and following are seen.
+    devnet.mine_to(arguments.blocks / 2);
+
+    let dir = folder(&arguments)?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
+    let config = configuration(&devnet, chain_id, genesis_time, &dir, listen);
+    let mut signals = Signals::listen()?;
+    let shutdown = CancellationToken::new();
+    let mut node = Node::start(&config, Some(last), !arguments.once, &shutdown).await?;
+    if let Some(address) = node.address() {
+        output::say(&format!("dashboard  http://{address}/\nGraphQL    http://{address}/graphql\ndata       {}", dir.display()));
+    }
+    let progress = Progress::new(last);
+    let code = tokio::select! {
+        done = node.until_settled(&progress) => { done?; None }
+        code = signals.stop(&shutdown) => Some(code),
+    };
+    progress.finish();
+    if let Some(code) = code {
+        node.stop().await?;
+        return Ok(code);
+    }
+    let reorgs = node.reorgs();
+    let summary = summary(&arguments, chain_id, &dir, reorgs, started.elapsed().as_secs_f64()).await?;
+    if arguments.once {
+        node.stop().await?;
+        if arguments.json { output::json(&summary)? } else { output::result(&words(&summary)) }
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::say(&words(&summary));
+    output::say("everything is settled; serving until interrupted");
+    let code = tokio::select! {
+        code = signals.stop(&shutdown) => code,
+        failed = node.failed() => return Err(failed),
+    };
+    node.stop().await?;
+    Ok(code)
+}
+
+fn policy() -> Policy {
+    Policy {
+        unattributed_after_blocks: UNATTRIBUTED_AFTER_BLOCKS,
+        blob_deadline_blocks: BLOB_DEADLINE_BLOCKS,
+        challenge_blocks: CHALLENGE_BLOCKS,
+        ..Policy::default()
+    }
+}
+
+fn folder(arguments: &Demo) -> Result<PathBuf, Failure> {
+    let dir = arguments.data_dir.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("tributary-demo-{}-{}", arguments.seed, std::process::id()))
+    });
+    std::fs::create_dir_all(&dir).with_context(|| format!("making the data folder {}", dir.display())).or_exit(Exit::Store)?;
+    Ok(dir)
+}
+
+fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, listen: SocketAddr) -> Config {
+    let contracts = devnet.contracts();
+    let mut config = Config::default();
+    config.chain.chain_id = chain_id;
+    config.chain.l2_urls = vec![devnet.l2_ws(), devnet.l2_http()];
+    config.chain.poll_interval_ms = 20;
+    config.eigenda.proxy_urls = vec![devnet.proxy_url()];
+    config.contracts = Contracts {
+        datanet_registry: vec![contracts.datanet_registry.to_string()],
+        model_registry: vec![contracts.model_registry.to_string()],
+        agent_registry: vec![contracts.agent_registry.to_string()],
+        attribution_hub: vec![contracts.attribution_hub.to_string()],
+        reward_vault: vec![contracts.reward_vault.to_string()],
+    };
+    config.storage.data_dir = dir.to_owned();
+    config.settlement.epoch_origin = genesis_time;
+    config.settlement.epoch_seconds = EPOCH_BLOCKS * tributary_devnet::L2_BLOCK_TIME;
+    config.api.listen = listen;
+    config
+}
+
+/// What a run of the demo came to: each number is a query over the published tables.
+async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, seconds: f64) -> Result<Value, Failure> {
+    let tables = read::Tables::open(dir).await?;
+    let count = async |query: &str| -> Result<i64, Failure> { tables.number(query).await };
+    let heads = &tables.snapshot().heads;
+    let mut tokens = Vec::new();
+    let per_token = "with money as (
+            select token, sum(amount) as received, cast(0 as decimal(38,0)) as back, cast(0 as decimal(38,0)) as credited, cast(0 as decimal(38,0)) as held from payments group by token
+            union all select token, 0, sum(amount), 0, 0 from refunds group by token
+            union all select token, 0, 0, sum(credited), sum(held) from epochs group by token)
+        select token, sum(received) - sum(back) as revenue, sum(credited) as credited, sum(held) as held from money group by token order by token";
+    for row in tables.rows(per_token).await? {
+        tokens.push(json!({ "token": row["token"], "revenue": row["revenue"], "credited": row["credited"], "held": row["held"] }));
+    }
+    let root = heads.roots.values().next().map(ToString::to_string);
+    Ok(json!({
+        "seed": arguments.seed,
+        "chain_id": chain_id,
+        "blocks": count("select count(*) from blocks").await?,
+        "events": count("select count(*) from events where valid").await?,
+        "rejected_events": count("select count(*) from rejected_events").await?,
+        "blobs": count("select count(*) from blobs").await?,
+        "batches": count("select count(*) from attribution_batches where valid_to_block is null").await?,
+        "attributions": count("select count(*) from attributions").await?,
+        "payments": count("select count(*) from payments").await?,
+        "accounts": count("select count(distinct account) from claims").await?,
+        "epochs": count("select count(distinct epoch) from epochs").await?,
+        "reorgs": reorgs,
+        "tokens": tokens,
+        "log_root": heads.log_root,
+        "merkle_root": root,
+        "ledger_digest": heads.ledger_digest,
+        "seconds": seconds,
+    }))
+}
+
+fn words(summary: &Value) -> String {
+    let text = |key: &str| summary[key].to_string();
+    let mut out = format!(
+        "{} blocks, {} events ({} refused), {} blobs, {} batches with {} attributions, {} payments, {} accounts, {} epochs, {} reorgs\nlog root      {}\nmerkle root   {}\nledger digest {}",
+        text("blocks"), text("events"), text("rejected_events"), text("blobs"), text("batches"), text("attributions"),
+        text("payments"), text("accounts"), text("epochs"), text("reorgs"), text("log_root"), text("merkle_root"), text("ledger_digest"),
+    );
+    for token in summary["tokens"].as_array().into_iter().flatten() {
+        out.push_str(&format!(
+            "\ntoken {}: revenue {} = credited {} + held {}",
+            token["token"], token["revenue"], token["credited"], token["held"]
+        ));
+    }
+    out.replace('"', "")
+}

@@ -1,0 +1,270 @@
+//! Everything in one process: follow, settle, serve.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tributary_accounting::SettleOutcome;
+use tributary_indexer::{IndexerConfig, IndexerError, IndexerProgress};
+use tributary_store::{Archive, Lake, StoreError, Tail, TailOptions};
+
+use crate::config::Config;
+use crate::failure::{Exit, Failure, OrExit as _};
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::{environment, output};
+
+/// How often the settler looks for a new snapshot.
+const SETTLE_POLL: Duration = Duration::from_millis(50);
+
+/// The tasks of a running node.
+pub(crate) struct Node {
+    tasks: JoinSet<Result<Done, Failure>>,
+    shutdown: CancellationToken,
+    progress: watch::Receiver<IndexerProgress>,
+    address: Option<SocketAddr>,
+    settled: watch::Receiver<bool>,
+}
+
+/// Which task ended, and that it was asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Indexer,
+    Settler,
+    Server,
+}
+
+impl Node {
+    /// Starts all tasks. With `until_block` the indexer stops when that block is sealed, and the settler when
+    /// everything up to it is settled.
+    pub(crate) async fn start(
+        config: &Config,
+        until_block: Option<u64>,
+        serve: bool,
+        shutdown: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let dir = config.storage.data_dir.clone();
+        let lake = Lake::open(&dir).await.or_exit(Exit::Store)?;
+        let tail = Arc::new(Tail::open(&dir, TailOptions::default()).or_exit(Exit::Store)?);
+        let archive = Archive::open(&dir).or_exit(Exit::Store)?;
+        let indexer = indexer_config(config, until_block).or_exit(Exit::Configuration)?;
+        let (progress_sender, progress) = watch::channel(IndexerProgress::default());
+        let (sealed_sender, sealed) = watch::channel(false);
+        let (settled_sender, settled) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let mut address = None;
+        if serve {
+            let bound = bind(config, &lake, &dir, shutdown).await?;
+            address = Some(bound.addr);
+            tasks.spawn(async move { bound.run.await.map(|()| Done::Server).or_exit(Exit::Failed) });
+        }
+        let stop = shutdown.clone();
+        let indexed = lake.clone();
+        tasks.spawn(async move {
+            let clock = Arc::new(environment::SystemClock);
+            let run = tributary_indexer::run(indexer, tail, indexed, archive, clock, stop, progress_sender).await;
+            let outcome = run.map_err(|error| Failure::new(exit_of(&error), error))?;
+            tracing::info!(?outcome, "the indexer ended");
+            sealed_sender.send_replace(true);
+            Ok(Done::Indexer)
+        });
+        let settler = Settler { lake, dir, sealed, settled: settled_sender, stop: shutdown.clone(), config: config.clone() };
+        tasks.spawn(settler.run());
+        Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled })
+    }
+
+    /// Where it serves.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// How many reorgs were followed.
+    pub(crate) fn reorgs(&self) -> u64 {
+        self.progress.borrow().reorgs
+    }
+
+    /// Waits until everything up to `until_block` is settled, or a task fails.
+    pub(crate) async fn until_settled(&mut self, shown: &Progress) -> Result<(), Failure> {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                done = self.settled.wait_for(|settled| *settled) => return done.map(|_| ()).or_exit(Exit::Failed),
+                ended = self.tasks.join_next() => match joined(ended)? {
+                    Some(Done::Indexer | Done::Settler) => {}
+                    Some(Done::Server) | None => return Err(anyhow!("the node ended before everything was settled").into()),
+                },
+                _ = tick.tick() => {
+                    let now = self.progress.borrow().clone();
+                    shown.show(now.sealed, &now.doing);
+                }
+            }
+        }
+    }
+
+    /// Waits for a task to fail.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        loop {
+            match joined(self.tasks.join_next().await) {
+                Ok(Some(Done::Server)) | Ok(None) => return anyhow!("the server ended").into(),
+                Ok(Some(_)) => {}
+                Err(failure) => return failure,
+            }
+        }
+    }
+
+    /// Asks everything to stop and waits for it.
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        self.shutdown.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            joined(Some(ended))?;
+        }
+        Ok(())
+    }
+}
+
+fn joined(ended: Option<Result<Result<Done, Failure>, tokio::task::JoinError>>) -> Result<Option<Done>, Failure> {
+    match ended {
+        None => Ok(None),
+        Some(Ok(done)) => done.map(Some),
+        Some(Err(error)) => Err(Failure::new(Exit::Failed, anyhow::Error::new(error).context("a task of the node"))),
+    }
+}
+
+/// Settles every epoch that is ripe, whenever a snapshot was published.
+struct Settler {
+    lake: Lake,
+    dir: PathBuf,
+    sealed: watch::Receiver<bool>,
+    settled: watch::Sender<bool>,
+    stop: CancellationToken,
+    config: Config,
+}
+
+impl Settler {
+    async fn run(self) -> Result<Done, Failure> {
+        let mut seen = None;
+        loop {
+            // Asked before looking, so that nothing sealed last is overlooked.
+            let all_sealed = *self.sealed.borrow();
+            let version = self.lake.latest().await.or_exit(Exit::Store)?.map(|snapshot| snapshot.version);
+            if version != seen {
+                self.settle_ripe().await?;
+                seen = version;
+            } else if all_sealed {
+                self.settled.send_replace(true);
+                return Ok(Done::Settler);
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Done::Settler),
+                () = tokio::time::sleep(SETTLE_POLL) => {}
+            }
+        }
+    }
+
+    async fn settle_ripe(&self) -> Result<(), Failure> {
+        let memory = usize::try_from(self.config.engine.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
+        let partitions = usize::try_from(self.config.engine.partitions).unwrap_or(1);
+        loop {
+            let session = || tributary_accounting::session(Some(memory), partitions);
+            match tributary_accounting::settle_next(session, &self.lake, &self.dir).await {
+                Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
+                Ok(SettleOutcome::Waiting { epoch, why }) => {
+                    tracing::debug!(epoch, ?why, "an epoch waits");
+                    return Ok(());
+                }
+                Ok(SettleOutcome::NothingToDo) => return Ok(()),
+                Err(error) => return Err(Failure::new(Exit::Failed, error)),
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn bind(
+    config: &Config,
+    lake: &Lake,
+    dir: &std::path::Path,
+    shutdown: &CancellationToken,
+) -> Result<tributary_api::Bound, Failure> {
+    let api = tributary_api::ApiConfig { listen: config.api.listen, ..tributary_api::ApiConfig::default() };
+    let assets: tributary_api::Assets = Arc::new(tributary_dashboards::asset);
+    let bound = tributary_api::serve(api, lake.clone(), dir.to_owned(), Some(assets), shutdown.clone()).await;
+    bound.with_context(|| format!("listening on {}", config.api.listen)).or_exit(Exit::Failed)
+}
+
+fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
+    let addresses = |name: &str, texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| text.parse().with_context(|| format!("contracts.{name}: {text:?} is no address")))
+            .collect::<anyhow::Result<Vec<_>>>()
+    };
+    let contracts = &config.contracts;
+    if config.chain.l2_urls.is_empty() {
+        return Err(anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2"));
+    }
+    Ok(IndexerConfig {
+        chain_id: config.chain.chain_id,
+        start_block: config.chain.start_block,
+        until_block,
+        l2_urls: config.chain.l2_urls.clone(),
+        proxy_urls: config.eigenda.proxy_urls.clone(),
+        poll_interval: Duration::from_millis(config.chain.poll_interval_ms),
+        contracts: tributary_indexer::Contracts {
+            datanet_registry: addresses("datanet_registry", &contracts.datanet_registry)?,
+            model_registry: addresses("model_registry", &contracts.model_registry)?,
+            agent_registry: addresses("agent_registry", &contracts.agent_registry)?,
+            attribution_hub: addresses("attribution_hub", &contracts.attribution_hub)?,
+            reward_vault: addresses("reward_vault", &contracts.reward_vault)?,
+        },
+        epoch_origin: config.settlement.epoch_origin,
+        epoch_seconds: config.settlement.epoch_seconds,
+        data_dir: config.storage.data_dir.clone(),
+        ..IndexerConfig::default()
+    })
+}
+
+fn exit_of(error: &IndexerError) -> Exit {
+    match error {
+        IndexerError::Store { source, .. } => exit_of_store(source),
+        _ => Exit::Unreachable,
+    }
+}
+
+pub(crate) const fn exit_of_store(_: &StoreError) -> Exit {
+    Exit::Store
+}
+
+/// `tributary run`.
+pub(crate) async fn run(config: &Config, until_block: Option<u64>) -> Result<ExitCode, Failure> {
+    std::fs::create_dir_all(&config.storage.data_dir).or_exit(Exit::Store)?;
+    let mut signals = Signals::listen()?;
+    let shutdown = CancellationToken::new();
+    let mut node = Node::start(config, until_block, true, &shutdown).await?;
+    if let Some(address) = node.address() {
+        output::say(&format!("dashboard  http://{address}/\nGraphQL    http://{address}/graphql"));
+    }
+    let progress = Progress::new(until_block.unwrap_or(u64::MAX));
+    let code = if until_block.is_some() {
+        tokio::select! {
+            done = node.until_settled(&progress) => done.map(|()| ExitCode::SUCCESS)?,
+            code = signals.stop(&shutdown) => code,
+        }
+    } else {
+        tokio::select! {
+            failed = node.failed() => return Err(failed),
+            code = signals.stop(&shutdown) => code,
+        }
+    };
+    progress.finish();
+    node.stop().await?;
+    Ok(code)
+}

@@ -1,0 +1,234 @@
+//! The commands that only read a data folder. They answer from the last published snapshot and say which.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use alloy_primitives::Address;
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+use tributary_api::rows;
+use tributary_api::sql_gate::{self, SqlLimits};
+use datafusion::prelude::SessionContext;
+use tributary_accounting::Explanation;
+use tributary_store::{Lake, Snapshot};
+
+use crate::arguments::{Explain, Proof, Sql, Status};
+use crate::config::Config;
+use crate::failure::{Exit, Failure, OrExit as _};
+use crate::output;
+
+/// The published tables of a data folder, pinned to a snapshot.
+pub(crate) struct Tables {
+    lake: Lake,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Tables {
+    pub(crate) async fn open(dir: &Path) -> Result<Self, Failure> {
+        if !dir.join("snapshots").try_exists().or_exit(Exit::Store)? {
+            return Err(Failure::new(Exit::Store, anyhow!("{} is no data folder: it has no snapshots", dir.display())));
+        }
+        let lake = Lake::open(dir).await.or_exit(Exit::Store)?;
+        let snapshot = lake.latest().await.or_exit(Exit::Store)?;
+        let snapshot = snapshot
+            .ok_or_else(|| Failure::new(Exit::Store, anyhow!("nothing is published in {} yet", dir.display())))?;
+        Ok(Self { lake, snapshot })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) const fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    /// The rows of a query; wide integers are decimal text.
+    pub(crate) async fn rows(&self, query: &str) -> Result<Vec<Value>, Failure> {
+        self.limited(query, usize::MAX).await
+    }
+
+    async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<Value>, Failure> {
+        let limits = SqlLimits { rows_max, ..SqlLimits::default() };
+        let batches = sql_gate::query(&self.lake, &self.snapshot, query, &limits).await?;
+        Ok(serde_json::from_slice(&rows::json(&batches)?)?)
+    }
+
+    /// A session with every table of the snapshot registered.
+    pub(crate) async fn session(&self) -> Result<SessionContext, Failure> {
+        let ctx = tributary_accounting::session(None, 2)?;
+        tributary_accounting::register(&ctx, &self.lake, &self.snapshot).await?;
+        Ok(ctx)
+    }
+
+    /// The tokens with rows of `account` in `table`, or the one that was asked for.
+    async fn tokens(
+        &self,
+        table: &str,
+        account: Address,
+        asked: Option<&str>,
+        filter: &str,
+    ) -> Result<Vec<Address>, Failure> {
+        if let Some(token) = asked {
+            return Ok(vec![address(token)?]);
+        }
+        let query =
+            format!("select distinct token from {table} where account = '{account:#x}' and {filter} order by token");
+        let rows = self.rows(&query).await?;
+        rows.iter().filter_map(|row| row["token"].as_str()).map(address).collect()
+    }
+
+    /// The one integer a query gives.
+    pub(crate) async fn number(&self, query: &str) -> Result<i64, Failure> {
+        let rows = self.rows(query).await?;
+        let first = rows.first().and_then(Value::as_object).and_then(|row| row.values().next()).and_then(Value::as_i64);
+        first.with_context(|| format!("{query} gave no integer")).or_exit(Exit::Failed)
+    }
+}
+
+/// `tributary sql`.
+pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Failure> {
+    let tables = Tables::open(&config.storage.data_dir).await?;
+    let rows = tables.limited(&arguments.query, arguments.rows_max).await?;
+    if arguments.json {
+        output::json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header: Vec<&str> =
+        rows.first().and_then(Value::as_object).map(|row| row.keys().map(String::as_str).collect()).unwrap_or_default();
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| header.iter().map(|name| plain(&row[*name])).collect()).collect();
+    output::result(&output::table(&header, &cells));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// `tributary status`.
+pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCode, Failure> {
+    let dir = &config.storage.data_dir;
+    let follower = tributary_store::read_status(dir).or_exit(Exit::Store)?;
+    let published = match Tables::open(dir).await {
+        Ok(tables) => Some(tables),
+        Err(failure) if follower.is_none() => return Err(failure),
+        Err(_) => None,
+    };
+    let snapshot = published.as_ref().map(Tables::snapshot);
+    if arguments.json {
+        output::json(&json!({ "snapshot": snapshot, "follower": follower }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = Vec::new();
+    let mut line = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    if let Some(snapshot) = snapshot {
+        let heads = &snapshot.heads;
+        line("chain", heads.chain_id.to_string());
+        line("snapshot", snapshot.version.to_string());
+        line("sealed block", format!("{} {}", heads.block_number, heads.block_hash));
+        line("log root", heads.log_root.to_string());
+        line("finality", heads.finality.clone());
+        line("settled epoch", heads.settled_epoch.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string()));
+        line("ledger digest", heads.ledger_digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
+        for (vault, root) in &heads.roots {
+            line("root", format!("{root} of vault {vault}"));
+        }
+    }
+    if let Some(follower) = &follower {
+        let block = |block: &Option<tributary_schemas::BlockRef>| {
+            block.as_ref().map_or_else(|| "unknown".to_owned(), |block| block.number.to_string())
+        };
+        line("head, safe, final", [&follower.head, &follower.safe, &follower.finalized].map(block).join(", "));
+        line("indexed block", block(&follower.indexed));
+        for reason in &follower.waiting {
+            line("waiting", reason.clone());
+        }
+        for endpoint in &follower.endpoints {
+            let reason = endpoint.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            line("endpoint", format!("{} is {}{reason}", endpoint.name, endpoint.state));
+        }
+    }
+    output::result(&output::table(&["", ""], &rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn address(text: &str) -> Result<Address, Failure> {
+    text.parse().with_context(|| format!("{text:?} is no address")).or_exit(Exit::Failed)
+}
+
+/// `tributary explain`.
+pub(crate) async fn explain(config: &Config, arguments: &Explain) -> Result<ExitCode, Failure> {
+    let tables = Tables::open(&config.storage.data_dir).await?;
+    let account = address(&arguments.account)?;
+    let of_epoch = format!("epoch = {}", arguments.epoch);
+    let tokens = tables.tokens("entitlements", account, arguments.token.as_deref(), &of_epoch).await?;
+    if tokens.is_empty() {
+        return Err(anyhow!("{account} earned nothing in epoch {}", arguments.epoch).into());
+    }
+    let ctx = tables.session().await?;
+    let mut found = Vec::new();
+    for token in tokens {
+        found.push(tributary_accounting::explain(&ctx, account, token, arguments.epoch).await?);
+    }
+    if arguments.json {
+        output::json(&found)?;
+    } else {
+        output::result(&found.iter().map(explained).collect::<Vec<_>>().join("\n\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explained(found: &Explanation) -> String {
+    let lines: Vec<Vec<String>> = found
+        .lines
+        .iter()
+        .map(|line| vec![line.amount.to_string(), line.role.clone(), line.description.clone()])
+        .chain([vec![found.total.to_string(), "total".to_owned(), String::new()]])
+        .collect();
+    let blocks = found.blocks.map_or_else(String::new, |(first, last)| format!(", blocks {first} to {last}"));
+    let mut out = format!(
+        "{} earned {} of token {} in epoch {}{blocks}, from {} payments and {} blobs\n{}",
+        found.account,
+        found.total,
+        found.token,
+        found.epoch,
+        found.payments,
+        found.blobs.len(),
+        output::table(&["AMOUNT", "ROLE", "WHY"], &lines)
+    );
+    for line in &found.pending {
+        out.push_str(&format!("\npending: {} {} {}", line.amount, line.role, line.description));
+    }
+    out
+}
+
+/// `tributary proof`.
+pub(crate) async fn proof(config: &Config, arguments: &Proof) -> Result<ExitCode, Failure> {
+    let dir = &config.storage.data_dir;
+    let tables = Tables::open(dir).await?;
+    let account = address(&arguments.account)?;
+    let settled = tables.snapshot().heads.settled_epoch.context("no epoch is settled yet")?;
+    let epoch = arguments.epoch.unwrap_or(settled);
+    let of_epoch = format!("epoch = {epoch}");
+    let tokens = tables.tokens("merkle_leaves", account, arguments.token.as_deref(), &of_epoch).await?;
+    let ctx = tables.session().await?;
+    let mut proofs = Vec::new();
+    for token in tokens {
+        proofs.extend(tributary_accounting::proof(&ctx, dir, account, token, epoch, None).await?);
+    }
+    if proofs.is_empty() {
+        return Err(anyhow!("{account} has no leaf in the tree of epoch {epoch}").into());
+    }
+    match &arguments.output {
+        None => output::json(&proofs)?,
+        Some(file) => std::fs::write(file, serde_json::to_vec_pretty(&proofs)?)
+            .with_context(|| format!("writing {}", file.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

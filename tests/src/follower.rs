@@ -1,0 +1,168 @@
+//! `tributary run` as a process beside a test: configured, waited for, asked over GraphQL, killed and started again.
+
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::program::binary;
+use crate::suite::Suite;
+
+/// How often a state that comes by itself is asked for, and how many times before the test gives up.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_TIMES: u32 = 1200;
+
+/// A running follower. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Follower {
+    child: Child,
+    url: String,
+    said: Receiver<String>,
+    http: reqwest::Client,
+}
+
+/// Writes the configuration of a follower of `suite`'s chain.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn configure(
+    folder: &Path,
+    chain_id: u64,
+    l2_url: &str,
+    proxy_url: &str,
+    suite: &Suite,
+    epoch: (u64, u64),
+) -> std::io::Result<PathBuf> {
+    let text = format!(
+        "[chain]\nchain_id = {chain_id}\nstart_block = {}\nl2_urls = [\"{l2_url}\"]\npoll_interval_ms = 20\n\
+         [eigenda]\nproxy_urls = [\"{proxy_url}\"]\n\
+         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
+         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n\
+         [storage]\ndata_dir = \"{}\"\n\
+         [settlement]\nepoch_origin = {}\nepoch_seconds = {}\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n",
+        suite.first_block,
+        suite.datanets.address(),
+        suite.models.address(),
+        suite.agents.address(),
+        suite.hub.address(),
+        suite.vault.address(),
+        folder.join("data").display(),
+        epoch.0,
+        epoch.1,
+    );
+    let file = folder.join("tributary.toml");
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+impl Follower {
+    /// Starts it and returns once it serves.
+    ///
+    /// # Panics
+    /// When it ends before it serves: then with what it said.
+    #[must_use]
+    pub fn start(config: &Path) -> Self {
+        let mut child = Command::new(binary())
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tests/run builds the program first");
+        let (sender, said) = channel();
+        let lines = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut heard = Vec::new();
+        let url = loop {
+            let line = said.recv().unwrap_or_else(|_| panic!("the follower ended: {}", heard.join("\n")));
+            let address = line.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with("/graphql"));
+            if let Some(address) = address {
+                break address.to_owned();
+            }
+            heard.push(line);
+        };
+        Self { child, url, said, http: reqwest::Client::new() }
+    }
+
+    /// Where GraphQL is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn kill(mut self) {
+        end(&mut self.child);
+    }
+
+    /// Asks a query and gives its data.
+    ///
+    /// # Panics
+    /// When it is not answered, or with errors.
+    pub async fn ask(&self, query: &str) -> Value {
+        self.try_ask(query).await.unwrap_or_else(|error| panic!("{query}: {error}\n{}", self.heard()))
+    }
+
+    async fn try_ask(&self, query: &str) -> Result<Value, String> {
+        let request = self.http.post(&self.url).json(&json!({ "query": query }));
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let mut body: Value = answer.json().await.map_err(|error| error.to_string())?;
+        if body["errors"].is_null() { Ok(body["data"].take()) } else { Err(body["errors"].to_string()) }
+    }
+
+    /// Asks until the answer is as wanted.
+    ///
+    /// # Panics
+    /// When it never is: then with the last answer and what the follower said.
+    pub async fn wait(&self, query: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Err("never asked".to_owned());
+        for _ in 0..ASK_TIMES {
+            last = self.try_ask(query).await;
+            if let Ok(data) = &last
+                && wanted(data)
+            {
+                return data.clone();
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        panic!("{query} never gave what was wanted; last: {last:?}\n{}", self.heard());
+    }
+
+    /// Waits until this block is indexed, sealed or not.
+    pub async fn indexed(&self, number: u64) {
+        let query = "{ status { indexed { number } } }";
+        self.wait(query, |data| data["status"]["indexed"]["number"].as_u64().is_some_and(|at| at >= number)).await;
+    }
+
+    /// Waits until this block is sealed.
+    pub async fn sealed(&self, number: u64) {
+        let query = "{ status { sealed { number } } }";
+        self.wait(query, |data| data["status"]["sealed"]["number"].as_u64().is_some_and(|at| at >= number)).await;
+    }
+
+    fn heard(&self) -> String {
+        self.said.try_iter().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Kills and reaps. Either fails only when the process is gone already, which is what is wanted.
+fn end(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
+}

@@ -1,0 +1,74 @@
+//! The program as a process: how the tests run `tributary`.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The `tributary` binary that was built beside this test.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let folder = test.ancestors().find(|folder| folder.join("tributary").is_file());
+    folder.map(|folder| folder.join("tributary")).unwrap_or_else(|| PathBuf::from("tributary-is-not-built-run-tests-run"))
+}
+
+/// A command of the program, with an environment of its own.
+#[must_use]
+pub fn tributary(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_remove("TRIBUTARY_CONFIG").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub fn run(arguments: &[&str]) -> std::io::Result<Output> {
+    tributary(arguments).output()
+}
+
+/// Runs it to its end, expects exit code 0 and one JSON object on standard output.
+///
+/// # Panics
+/// When it ends otherwise: then with what it said.
+#[must_use]
+pub fn json(arguments: &[&str]) -> Value {
+    let output = run(arguments).expect("tests/run builds the program first");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "tributary {arguments:?} ended with {}:\n{said}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("tributary {arguments:?} printed no JSON ({error}):\n{}\n{said}", String::from_utf8_lossy(&output.stdout))
+    })
+}
+
+/// Arguments of a demo that runs to its end.
+#[must_use]
+pub fn demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> Vec<String> {
+    let mut arguments: Vec<String> = ["demo", "--once", "--json", "--seed"].map(str::to_owned).to_vec();
+    arguments.extend([seed.to_string(), "--blocks".to_owned(), blocks.to_string()]);
+    if !faults.is_empty() {
+        arguments.extend(["--faults".to_owned(), faults.to_owned()]);
+    }
+    arguments.extend(["--data-dir".to_owned(), data_dir.display().to_string()]);
+    arguments
+}
+
+/// Runs such a demo and gives what it printed.
+#[must_use]
+pub fn run_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> Value {
+    let arguments = demo(seed, blocks, faults, data_dir);
+    json(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Starts such a demo without waiting.
+///
+/// # Errors
+/// When the process cannot be started.
+pub fn start_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std::io::Result<Child> {
+    let arguments = demo(seed, blocks, faults, data_dir);
+    Command::new(binary()).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+/// What two runs of the same seed must agree on.
+#[must_use]
+pub fn roots(output: &Value) -> [Value; 3] {
+    ["log_root", "merkle_root", "ledger_digest"].map(|key| output[key].clone())
+}

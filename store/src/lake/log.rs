@@ -91,8 +91,12 @@ impl TableLog {
             lines.extend(difference(have, want, stamp));
             lines.push(json!({"txn": {"appId": APP_ID, "version": stamp.snapshot}}));
             let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-            durable::make_folder(&self.folder.join("_delta_log"))?;
-            if durable::create_new(&commit_path(&self.folder, number), text.as_bytes())? {
+            let (folder, path) = (self.folder.join("_delta_log"), commit_path(&self.folder, number));
+            let write = move || {
+                durable::make_folder(&folder)?;
+                durable::create_new(&path, text.as_bytes())
+            };
+            if super::blocking(write).await? {
                 self.checkpoint(number).await;
                 return Ok(number);
             }

@@ -89,7 +89,8 @@ pub(super) async fn publish(
 
     let snapshot = Arc::new(Snapshot { version, parent: base.map(|base| base.version), heads, tables });
     let path = lake.snapshot_path(version);
-    if !durable::create_new(&path, durable::canonical_json(&*snapshot, &path)?.as_bytes())? {
+    let text = durable::canonical_json(&*snapshot, &path)?;
+    if !super::blocking(move || durable::create_new(&path, text.as_bytes())).await? {
         return Err(StoreError::SnapshotTaken { version });
     }
     lake.remember(&snapshot);

@@ -20,6 +20,7 @@ use crate::durable;
 use crate::error::StoreError;
 
 mod file;
+mod gather;
 mod log;
 mod publish;
 mod snapshot;
@@ -34,7 +35,7 @@ pub use self::publish::{Hook, Step};
 pub use self::snapshot::{DeclaredOutcome, Heads, Snapshot, TableRef};
 
 use self::file::DataFile;
-use self::log::{Stamp, TableLog, Version};
+use self::log::{Stamp, TableLog, Version, Want};
 
 /// Table versions whose file lists are kept in memory.
 const VERSIONS_KEPT: usize = 512;
@@ -234,14 +235,9 @@ impl Lake {
         Ok(version)
     }
 
-    async fn commit(
-        &self,
-        info: &TableInfo,
-        files: &BTreeMap<String, DataFile>,
-        stamp: Stamp,
-    ) -> Result<i64, StoreError> {
-        let number = self.log(info.name).await.lock().await.commit(info, files, stamp).await?;
-        let version = Version { number, files: files.clone() };
+    async fn commit(&self, info: &TableInfo, want: &Want, stamp: Stamp) -> Result<i64, StoreError> {
+        let number = self.log(info.name).await.lock().await.commit(info, want, stamp).await?;
+        let version = Version { number, files: want.files.clone() };
         self.keep_version((info.name.to_owned(), number), Arc::new(version));
         Ok(number)
     }

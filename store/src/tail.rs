@@ -48,6 +48,9 @@ const UNWIND_BLOCKS: usize = 2048;
 /// A key and what it becomes; `None` deletes it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// A block to append: its body, which the store does not look into, and what it changes in the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TailBlock {
@@ -154,7 +157,7 @@ impl Tail {
     }
 
     /// The state's keys with a prefix and their values, in the order of keys; all of it in memory.
-    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.read().index.scan(Space::State, prefix)
     }
 
@@ -183,7 +186,7 @@ impl Tail {
     /// Keeps a fact beside the state, not under undo, such as what is known of a blob. Durable with the next append,
     /// unwind or seal: such facts can be found again.
     pub fn put_side(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.write().put_side(key, Some(value))
+        self.read().put_side(key, Some(value))
     }
 
     /// A fact kept beside the state.
@@ -193,11 +196,11 @@ impl Tail {
 
     /// Forgets a fact kept beside the state.
     pub fn del_side(&self, key: &[u8]) -> Result<(), StoreError> {
-        self.write().put_side(key, None)
+        self.read().put_side(key, None)
     }
 
     /// The facts kept beside the state whose keys have a prefix, in the order of keys.
-    pub fn scan_side(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn scan_side(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.read().index.scan(Space::Side, prefix)
     }
 
@@ -381,7 +384,7 @@ impl Inner {
         Err(StoreError::NotSealable { number: to.number, got: to.hash, expected })
     }
 
-    fn put_side(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+    fn put_side(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
         let mut state = StateBatch::new(Space::Side);
         state.write(&self.index, key.to_vec(), value.map(<[u8]>::to_vec), 0, |_| ())?;
         let mut batch = sled::Batch::default();
@@ -391,7 +394,9 @@ impl Inner {
 
     fn compact_if_swollen(&mut self, dir: &Path, options: TailOptions) -> Result<(), StoreError> {
         if let Some(compacted) = self.index.compacted_if_swollen(dir, options)? {
+            // The old generation is closed before its folder goes.
             self.index = compacted;
+            Index::remove_old_generations(dir)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use alloy_primitives::keccak256;
 use arrow::datatypes::DataType;
 use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tributary_schemas::table::TableInfo;
 
@@ -31,6 +31,20 @@ const APP_ID: &str = "tributary";
 pub(crate) struct Version {
     pub(crate) number: i64,
     pub(crate) files: BTreeMap<String, DataFile>,
+}
+
+/// The files a table is to consist of.
+#[derive(Debug, Clone)]
+pub(crate) struct Want {
+    pub(crate) files: BTreeMap<String, DataFile>,
+    /// Files that only hold rows of others, and those others: readers of changes pass them over.
+    pub(crate) rearranged: BTreeSet<String>,
+}
+
+impl Want {
+    pub(crate) fn put(&mut self, file: DataFile) {
+        self.files.insert(file.name.clone(), file);
+    }
 }
 
 /// The log of one table.
@@ -68,16 +82,11 @@ impl TableLog {
     }
 
     /// Commits whatever makes the newest version hold exactly `want`; returns the version that does.
-    pub(crate) async fn commit(
-        &mut self,
-        info: &TableInfo,
-        want: &BTreeMap<String, DataFile>,
-        stamp: Stamp,
-    ) -> Result<i64, StoreError> {
+    pub(crate) async fn commit(&mut self, info: &TableInfo, want: &Want, stamp: Stamp) -> Result<i64, StoreError> {
         for _ in 0..TRIES {
             let newest = self.newest().await?;
             if let Some(newest) = &newest
-                && newest.files.keys().eq(want.keys())
+                && newest.files.keys().eq(want.files.keys())
             {
                 return Ok(newest.number);
             }
@@ -199,17 +208,18 @@ fn first_lines(info: &TableInfo, stamp: Stamp) -> [Value; 2] {
     ]
 }
 
-fn difference(have: &BTreeMap<String, DataFile>, want: &BTreeMap<String, DataFile>, stamp: Stamp) -> Vec<Value> {
-    let gone = have.values().filter(|file| !want.contains_key(&file.name)).map(|file| {
+fn difference(have: &BTreeMap<String, DataFile>, want: &Want, stamp: Stamp) -> Vec<Value> {
+    let changes = |file: &DataFile| !want.rearranged.contains(&file.name);
+    let gone = have.values().filter(|file| !want.files.contains_key(&file.name)).map(|file| {
         json!({"remove": {
-            "path": file.name, "deletionTimestamp": stamp.time_ms, "dataChange": true,
+            "path": file.name, "deletionTimestamp": stamp.time_ms, "dataChange": changes(file),
             "extendedFileMetadata": true, "partitionValues": {}, "size": file.bytes,
         }})
     });
-    let new = want.values().filter(|file| !have.contains_key(&file.name)).map(|file| {
+    let new = want.files.values().filter(|file| !have.contains_key(&file.name)).map(|file| {
         json!({"add": {
             "path": file.name, "partitionValues": {}, "size": file.bytes, "modificationTime": stamp.time_ms,
-            "dataChange": true, "stats": file.stats,
+            "dataChange": changes(file), "stats": file.stats,
         }})
     });
     gone.chain(new).collect()

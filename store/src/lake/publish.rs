@@ -6,15 +6,15 @@
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::Int64Type;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::table::{Growth, TableInfo};
 
-use super::file::{self, DataFile};
-use super::log::{Stamp, Version};
+use super::file;
+use super::log::{Stamp, Version, Want};
 use super::snapshot::{Heads, Snapshot, TableRef};
-use super::{Change, Lake, states};
+use super::{Change, Lake, gather, states};
 use crate::durable;
 use crate::error::StoreError;
 
@@ -70,19 +70,19 @@ pub(super) async fn publish(
             None => Arc::new(Version { number: -1, files: BTreeMap::new() }),
         };
         let folder = lake.folder(name);
-        let files = super::blocking({
+        let want = super::blocking({
             let info = Arc::clone(&info);
             move || write_table(&folder, &info, &held, news)
         })
         .await?;
-        wanted.push((info, files));
+        wanted.push((info, want));
         hook(Step::Written(wanted.len()))?;
     }
 
     let mut tables = base.map(|base| base.tables.clone()).unwrap_or_default();
-    for (done, (info, files)) in wanted.into_iter().enumerate() {
-        let delta_version = lake.commit(&info, &files, stamp).await?;
-        let rows = files.values().map(|file| file.rows).sum();
+    for (done, (info, want)) in wanted.into_iter().enumerate() {
+        let delta_version = lake.commit(&info, &want, stamp).await?;
+        let rows = want.files.values().map(|file| file.rows).sum();
         tables.insert(info.name.to_owned(), TableRef { delta_version, rows });
         hook(Step::Committed(done + 1))?;
     }
@@ -114,47 +114,45 @@ fn news(change: Change) -> Result<BTreeMap<&'static str, News>, StoreError> {
 }
 
 /// Writes what is new in a table and returns the files it then consists of.
-fn write_table(
-    folder: &Path,
-    info: &TableInfo,
-    held: &Version,
-    news: News,
-) -> Result<BTreeMap<String, DataFile>, StoreError> {
+fn write_table(folder: &Path, info: &TableInfo, held: &Version, news: News) -> Result<Want, StoreError> {
     durable::make_folder(folder)?;
-    let mut files = held.files.clone();
-    let mut put = |file: DataFile| files.insert(file.name.clone(), file);
+    let mut want = Want { files: held.files.clone(), rearranged: BTreeSet::new() };
+    let mut prefixes = BTreeSet::new();
     for (path, epoch) in news.staged {
-        put(file::adopt(folder, &fact_prefix(epoch), &path)?);
+        want.put(file::adopt(folder, &fact_prefix(epoch), &path)?);
+        prefixes.insert(fact_prefix(epoch));
     }
-    let Some(rows) = news.rows else { return Ok(files) };
-    match info.growth {
-        Growth::Fact => {
+    match (info.growth, news.rows) {
+        (Growth::Fact, Some(rows)) => {
             for (epoch, rows) in by_epoch(info, &rows)? {
-                put(file::write(folder, &fact_prefix(epoch), info, &rows)?);
+                want.put(file::write(folder, &fact_prefix(epoch), info, &rows)?);
+                prefixes.insert(fact_prefix(epoch));
             }
         }
-        Growth::State => write_states(folder, info, &mut files, &rows)?,
+        (Growth::State, Some(rows)) => {
+            write_states(folder, info, &mut want, &rows)?;
+            prefixes.insert(PAST.to_owned());
+        }
+        (_, None) => {}
     }
-    Ok(files)
+    for prefix in prefixes {
+        gather::small_files(folder, info, held, &prefix, &mut want)?;
+    }
+    Ok(want)
 }
 
-/// Ends and begins states: the files of open rows are written anew, ended rows are appended.
-fn write_states(
-    folder: &Path,
-    info: &TableInfo,
-    files: &mut BTreeMap<String, DataFile>,
-    change: &RecordBatch,
-) -> Result<(), StoreError> {
+/// Ends and begins states: the files of open rows that may hold their keys are written anew, ended rows are appended.
+fn write_states(folder: &Path, info: &TableInfo, want: &mut Want, change: &RecordBatch) -> Result<(), StoreError> {
     let mut open = Vec::new();
-    for name in files.keys().filter(|name| name.starts_with(OPEN)) {
-        open.extend(file::read(&folder.join(name))?);
+    for name in gather::touched(info, want.files.values().filter(|file| file.name.starts_with(OPEN)), change) {
+        open.extend(file::read(&folder.join(&name))?);
+        want.files.remove(&name);
     }
-    files.retain(|name, _| !name.starts_with(OPEN));
     let merged = states::merge(info, &open, change)?;
     for (prefix, rows) in [(OPEN, merged.open), (PAST, merged.past)] {
-        if rows.num_rows() > 0 {
-            let file = file::write(folder, prefix, info, &rows)?;
-            files.insert(file.name.clone(), file);
+        for start in (0..rows.num_rows()).step_by(file::GROUP_ROWS) {
+            let length = std::cmp::min(file::GROUP_ROWS, rows.num_rows() - start);
+            want.put(file::write(folder, prefix, info, &rows.slice(start, length))?);
         }
     }
     Ok(())

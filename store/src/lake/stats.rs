@@ -78,11 +78,11 @@ pub(crate) fn rows_of(stats: &str) -> Option<u64> {
     serde_json::from_str::<Value>(stats).ok()?.get("numRecords")?.as_u64()
 }
 
-/// Smallest and largest value of an integer column of a file by its statistics.
-pub(crate) fn range_of(stats: &str, column: &str) -> Option<(i64, i64)> {
-    let stats = serde_json::from_str::<Value>(stats).ok()?;
-    let bound = |side: &str| stats.get(side)?.get(column)?.as_i64();
-    Some((bound("minValues")?, bound("maxValues")?))
+/// Smallest and largest values of some columns of a file by its statistics; `None` for a column without bounds.
+pub(crate) fn ranges_of(stats: &str, columns: &[&str]) -> Vec<Option<(Value, Value)>> {
+    let stats = serde_json::from_str::<Value>(stats).unwrap_or_default();
+    let bound = |side: &str, column: &str| stats.get(side)?.get(column).cloned();
+    columns.iter().map(|column| Some((bound("minValues", column)?, bound("maxValues", column)?))).collect()
 }
 
 impl Bound {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::segment::Extent;
 use super::state::{Held, Space, held};
-use super::{BlockRef, TailOptions};
+use super::{BlockRef, Pair, TailOptions};
 use crate::durable;
 use crate::error::StoreError;
 
@@ -56,11 +56,7 @@ impl Index {
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let generation = current(dir)?;
         let folder = generation_folder(dir, generation);
-        for name in durable::names(dir)? {
-            if name.starts_with("sled-") && dir.join(&name) != folder {
-                remove_folder(&dir.join(name))?;
-            }
-        }
+        Self::remove_old_generations(dir)?;
         // A kill while sled opens leaves this file, and with it every later open fails (sled#1527).
         for name in durable::names(&folder)? {
             if name.starts_with("snap.") && name.ends_with(".generating") {
@@ -78,6 +74,17 @@ impl Index {
             other => return Err(damaged("opening sled", format!("its format is {other:?}: expected {FORMAT_NOW}"))),
         }
         Ok(index)
+    }
+
+    /// Removes every generation but the current one.
+    pub(super) fn remove_old_generations(dir: &Path) -> Result<(), StoreError> {
+        let folder = generation_folder(dir, current(dir)?);
+        for name in durable::names(dir)? {
+            if name.starts_with("sled-") && dir.join(&name) != folder {
+                remove_folder(&dir.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes an empty generation current.
@@ -132,7 +139,7 @@ impl Index {
     }
 
     /// The keys with a prefix and their values.
-    pub(super) fn scan(&self, space: Space, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(super) fn scan(&self, space: Space, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         let mut rows = self.db.scan_prefix(space.key(prefix));
         let mut out = Vec::new();
         while let Some((key, bytes)) = guarded("scanning", || rows.next().transpose())? {

@@ -93,7 +93,8 @@ impl Segments {
     /// Reads and checks bytes.
     pub(super) fn read(&self, extent: &Extent) -> Result<Vec<u8>, StoreError> {
         let path = path(&self.folder, extent.segment);
-        let length = usize::try_from(extent.length).map_err(|_| damaged(format!("{} bytes", extent.length)))?;
+        let length =
+            usize::try_from(extent.length).map_err(|error| damaged(format!("{} bytes: {error}", extent.length)))?;
         let mut bytes = vec![0; length];
         let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, extent.offset));
         read.map_err(|error| damaged(format!("{}: {error}", path.display())))?;

@@ -23,6 +23,7 @@ use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
+use crate::read::{address, amount, hash};
 
 /// Number of the rule in ids.
 pub(crate) const RULE_NUMBER: u32 = 1;
@@ -56,6 +57,7 @@ impl Code {
             Self::Adjust => "adjust",
         }
     }
+    const ALL: [Self; 5] = [Self::Receive, Self::Credit, Self::Hold, Self::Claim, Self::Adjust];
 }
 
 /// Where an entry stands.
@@ -84,6 +86,7 @@ impl Phase {
             Self::Void => "void",
         }
     }
+    const ALL: [Self; 4] = [Self::Single, Self::Pending, Self::Post, Self::Void];
 }
 
 /// An entry to be made.
@@ -208,4 +211,30 @@ impl Journal {
         });
         rows.collect()
     }
+}
+
+/// The digest of a journal read back from its table: every id is made again from what it identifies.
+pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256) -> Result<B256, AccountingError> {
+    let mut journal = Journal::new(epoch);
+    for row in rows {
+        let unknown = || AccountingError::inconsistent(format!("entry {} is {} {}", row.entry_id, row.code, row.phase));
+        let entry = Entry {
+            purse: (address(&row.vault)?, address(&row.token)?),
+            debit: row.debit.clone(),
+            credit: row.credit.clone(),
+            amount: amount(row.amount.0)?,
+            code: Code::ALL.into_iter().find(|code| code.as_str() == row.code).ok_or_else(unknown)?,
+            phase: Phase::ALL.into_iter().find(|phase| phase.as_str() == row.phase).ok_or_else(unknown)?,
+            source: hash(&row.source)?,
+            adjusts: row.adjusts_epoch,
+        };
+        if hex_text(journal.id(&entry)) != row.entry_id {
+            return Err(AccountingError::inconsistent(format!(
+                "entry {} has another id than its content",
+                row.entry_id
+            )));
+        }
+        journal.write(entry)?;
+    }
+    Ok(journal.digest(previous))
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::{CUMULATIVE_MONOTONE, SPLIT_IS_WHOLE};
 use tributary_schemas::money::{self, ClaimRow, EntitlementRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_store::DeclaredOutcome;
 
 use crate::book::{Book, Node, Party, Purse, Shares};
 use crate::error::{AccountingError, hold};
@@ -33,8 +34,8 @@ pub struct Input {
     pub ledger_digest: B256,
     /// Hash of the manifest of the epoch before; `None` before the first.
     pub manifest_hash: Option<B256>,
-    /// Outcomes that depend on time and luck (ruling 10), as canonical JSON.
-    pub declared_outcomes: serde_json::Value,
+    /// Outcomes that depend on time and luck (ruling 10); those of references up to the cut enter the manifest.
+    pub declared_outcomes: Vec<DeclaredOutcome>,
 }
 
 /// A settled epoch: what is to be published.
@@ -307,7 +308,7 @@ impl Run {
         self.journal.check()?;
         let trees = self.trees(input.epoch, standing);
         self.rows.ledger_entries = self.journal.rows();
-        self.rows.entitlements.sort_by(|a, b| key(a).cmp(&key(b)));
+        sort_lines(&mut self.rows.entitlements);
         let ledger_digest = self.journal.digest(input.ledger_digest);
         let manifest = self.manifest(input, &trees, ledger_digest);
         let manifest_hash = alloy_primitives::keccak256(&manifest);
@@ -389,6 +390,18 @@ impl Run {
                 "cumulative": total.cumulative.to_string(),
             })
         });
+        let known = |one: &&DeclaredOutcome| i64::try_from(one.block_number).is_ok_and(|block| block <= bounds.last);
+        let declared: Vec<_> = input
+            .declared_outcomes
+            .iter()
+            .filter(known)
+            .map(|one| {
+                serde_json::json!({
+                    "block_number": one.block_number.to_string(), "log_index": one.log_index.to_string(),
+                    "reference": one.reference, "outcome": one.outcome,
+                })
+            })
+            .collect();
         let roots: BTreeMap<String, String> =
             trees.iter().map(|(vault, tree)| (hex_text(vault), hex_text(tree.root()))).collect();
         serde_json::json!({
@@ -399,7 +412,7 @@ impl Run {
             "last_block": bounds.last.to_string(),
             "last_block_hash": bounds.last_hash,
             "log_root": bounds.log_root,
-            "declared_outcomes": input.declared_outcomes,
+            "declared_outcomes": declared,
             "policies": self.policies,
             "totals": totals.collect::<Vec<_>>(),
             "roots": roots,
@@ -418,7 +431,7 @@ impl Run {
 }
 
 /// Rows and the keccak256 of their JSON, one a line, in the order they are published in.
-fn digest<T: Serialize>(rows: &[T]) -> serde_json::Value {
+pub(crate) fn digest<T: Serialize>(rows: &[T]) -> serde_json::Value {
     let mut hasher = Keccak256::new();
     for row in rows {
         hasher.update(serde_json::to_vec(row).expect("rows are plain data"));
@@ -432,6 +445,11 @@ fn node(node: Node) -> String {
         Node::Word(word) => word.to_owned(),
         Node::Id(id) => hex_text(id),
     }
+}
+
+/// Lines in the order that their digest takes them in.
+pub(crate) fn sort_lines(lines: &mut [EntitlementRow]) {
+    lines.sort_by(|a, b| key(a).cmp(&key(b)));
 }
 
 type LineKey<'a> = (&'a str, &'a str, &'a str, &'a str, [Option<&'a str>; 4], i128);

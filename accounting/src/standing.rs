@@ -35,10 +35,12 @@ pub(crate) struct Posted {
 }
 
 impl Standing {
-    /// Positions after the epoch before.
+    /// Positions after the last epoch that had blocks.
     pub(crate) async fn before(ctx: &SessionContext, epoch: i64) -> Result<Self, AccountingError> {
         let mut positions = BTreeMap::new();
-        for row in rows::<ClaimRow>(ctx, &format!("epoch = {}", epoch - 1)).await? {
+        // Every settled epoch with blocks says where everybody stands; an epoch without blocks says nothing.
+        let last = format!("epoch = (SELECT max(epoch) FROM claims WHERE epoch < {epoch})");
+        for row in rows::<ClaimRow>(ctx, &last).await? {
             let key = (address(&row.vault)?, address(&row.account)?, address(&row.token)?);
             positions.insert(key, Position { cumulative: amount(row.cumulative.0)?, claimed: amount(row.claimed.0)? });
         }

@@ -36,8 +36,8 @@ pub struct DevnetConfig {
     /// The faults that are switched on.
     pub faults: BTreeSet<Fault>,
     /// When not zero, the head advances by so many blocks whenever a client has read the
-    /// receipts (or the logs) of the head, or has asked for the head 48 times: a chain that
-    /// lives without anybody driving it.
+    /// receipts (or the logs) of the head, or has asked for the head 48 times (then twice as
+    /// far each time): a chain that lives without anybody driving it.
     pub advance_on_read: u64,
     /// With `advance_on_read`: the block at which the head stops by itself.
     pub stop_at: Option<u64>,

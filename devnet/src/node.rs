@@ -58,6 +58,8 @@ pub(crate) struct Node {
     side_order: VecDeque<B256>,
     /// How often the head was asked for since it last moved.
     polls: u32,
+    /// How often the chain moved on by being polled since its head was last read.
+    unread: u32,
     /// New heads since the last time somebody took them, for subscribers.
     announced: Vec<(Layer, Stored)>,
 }
@@ -80,6 +82,7 @@ impl Node {
             side: BTreeMap::new(),
             side_order: VecDeque::new(),
             polls: 0,
+            unread: 0,
             announced: Vec::new(),
         };
         // Nobody reads the receipts of a genesis block, which has none.
@@ -226,12 +229,15 @@ impl Node {
         self.forks_shown
     }
 
-    /// Somebody asked for the head. Who asks often enough and never reads it (a follower
-    /// of finalised blocks, say) moves things on as well.
+    /// Somebody asked for the head. Who asks often enough and never reads it moves things
+    /// on as well, each time twice as far: a follower of finalised blocks, or one that was
+    /// started again and knows more blocks than this chain has yet.
     pub(crate) fn head_polled(&mut self) {
         self.polls = self.polls.saturating_add(1);
         if self.polls >= POLLS {
-            self.move_on();
+            let faster = 1_u64.checked_shl(self.unread).unwrap_or(u64::MAX);
+            self.unread = self.unread.saturating_add(1);
+            self.move_on(faster);
         }
     }
 
@@ -239,19 +245,20 @@ impl Node {
     pub(crate) fn block_read(&mut self, hash: B256) {
         let head = self.head(Layer::L2);
         if self.by_number(Layer::L2, head).is_some_and(|tip| tip.hash == hash) {
-            self.move_on();
+            self.unread = 0;
+            self.move_on(1);
         }
     }
 
     /// Ends a fork that is shown, else advances when the chain lives by itself.
-    fn move_on(&mut self) {
+    fn move_on(&mut self, steps: u64) {
         self.polls = 0;
         if self.fork.is_some() {
             self.heal();
         } else if self.config.advance_on_read > 0 {
             let head = self.chain.head();
             let room = self.config.stop_at.map_or(u64::MAX, |stop| stop.saturating_sub(head));
-            let blocks = std::cmp::min(self.config.advance_on_read, room);
+            let blocks = std::cmp::min(self.config.advance_on_read.saturating_mul(steps), room);
             if blocks > 0 {
                 self.advance(blocks);
             }

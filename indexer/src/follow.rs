@@ -170,6 +170,10 @@ impl<C: Chain> Follower<C> {
                     failures = 0;
                     if announcements.is_none() {
                         announcements = self.source.pool.subscribe().await;
+                        if announcements.is_some() {
+                            // A head that came before the subscription was not announced.
+                            continue;
+                        }
                     }
                     self.wait(self.options.poll_interval, &mut announcements).await;
                 }
@@ -191,13 +195,13 @@ impl<C: Chain> Follower<C> {
     ///
     /// [`IndexerError::remedy`] says what to do; nothing unverified was handed on.
     pub async fn advance(&mut self, sink: &mut (impl Sink + ?Sized)) -> Result<Round, IndexerError> {
-        let latest = self.look(sink).await?;
+        let latest = Box::pin(self.look(sink)).await?;
         if let Some(tip) = self.chain.head()? {
             let parted = self.unless_stopped(fork::find(&self.source, &self.chain, tip, &latest)).await?;
             if let Some(theirs) = parted {
                 let (floor, before_first) = (self.floor(), self.options.start_block.checked_sub(1));
                 let search = fork::ancestor(&self.source, &self.chain, floor, before_first, &theirs);
-                let to = self.unless_stopped(search).await?;
+                let to = self.unless_stopped(Box::pin(search)).await?;
                 tracing::warn!(from = %tip, %to, blocks = tip.number.saturating_sub(to.number), "reorg");
                 sink.unwind(to).await?;
                 self.broken_links = 0;
@@ -229,7 +233,7 @@ impl<C: Chain> Follower<C> {
             };
             Ok((latest, safe.ok().flatten(), finals, agreed))
         };
-        let (latest, safe, finals, agreed) = self.unless_stopped(asked).await?;
+        let (latest, safe, finals, agreed) = self.unless_stopped(Box::pin(asked)).await?;
         let known = self.heads.finalized;
         let finalized = std::cmp::max_by_key(known, agreed, |head| head.map(|block| block.number));
         self.heads = Heads {
@@ -277,7 +281,7 @@ impl<C: Chain> Follower<C> {
             }
             let since = self.clock.now_ms().saturating_sub(self.looked_ms);
             if since >= millis(self.options.poll_interval).saturating_mul(LOOK_EVERY_POLLS) {
-                self.look(sink).await?;
+                Box::pin(self.look(sink)).await?;
             }
         }
     }

@@ -38,9 +38,6 @@ export function joined(scene: Scene, answer: Provenance, anchor: string): Scene 
   return { nodes, edges: new Map([...scene.edges, ...answer.edges.map((e): [string, MapEdge] => [e.id, e])]) };
 }
 
-// The api sets the nodes of a column ten apart.
-const ROW = 10;
-
 const place = (node: MapNode): string => `${Math.round(node.x)}:${Math.round(node.y)}`;
 
 /** The nodes within `up` hops upstream and `down` hops downstream of `focus`, and the edges between them. */
@@ -103,10 +100,15 @@ export type Picture = { width: number; height: number; widest: bigint; nodes: Dr
 const MARGIN = 52;
 // The legend lies over the foot of the map.
 const FOOT = 70;
-// Room for the labels, which stand to the left of the first column and to the right of all others.
+// Room for the labels, which stand to the left of the first column and to the right of the last.
 const MARGIN_X = 135;
-const ROW_MIN = 16;
+// The api sets the nodes of a column ten apart; on the screen that is at most so many pixels.
+const ROW = 10;
+const ROW_PIXELS_MAX = 52;
+const RADIUS_MAX = 12;
 const WIDTH_LIT_MAX = 16;
+// Where more edges than this are on the screen, those with next to no money are hairlines.
+const EDGES_DENSE = 150;
 
 /** The scene in pixels: money is the width of a lit edge and, more mildly, the size of a node. */
 export function picture(
@@ -115,31 +117,36 @@ export function picture(
   view: { width: number; height: number; token: string; selected: string | null; focus: string },
 ): Picture {
   const nodes = [...scene.nodes.values()];
-  const [left, columns] = extent(nodes.map((node) => node.x));
-  const [top, rows] = extent(nodes.map((node) => node.y));
-  const width = Math.max(view.width, 320);
-  const height = Math.max(view.height, (rows / ROW) * ROW_MIN + MARGIN + FOOT);
+  const [width, height] = [Math.max(view.width, 320), Math.max(view.height, 240)];
+  const places = placed(nodes, width, height);
   const most = largest(nodes.map((node) => moneyIn(node.earned, view.token)));
   const drawn = new Map(
-    nodes.map((node): [string, DrawnNode] => [
-      node.id,
-      {
-        id: node.id,
-        x: columns === 0 ? width / 2 : MARGIN_X + ((node.x - left) / columns) * (width - 2 * MARGIN_X),
-        y: rows === 0 ? height / 2 : MARGIN + ((node.y - top) / rows) * (height - MARGIN - FOOT),
-        size: 5 + 7 * Math.sqrt(ratio(moneyIn(node.earned, view.token), most)),
-        kind: kindOf(node.kind),
-        label: node.label,
-        lit: lit.nodes.has(node.id),
-        selected: node.id === view.selected,
-        focus: node.id === view.focus,
-        side: 'right' as DrawnNode['side'],
-      },
-    ]),
+    nodes.flatMap((node): [string, DrawnNode][] => {
+      const place = places.get(node.id);
+      if (!place) return [];
+      const radius = 5 + 7 * Math.sqrt(ratio(moneyIn(node.earned, view.token), most));
+      return [
+        [
+          node.id,
+          {
+            id: node.id,
+            x: place.x,
+            y: place.y,
+            side: place.side,
+            size: Math.min(radius, place.radiusMax),
+            kind: kindOf(node.kind),
+            label: node.label,
+            lit: lit.nodes.has(node.id),
+            selected: node.id === view.selected,
+            focus: node.id === view.focus,
+          },
+        ],
+      ];
+    }),
   );
-  placeLabels([...drawn.values()]);
   const edges = [...scene.edges.values()];
   const widest = largest(edges.filter((e) => lit.edges.has(e.id)).map((e) => moneyIn(e.money, view.token)));
+  const thinnest = edges.length > EDGES_DENSE ? 0.8 : 1.5;
   return {
     width,
     height,
@@ -150,23 +157,37 @@ export function picture(
       if (!from || !to) return [];
       const isLit = lit.edges.has(edge.id);
       const money = ratio(moneyIn(edge.money, view.token), widest);
-      return [{ id: edge.id, from, to, lit: isLit, width: isLit ? 1.5 + money * WIDTH_LIT_MAX : 1.2 }];
+      return [{ id: edge.id, from, to, lit: isLit, width: isLit ? thinnest + money * WIDTH_LIT_MAX : 1.2 }];
     }),
   };
 }
 
+type Place = { x: number; y: number; side: DrawnNode['side']; radiusMax: number };
+
+/** Columns and the order within them are the api's; a column that has room is spread, so that its names can be read. */
+function placed(nodes: readonly MapNode[], width: number, height: number): Map<string, Place> {
+  const [left, breadth] = extent(nodes.map((node) => node.x));
+  const [room, marginX] = [height - MARGIN - FOOT, Math.min(MARGIN_X, width * 0.2)];
+  const columns = [...Map.groupBy(nodes, (node) => node.x)].toSorted(([a], [b]) => a - b);
+  const places = new Map<string, Place>();
+  for (const [i, [x, column]] of columns.entries()) {
+    const [top, length] = extent(column.map((node) => node.y));
+    const scale = Math.min(length === 0 ? Infinity : room / length, ROW_PIXELS_MAX / ROW);
+    const loose = scale * ROW >= ROOM_ABOVE && i > 0 && i < columns.length - 1;
+    for (const node of column) {
+      places.set(node.id, {
+        x: breadth === 0 ? width / 2 : marginX + ((x - left) / breadth) * (width - 2 * marginX),
+        y: MARGIN + room / 2 + (node.y - top - length / 2) * scale,
+        side: loose ? 'above' : i === 0 && columns.length > 1 ? 'left' : 'right',
+        radiusMax: Math.min(RADIUS_MAX, Math.max(2.2, scale * ROW * 0.48)),
+      });
+    }
+  }
+  return places;
+}
+
 // Above a node is the calmest place for its name, where the column leaves room for it.
 const ROOM_ABOVE = 40;
-
-function placeLabels(nodes: DrawnNode[]): void {
-  const columns = [...Map.groupBy(nodes, (node) => node.x).entries()].toSorted(([a], [b]) => a - b);
-  for (const [i, [, column]] of columns.entries()) {
-    const ys = column.map((node) => node.y).toSorted((a, b) => a - b);
-    const loose = ys.every((y, k) => k === 0 || y - (ys[k - 1] ?? 0) >= ROOM_ABOVE);
-    const outside = i === 0 ? 'left' : 'right';
-    for (const node of column) node.side = loose && (i > 0 && i < columns.length - 1) ? 'above' : outside;
-  }
-}
 
 const extent = (values: number[]): [from: number, length: number] => {
   const from = values.reduce((a, b) => Math.min(a, b), Infinity);

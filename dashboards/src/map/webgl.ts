@@ -14,6 +14,7 @@ const CURVED_MAX = 2_500;
 const BEND = '~';
 // A node of size zero still leaves a pixel.
 const CLEAR = '#00000000';
+const JOINT_MIN = 3;
 
 export class WebglMap {
   private readonly graph = new Graph({ multi: true, type: 'directed' });
@@ -74,7 +75,9 @@ export class WebglMap {
       const points = bend(edge.from, edge.to, steps).slice(1, -1);
       const path = points.map((point, i) => {
         const id = `${BEND}${edge.id}${BEND}${i}`;
-        this.graph.addNode(id, { x: point.x, y: height - point.y, size: 0, label: null, color: CLEAR, zIndex: 0 });
+        // Where a wide river turns, a round joint fills the notch between two segments.
+        const joint = edge.width > JOINT_MIN ? { size: edge.width / 2, color: style.color } : { size: 0, color: CLEAR };
+        this.graph.addNode(id, { x: point.x, y: height - point.y, label: null, zIndex: 0, ...joint });
         return id;
       });
       const stops = [edge.from.id, ...path, edge.to.id];

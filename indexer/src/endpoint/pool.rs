@@ -86,7 +86,7 @@ impl Pool {
             let candidates = self.candidates(prefer, method)?;
             let id = candidates[tried.checked_rem(candidates.len()).unwrap_or_default()];
             let endpoint = &self.endpoints[id.0];
-            let failure = match endpoint.call(method, params).await {
+            let failure = match Box::pin(endpoint.call(method, params)).await {
                 Ok(json) => return Ok(Answer { endpoint: id, json }),
                 Err(failure) => failure,
             };

@@ -1,0 +1,177 @@
+//! Why this number: the lines of a payout, down to the blocks and blobs it rests on. They add up to it, always.
+
+use alloy_primitives::Address;
+use datafusion::prelude::SessionContext;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tributary_schemas::column::hex_text;
+use tributary_schemas::facts::BlobRow;
+use tributary_schemas::invariant::SPLIT_IS_WHOLE;
+use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
+
+use crate::error::{AccountingError, hold};
+use crate::read::rows;
+
+/// Why an account earned what it earned in an epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Account.
+    pub account: Address,
+    /// Token.
+    pub token: Address,
+    /// Epoch.
+    pub epoch: i64,
+    /// Base units earned: by how much the cumulative entitlement rose.
+    pub total: i128,
+    /// What it is made of; the amounts add up to the total.
+    pub lines: Vec<ExplanationLine>,
+    /// What waits for the end of a challenge window; not in the total.
+    pub pending: Vec<ExplanationLine>,
+    /// Base units of the total that the largest remainder placed.
+    pub rounding: i128,
+    /// First and last block of the epoch.
+    pub blocks: Option<(i64, i64)>,
+    /// Payments that settled in the epoch in this token.
+    pub payments: i64,
+    /// Hashes of the payloads that the epoch's attributions came in.
+    pub blobs: Vec<String>,
+}
+
+/// A line of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplanationLine {
+    /// platform, agent, model, lineage, data, staker or posted.
+    pub role: String,
+    /// Dataset, where the money came through one.
+    pub dataset: Option<String>,
+    /// Contribution, where the money came through one.
+    pub contribution: Option<String>,
+    /// Model version, where the money came through one.
+    pub model: Option<String>,
+    /// Agent version, where the money came through one.
+    pub agent: Option<String>,
+    /// In words.
+    pub description: String,
+    /// Base units.
+    pub amount: i128,
+    /// Base units of the amount that rounding placed.
+    pub rounding: i128,
+    /// Generations between the model that was used and this one; zero elsewhere.
+    pub depth: i32,
+}
+
+/// Explains what `account` earned in `epoch`, over the tables registered in `ctx`.
+pub async fn explain(
+    ctx: &SessionContext,
+    account: Address,
+    token: Address,
+    epoch: i64,
+) -> Result<Explanation, AccountingError> {
+    let (owner, coin) = (hex_text(account), hex_text(token));
+    let filter = format!("epoch = {epoch} AND account = '{owner}' AND token = '{coin}'");
+    let mut earned: Vec<EntitlementRow> = rows(ctx, &filter).await?;
+    earned.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
+    let depths = depths(ctx, epoch, &coin, &earned).await?;
+    let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{coin}'")).await?;
+    let blobs: Vec<BlobRow> =
+        rows(ctx, &format!("epoch = {epoch} AND owner_kind = 'batch' AND status = 'verified'")).await?;
+    let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
+    blobs.sort_unstable();
+
+    let (pending, lines): (Vec<_>, Vec<_>) = earned.into_iter().partition(|row| row.role.starts_with("pending:"));
+    let lines: Vec<ExplanationLine> = lines.into_iter().map(|row| line(row, &depths)).collect();
+    let total = lines.iter().map(|line| line.amount).sum();
+    let earned = rise(ctx, &owner, &coin, epoch).await?;
+    hold(&SPLIT_IS_WHOLE, earned == total, || {
+        format!("lines of {owner} in epoch {epoch} sum to {total}: expected {earned}, the rise of its entitlement")
+    })?;
+    Ok(Explanation {
+        account,
+        token,
+        epoch,
+        total,
+        rounding: lines.iter().map(|line| line.rounding).sum(),
+        lines,
+        pending: pending.into_iter().map(|row| line(row, &depths)).collect(),
+        blocks: epochs.first().map(|row| (row.first_block, row.last_block)),
+        payments: epochs.iter().map(|row| row.payments).sum(),
+        blobs,
+    })
+}
+
+/// By how much the account's cumulative entitlement rose: the number that the lines must add up to.
+async fn rise(ctx: &SessionContext, owner: &str, coin: &str, epoch: i64) -> Result<i128, AccountingError> {
+    let filter = format!(
+        "account = '{owner}' AND token = '{coin}' AND (epoch = {epoch} OR epoch = (SELECT max(epoch) FROM claims WHERE epoch < {epoch}))"
+    );
+    let standing: Vec<tributary_schemas::money::ClaimRow> = rows(ctx, &filter).await?;
+    let of =
+        |now: bool| standing.iter().filter(|row| (row.epoch == epoch) == now).map(|row| row.cumulative.0).sum::<i128>();
+    Ok(of(true) - of(false))
+}
+
+type Names<'a> = (&'a str, [&'a Option<String>; 4]);
+
+const fn names(row: &EntitlementRow) -> Names<'_> {
+    let ids = [&row.dataset_id, &row.contribution_id, &row.model_version_id, &row.agent_version_id];
+    (row.role.as_str(), ids)
+}
+
+/// Generations at which each model of the lines got money from its descendants.
+async fn depths(
+    ctx: &SessionContext,
+    epoch: i64,
+    coin: &str,
+    earned: &[EntitlementRow],
+) -> Result<BTreeMap<String, i32>, AccountingError> {
+    if earned.iter().all(|row| row.role != "lineage") {
+        return Ok(BTreeMap::new());
+    }
+    let flows: Vec<MoneyFlowRow> =
+        rows(ctx, &format!("epoch = {epoch} AND token = '{coin}' AND step = 'lineage'")).await?;
+    let mut depths: BTreeMap<String, i32> = BTreeMap::new();
+    for flow in flows {
+        let depth = depths.entry(flow.dst_id).or_insert(flow.depth + 1);
+        *depth = std::cmp::min(*depth, flow.depth + 1);
+    }
+    Ok(depths)
+}
+
+fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine {
+    let role = row.role.strip_prefix("pending:").unwrap_or(&row.role).to_owned();
+    let model = row.model_version_id;
+    let depth = if role == "lineage" { model.as_ref().and_then(|id| depths.get(id)).copied().unwrap_or(1) } else { 0 };
+    let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
+    let description = match role.as_str() {
+        "platform" => "the platform's share of payments".to_owned(),
+        "agent" => format!("the owner's share of payments for agent {}", short(&row.agent_version_id)),
+        "model" => format!("payments for what model {} answered", short(&model)),
+        "lineage" => format!(
+            "passed up to model {} by models based on it, {depth} generation(s) below at the least",
+            short(&model)
+        ),
+        "data" => {
+            let through = row.agent_version_id.as_ref().or(model.as_ref()).cloned();
+            format!(
+                "contribution {} of dataset {}, by its influence on answers of {}",
+                short(&row.contribution_id),
+                short(&row.dataset_id),
+                short(&through)
+            )
+        }
+        "staker" => "stake held through the epoch".to_owned(),
+        "posted" => "credits of an earlier epoch whose challenge window is over".to_owned(),
+        other => other.to_owned(),
+    };
+    ExplanationLine {
+        role,
+        dataset: row.dataset_id,
+        contribution: row.contribution_id,
+        model,
+        agent: row.agent_version_id,
+        description,
+        amount: row.amount.0,
+        rounding: row.rounding.0,
+        depth,
+    }
+}

@@ -1,0 +1,86 @@
+//! The published tables in a session: exactly the files a snapshot names, under the tables' own names, and the views
+//! that people ask for.
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::prelude::SessionContext;
+use std::sync::Arc;
+use tributary_schemas::table::TableInfo;
+use tributary_schemas::{facts, money};
+use tributary_store::{Lake, Snapshot};
+
+use crate::error::AccountingError;
+
+/// Views, by name.
+const VIEWS: [(&str, &str); 6] = [
+    (
+        "earnings",
+        "SELECT epoch, vault, account, token, role, dataset_id, contribution_id, model_version_id, agent_version_id, amount, rounding \
+         FROM entitlements WHERE account LIKE '0x%' AND role NOT LIKE 'pending:%'",
+    ),
+    (
+        "earnings_daily",
+        "SELECT date_trunc('day', b.ended) AS day, e.account, e.token, sum(e.amount) AS amount FROM earnings e \
+         JOIN (SELECT epoch, max(\"timestamp\") AS ended FROM blocks GROUP BY epoch) b ON b.epoch = e.epoch GROUP BY 1, 2, 3",
+    ),
+    (
+        "top_contributors",
+        "SELECT account, token, sum(amount) AS amount, count(DISTINCT contribution_id) AS contributions \
+         FROM earnings WHERE role = 'data' GROUP BY account, token ORDER BY amount DESC, account, token",
+    ),
+    (
+        "lineage_paths",
+        "SELECT epoch, vault, token, depth, src_id, dst_id, amount_sub, sub_digits FROM money_flows WHERE step = 'lineage'",
+    ),
+    (
+        "epoch_conservation",
+        "SELECT epoch, vault, token, revenue, credited, held, rounding, revenue - credited - held AS difference FROM epochs",
+    ),
+    ("unresolved_blobs", "SELECT * FROM blobs WHERE status <> 'verified'"),
+];
+
+/// Registers every table of [`facts::all`] and [`money::all`] at the versions that the snapshot names, and the views.
+/// A table without rows is there and empty.
+pub async fn register(ctx: &SessionContext, lake: &Lake, snapshot: &Snapshot) -> Result<(), AccountingError> {
+    for info in facts::all().into_iter().chain(money::all()) {
+        let table = provider(ctx, lake, snapshot, &info).await?;
+        ctx.register_table(info.name, table).map_err(AccountingError::query(info.name))?;
+    }
+    register_views(ctx).await
+}
+
+/// Registers the views over tables that are already there.
+pub async fn register_views(ctx: &SessionContext) -> Result<(), AccountingError> {
+    for (name, sql) in VIEWS {
+        let view = format!("CREATE OR REPLACE VIEW {name} AS {sql}");
+        ctx.sql(&view).await.map_err(AccountingError::query(name))?;
+    }
+    Ok(())
+}
+
+/// The pinned files of one table. The engine prunes files and row groups by their statistics and reads only the columns
+/// that a plan asks for.
+async fn provider(
+    ctx: &SessionContext,
+    lake: &Lake,
+    snapshot: &Snapshot,
+    info: &TableInfo,
+) -> Result<Arc<dyn TableProvider>, AccountingError> {
+    let files = lake.files(snapshot, info.name).await?;
+    if files.is_empty() {
+        return Ok(Arc::new(EmptyTable::new(Arc::clone(&info.schema))));
+    }
+    let failed = || AccountingError::query(info.name);
+    let urls = files
+        .iter()
+        .map(|file| ListingTableUrl::parse(file.path.to_string_lossy()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed())?;
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(urls)
+        .with_listing_options(options)
+        .with_schema(Arc::clone(&info.schema));
+    Ok(Arc::new(ListingTable::try_new(config).map_err(failed())?))
+}

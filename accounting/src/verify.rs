@@ -1,0 +1,154 @@
+//! Checking a data folder offline: manifests, journals, trees and the chain between them.
+
+use alloy_primitives::{B256, keccak256};
+use datafusion::prelude::SessionContext;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tributary_schemas::column::hex_text;
+use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow};
+
+use crate::error::AccountingError;
+use crate::journal::digest_of_rows;
+use crate::next::epoch_folder;
+use crate::read::{address, amount, hash, rows};
+use crate::settle::digest;
+use crate::tree::{Leaf, Tree};
+
+/// What was found wrong with an epoch; empty when all is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Each difference: what it was and what was expected.
+    pub differences: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing differs.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.differences.is_empty()
+    }
+    fn expect(&mut self, what: &str, got: impl PartialEq + std::fmt::Display, expected: impl std::fmt::Display) {
+        let (got, expected) = (got.to_string(), expected.to_string());
+        if got != expected {
+            self.differences.push(format!("{what} is {got}: expected {expected}"));
+        }
+    }
+}
+
+/// Checks one settled epoch: the manifest against the tables, the journal's digest, every leaf, root and node file, and
+/// that money is conserved. `previous` is the digest of the journal and the hash of the manifest of the epoch before.
+pub async fn verify_epoch(
+    ctx: &SessionContext,
+    data_dir: &Path,
+    epoch: i64,
+    previous: (B256, Option<B256>),
+) -> Result<Findings, AccountingError> {
+    let mut findings = Findings::default();
+    let folder = epoch_folder(data_dir, epoch);
+    let path = folder.join("manifest.json");
+    let text = std::fs::read_to_string(&path).map_err(|source| AccountingError::File {
+        action: "read",
+        path: path.display().to_string(),
+        source,
+    })?;
+    let manifest: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| AccountingError::inconsistent(format!("{}: {error}", path.display())))?;
+    findings.expect("the manifest's form", manifest.to_string() == text, true);
+    let said =
+        |pointer: &str| manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("absent").to_owned();
+
+    let of_epoch = format!("epoch = {epoch}");
+    let mut entries: Vec<LedgerEntryRow> = rows(ctx, &of_epoch).await?;
+    entries.sort_by(|a, b| a.entry_id.cmp(&b.entry_id));
+    findings.expect(
+        "the journal's digest",
+        hex_text(digest_of_rows(epoch, &entries, previous.0)?),
+        said("/ledger_digest"),
+    );
+    findings.expect("the rows of the journal", digest(&entries), &manifest["outputs"]["ledger_entries"]);
+    findings.expect(
+        "the hash of the manifest before",
+        said("/previous"),
+        previous.1.map_or("absent".to_owned(), hex_text),
+    );
+    let mut claims: Vec<ClaimRow> = rows(ctx, &of_epoch).await?;
+    claims.sort_by(|a, b| (&a.account, &a.token, &a.vault).cmp(&(&b.account, &b.token, &b.vault)));
+    findings.expect("the rows of claims", digest(&claims), &manifest["outputs"]["claims"]);
+    let mut lines: Vec<EntitlementRow> = rows(ctx, &of_epoch).await?;
+    crate::settle::sort_lines(&mut lines);
+    findings.expect("the rows of entitlements", digest(&lines), &manifest["outputs"]["entitlements"]);
+
+    for row in rows::<EpochRow>(ctx, &of_epoch).await? {
+        let what = format!("revenue of {} in vault {}", row.token, row.vault);
+        findings.expect(&what, row.revenue.0, row.credited.0 + row.held.0);
+        findings.expect("the manifest's hash", hex_text(keccak256(&text)), &row.manifest_hash);
+        findings.expect("the ledger digest in epochs", row.ledger_digest, said("/ledger_digest"));
+    }
+    trees(ctx, &folder, epoch, &manifest, &mut findings).await?;
+    Ok(findings)
+}
+
+async fn trees(
+    ctx: &SessionContext,
+    folder: &Path,
+    epoch: i64,
+    manifest: &serde_json::Value,
+    findings: &mut Findings,
+) -> Result<(), AccountingError> {
+    let mut leaves: BTreeMap<String, Vec<Leaf>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for row in rows::<MerkleLeafRow>(ctx, &format!("epoch = {epoch}")).await? {
+        let leaf = Leaf::new(address(&row.account)?, address(&row.token)?, amount(row.cumulative.0)?);
+        findings.expect("a leaf", row.leaf, hex_text(leaf.hash));
+        let first = seen.insert((row.vault.clone(), leaf.account, leaf.token));
+        findings.expect("the first leaf of its account and token", first, true);
+        leaves.entry(row.vault).or_default().push(leaf);
+    }
+    for (vault, leaves) in leaves {
+        let tree = Tree::new(leaves);
+        let said = manifest["roots"][&vault].as_str().unwrap_or("absent");
+        findings.expect("the root", hex_text(tree.root()), said);
+        let file = folder.join(format!("{vault}.nodes"));
+        let stored = std::fs::read(&file).map_err(|source| AccountingError::File {
+            action: "read",
+            path: file.display().to_string(),
+            source,
+        })?;
+        let mut nodes = Vec::with_capacity(stored.len());
+        tree.write_nodes(&mut nodes).map_err(|source| AccountingError::File {
+            action: "write",
+            path: file.display().to_string(),
+            source,
+        })?;
+        findings.expect("the node file", keccak256(stored), keccak256(nodes));
+    }
+    Ok(())
+}
+
+/// Checks every settled epoch that has blocks, and the chain of digests and manifests through them.
+pub async fn verify_store(ctx: &SessionContext, data_dir: &Path) -> Result<BTreeMap<i64, Findings>, AccountingError> {
+    let folder = data_dir.join("epochs");
+    let mut epochs = BTreeSet::new();
+    let failed = |source| AccountingError::File { action: "list", path: folder.display().to_string(), source };
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if let Some(epoch) = name.to_str().and_then(|name| name.parse::<i64>().ok()) {
+            epochs.insert(epoch);
+        }
+    }
+    let mut previous = (B256::ZERO, None);
+    let mut out = BTreeMap::new();
+    for epoch in epochs {
+        out.insert(epoch, verify_epoch(ctx, data_dir, epoch, previous).await?);
+        let path = epoch_folder(data_dir, epoch).join("manifest.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| AccountingError::File {
+            action: "read",
+            path: path.display().to_string(),
+            source,
+        })?;
+        let manifest: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| AccountingError::inconsistent(format!("{}: {error}", path.display())))?;
+        previous = (hash(manifest["ledger_digest"].as_str().unwrap_or_default())?, Some(keccak256(&text)));
+    }
+    Ok(out)
+}

@@ -103,6 +103,25 @@ pub enum IndexerError {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// A record of the log-state that cannot be read back: the state has to be rebuilt.
+    #[error("state {key}: {reason}")]
+    State {
+        /// The key.
+        key: String,
+        /// What was wrong with the value.
+        reason: String,
+    },
+    /// What is stored contradicts what is being sealed.
+    #[error("sealing block {block}: {reason}")]
+    Sealing {
+        /// The block.
+        block: u64,
+        /// What differs.
+        reason: String,
+    },
+    /// Reading or writing what is kept.
+    #[error("keeping the index")]
+    Store(#[from] tributary_store::StoreError),
     /// A fault of our own: a task that ended before it should have.
     #[error("{task} ended: {reason}")]
     Ended {
@@ -122,9 +141,16 @@ impl IndexerError {
                 Remedy::Retry
             }
             Self::NotTheChild { .. } => Remedy::Unwind,
+            Self::Store(error) => match error.remedy() {
+                tributary_store::error::Remedy::Retry => Remedy::Retry,
+                tributary_store::error::Remedy::Unwind => Remedy::Unwind,
+                tributary_store::error::Remedy::Halt => Remedy::Halt,
+            },
             Self::Refused { .. }
             | Self::NoEndpoint { .. }
             | Self::Configuration { .. }
+            | Self::State { .. }
+            | Self::Sealing { .. }
             | Self::Stopped
             | Self::Ended { .. } => Remedy::Halt,
         }

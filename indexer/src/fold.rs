@@ -1,0 +1,289 @@
+//! From facts that were said to facts that hold: every rule of the domain, the state behind them, and the rows.
+//!
+//! Each fact is judged against the state before it. What does not hold is kept with its reason and changes nothing.
+//! References resolve per transaction: its registrations first, then the rest, at unchanged positions, because an
+//! ERC-721 mint comes before the announcement of what was minted.
+//!
+//! The fold is also how state is rebuilt: the same facts in the same order, from the sealed table of events.
+
+mod graph;
+mod money;
+mod registry;
+mod row;
+mod usage;
+
+use alloy_primitives::{Address, B256, Bytes};
+use serde::{Deserialize, Serialize};
+use tributary_schemas::code::{Flags, Reason};
+use tributary_schemas::encoding::event_id;
+use tributary_schemas::facts::Row;
+use tributary_schemas::id::{BatchId, VersionId};
+use tributary_schemas::{BlockRef, Event, Payload, Position};
+
+use crate::decode::Decoded;
+use crate::state::{Key, StateView, Version};
+use crate::{IndexerError, Mapping};
+
+/// What is the same for every block of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chronology {
+    /// The L2's chain id.
+    pub chain_id: u64,
+    /// When epoch 0 begins, Unix seconds.
+    pub epoch_origin: u64,
+    /// Length of an epoch.
+    pub epoch_seconds: u64,
+}
+
+impl Chronology {
+    /// The epoch a time belongs to; times before the origin belong to epoch 0, as does everything when an epoch has no
+    /// length. The same as `Heads::epoch_of` of the snapshots.
+    #[must_use]
+    pub fn epoch(&self, timestamp: u64) -> i64 {
+        let epoch = timestamp.saturating_sub(self.epoch_origin).checked_div(self.epoch_seconds).unwrap_or(0);
+        i64::try_from(epoch).unwrap_or(i64::MAX)
+    }
+}
+
+/// An event with what the tables say of it besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldedEvent {
+    /// The event.
+    pub event: Event,
+    /// The rule that made it.
+    pub rule: String,
+    /// What was wrong with it, in words; empty when it holds.
+    pub detail: String,
+}
+
+/// A blob that a valid fact refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobNeed {
+    /// The fact that refers to it.
+    pub position: Position,
+    /// Whose it is.
+    pub owner: BlobOwner,
+    /// The reference as the contract gave it.
+    pub reference: Bytes,
+    /// keccak256 of the payload, when it was committed to apart from the reference.
+    pub payload_hash: Option<B256>,
+    /// Blocks after the reference at which it is declared missing, by the policy in force there.
+    pub deadline_blocks: u64,
+}
+
+/// Whose a blob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum BlobOwner {
+    /// A batch of attribution records.
+    Batch(BatchId),
+    /// A version of a dataset.
+    Manifest(VersionId),
+}
+
+/// What a block comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folded {
+    /// Its events, in the order of positions, refused ones included.
+    pub events: Vec<FoldedEvent>,
+    /// Rows, in the order in which the facts took effect.
+    pub rows: Vec<Row>,
+    /// Blobs its facts refer to, in the order of positions.
+    pub needs: Vec<BlobNeed>,
+}
+
+/// Folds the facts of one block into the state. `decoded` is in the order of positions.
+pub fn fold_block(
+    state: &mut StateView<'_>,
+    chronology: &Chronology,
+    mapping: &Mapping,
+    block: &BlockRef,
+    tx_hashes: &[B256],
+    decoded: Vec<Decoded>,
+) -> Result<Folded, IndexerError> {
+    let mut folded = Folded::default();
+    let mut facts = decoded.into_iter().peekable();
+    while let Some(first) = facts.next() {
+        let tx_index = first.position.tx_index;
+        let mut transaction = vec![first];
+        while let Some(next) = facts.next_if(|next| next.position.tx_index == tx_index) {
+            transaction.push(next);
+        }
+        fold_transaction(state, chronology, block, tx_hashes, transaction, &mut folded)?;
+    }
+    folded.needs.sort_by_key(|need| need.position);
+    if state.get::<B256>(&Key::mapping())?.is_none() {
+        state.put(Key::mapping(), &mapping.hash())?;
+        folded.events.push(activation(mapping, block));
+    }
+    Ok(folded)
+}
+
+fn activation(mapping: &Mapping, block: &BlockRef) -> FoldedEvent {
+    let event = Event {
+        position: Position::system(block.number, 0),
+        emitter: Address::ZERO,
+        reason: None,
+        flags: Flags::NONE,
+        payload: Payload::MappingActivated { mapping_set_hash: mapping.hash() },
+    };
+    FoldedEvent { event, rule: String::new(), detail: String::new() }
+}
+
+/// Judges a transaction's facts: registrations first, positions unchanged.
+fn fold_transaction(
+    state: &mut StateView<'_>,
+    chronology: &Chronology,
+    block: &BlockRef,
+    tx_hashes: &[B256],
+    facts: Vec<Decoded>,
+    out: &mut Folded,
+) -> Result<(), IndexerError> {
+    let mut judged: Vec<Option<Verdict>> = facts.iter().map(|_| None).collect();
+    for registrations in [true, false] {
+        for (fact, verdict) in facts.iter().zip(&mut judged) {
+            if registers(&fact.payload) == registrations {
+                *verdict = Some(judge(state, chronology, block, tx_hashes, fact, out)?);
+            }
+        }
+    }
+    for (fact, verdict) in facts.into_iter().zip(judged) {
+        let (reason, flags, detail) = match verdict {
+            Some(Ok(flags)) => (None, flags, String::new()),
+            Some(Err((reason, detail))) => (Some(reason), Flags::NONE, detail),
+            None => (Some(Reason::BadState), Flags::NONE, "was not judged".to_owned()),
+        };
+        let event = Event { position: fact.position, emitter: fact.emitter, reason, flags, payload: fact.payload };
+        out.events.push(FoldedEvent { event, rule: fact.rule.to_string(), detail });
+    }
+    Ok(())
+}
+
+const fn registers(payload: &Payload) -> bool {
+    matches!(
+        payload,
+        Payload::DatasetRegistered { .. }
+            | Payload::ModelRegistered { .. }
+            | Payload::AgentRegistered { .. }
+            | Payload::MethodRegistered { .. }
+    )
+}
+
+/// The flags of a fact that holds, or why it does not.
+pub(crate) type Verdict = Result<Flags, (Reason, String)>;
+
+fn judge(
+    state: &mut StateView<'_>,
+    chronology: &Chronology,
+    block: &BlockRef,
+    tx_hashes: &[B256],
+    fact: &Decoded,
+    out: &mut Folded,
+) -> Result<Verdict, IndexerError> {
+    if let Some(refused) = &fact.refused {
+        return Ok(Err(refused.clone()));
+    }
+    let tx = usize::try_from(fact.position.tx_index).ok().and_then(|index| tx_hashes.get(index));
+    let mut fold = Fold {
+        state,
+        chronology,
+        block,
+        at: fact.position,
+        emitter: fact.emitter,
+        tx_hash: tx.copied().unwrap_or_default(),
+        rows: &mut out.rows,
+        needs: &mut out.needs,
+    };
+    match fold.apply(&fact.payload) {
+        Ok(flags) => Ok(Ok(flags)),
+        Err(Stop::Refused(reason, detail)) => Ok(Err((reason, detail))),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a fact was not taken.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It does not hold.
+    Refused(Reason, String),
+    /// The state could not be read.
+    Failed(IndexerError),
+}
+
+impl From<IndexerError> for Stop {
+    fn from(error: IndexerError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What every handler returns: all checks come before the first write.
+pub(crate) type Taken = Result<Flags, Stop>;
+
+/// One fact on its way into the state.
+pub(crate) struct Fold<'a, 'b> {
+    pub(crate) state: &'a mut StateView<'b>,
+    pub(crate) chronology: &'a Chronology,
+    pub(crate) block: &'a BlockRef,
+    pub(crate) at: Position,
+    pub(crate) emitter: Address,
+    pub(crate) tx_hash: B256,
+    pub(crate) rows: &'a mut Vec<Row>,
+    pub(crate) needs: &'a mut Vec<BlobNeed>,
+}
+
+impl Fold<'_, '_> {
+    fn apply(&mut self, payload: &Payload) -> Taken {
+        self.apply_registry(payload)
+            .or_else(|| self.apply_version(payload))
+            .or_else(|| self.apply_usage(payload))
+            .or_else(|| self.apply_money(payload))
+            // System facts and what nobody decodes: nothing to check, nothing to remember.
+            .unwrap_or(Ok(Flags::NONE))
+    }
+
+    /// Refuses unless it holds.
+    pub(crate) fn require(held: bool, reason: Reason, detail: impl FnOnce() -> String) -> Result<(), Stop> {
+        if held { Ok(()) } else { Err(Stop::Refused(reason, detail())) }
+    }
+
+    /// A fact about something is taken only from the contract of its namespace (ruling 5).
+    pub(crate) fn require_namespace(&self, namespace: Address) -> Result<(), Stop> {
+        Self::require(namespace == self.emitter, Reason::Unauthorized, || {
+            format!("said by {:#x}: expected the contract of its namespace, {namespace:#x}", self.emitter)
+        })
+    }
+
+    /// The record that is there.
+    pub(crate) fn known<T: serde::de::DeserializeOwned>(&self, what: &str, id: B256, key: &Key) -> Result<T, Stop> {
+        self.state
+            .get(key)?
+            .ok_or_else(|| Stop::Refused(Reason::UnknownRef, format!("no {what} {id} at this position")))
+    }
+
+    /// A version that was published.
+    pub(crate) fn version(&self, id: B256) -> Result<Version, Stop> {
+        self.known("version", id, &Key::version(id))
+    }
+
+    /// A scope: zero for all, or something that exists.
+    pub(crate) fn require_scope(&self, scope: B256) -> Result<(), Stop> {
+        if scope.is_zero() || self.state.get::<crate::state::Entity>(&Key::entity(scope))?.is_some() {
+            return Ok(());
+        }
+        Err(Stop::Refused(Reason::UnknownRef, format!("no entity {scope} at this position")))
+    }
+
+    pub(crate) fn epoch(&self) -> i64 {
+        self.chronology.epoch(self.block.timestamp)
+    }
+
+    pub(crate) fn event_id(&self) -> String {
+        tributary_schemas::column::hex_text(event_id(self.chronology.chain_id, self.block.hash, self.at))
+    }
+
+    pub(crate) fn push(&mut self, row: impl Into<Row>) {
+        self.rows.push(row.into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

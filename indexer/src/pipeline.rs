@@ -1,0 +1,358 @@
+//! The wiring: from endpoints to published tables, in one process.
+//!
+//! [`run`] follows the chain into a [`Pipeline`], which ingests, unwinds and seals. Ingesting makes blocks durable and
+//! starts fetching their blobs; sealing happens when the node calls blocks final. Memory is bounded in bytes by the
+//! follower's steps and in rows by what waits to be published.
+
+mod config;
+
+use alloy_primitives::B256;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tributary_schemas::BlockRef;
+use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, write_status};
+
+use crate::blob::{Fetcher, Proxies, reference_hash};
+use crate::endpoint::{EndpointState, Pool};
+use crate::fold::Chronology;
+use crate::follow::{Follower, Until};
+use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
+use crate::state::{Key, StateRead, StateView};
+use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
+pub use config::{IndexerConfig, MappingChoice};
+
+/// Rounds in which a blob is asked for once more, when nothing else is left to do.
+const LAST_ROUNDS: u32 = 6;
+
+/// Where the indexer stands, for whoever watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Newest block of the node.
+    pub head: u64,
+    /// Newest final block of the node.
+    pub finalized: Option<u64>,
+    /// Last block in the tail.
+    pub indexed: Option<u64>,
+    /// Last block sealed.
+    pub sealed: Option<u64>,
+    /// Events since the start of the process, refused ones included.
+    pub events: u64,
+    /// Refused ones.
+    pub rejected_events: u64,
+    /// Unwinds since the start of the process.
+    pub reorgs: u64,
+    /// Why sealing waits.
+    pub waiting: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Last block sealed.
+    pub sealed: Option<BlockRef>,
+    /// Log root there.
+    pub log_root: Option<B256>,
+    /// Where it stood at the end.
+    pub progress: Progress,
+}
+
+/// The state of a tail.
+#[derive(Debug, Clone)]
+pub struct TailState(pub Arc<Tail>);
+
+impl StateRead for TailState {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexerError> {
+        Ok(self.0.get(key)?)
+    }
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexerError> {
+        Ok(self.0.scan(prefix)?)
+    }
+}
+
+impl Chain for TailState {
+    fn head(&self) -> Result<Option<BlockRef>, IndexerError> {
+        Ok(self.0.head())
+    }
+    fn block(&self, number: u64) -> Result<Option<BlockRef>, IndexerError> {
+        Ok(self.0.block(number)?)
+    }
+    fn sealed(&self) -> Result<Option<BlockRef>, IndexerError> {
+        Ok(self.0.sealed())
+    }
+}
+
+/// Follows, folds and seals until told to stop, or until what was to be reached is sealed.
+///
+/// # Errors
+///
+/// Those that need a person; everything else is waited out.
+pub async fn run(
+    config: IndexerConfig,
+    tail: Arc<Tail>,
+    lake: Lake,
+    archive: Archive,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+    progress: watch::Sender<Progress>,
+) -> Result<Outcome, IndexerError> {
+    let mapping = config.mapping()?;
+    let pool = Arc::new(Pool::new(&config.l2, config.chain_id, config.endpoint.clone(), Arc::clone(&clock))?);
+    let proxies = Arc::new(Proxies::new(&config.proxies, Arc::clone(&clock))?);
+    let fetcher = Fetcher::new(proxies, archive.clone(), Arc::clone(&clock), config.blob_fetches_max);
+    let mut sealer = Sealer::new(
+        Arc::clone(&tail),
+        lake,
+        config.chronology(),
+        config.follow.start_block,
+        &mapping,
+        &config.data_dir.join("staging"),
+        config.publish,
+    );
+    sealer.recover(&mapping, &archive).await?;
+    let mut pipeline = Pipeline {
+        tail: Arc::clone(&tail),
+        sealer,
+        fetcher,
+        mapping,
+        chronology: config.chronology(),
+        data_dir: config.data_dir.clone(),
+        pool: Some(Arc::clone(&pool)),
+        heads: Heads::default(),
+        finalized: None,
+        counters: BTreeMap::new(),
+        progress,
+    };
+    pipeline.want_again()?;
+    let chain = TailState(Arc::clone(&tail));
+    let until = config.follow.until;
+    let mut follower =
+        Follower::new(pool, &config.endpoint, chain, Arc::clone(&clock), config.follow, shutdown.clone())?;
+    let followed = follower.run(&mut pipeline).await;
+    if followed.is_ok() && !shutdown.is_cancelled() && until != Until::Stopped {
+        pipeline.finish(clock.as_ref(), &shutdown).await?;
+    }
+    // Whatever is sealed in memory is published before the process ends: a restart need not do it again.
+    pipeline.flush().await?;
+    pipeline.report()?;
+    followed?;
+    pipeline.outcome()
+}
+
+/// Takes the follower's steps.
+#[derive(Debug)]
+pub struct Pipeline {
+    tail: Arc<Tail>,
+    sealer: Sealer,
+    fetcher: Fetcher,
+    mapping: Mapping,
+    chronology: Chronology,
+    data_dir: PathBuf,
+    pool: Option<Arc<Pool>>,
+    heads: Heads,
+    /// The last block that was called final.
+    finalized: Option<BlockRef>,
+    counters: BTreeMap<String, u64>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Pipeline {
+    fn count(&mut self, name: &str, more: usize) {
+        let counter = self.counters.entry(name.to_owned()).or_default();
+        *counter = counter.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or_default()
+    }
+
+    /// After a start: the blobs of unsealed blocks are wanted again.
+    fn want_again(&mut self) -> Result<(), IndexerError> {
+        let Some(head) = self.tail.head() else { return Ok(()) };
+        let first = self.tail.sealed().map_or(0, |sealed| sealed.number.saturating_add(1));
+        for number in first..=head.number {
+            let Some(bytes) = self.tail.body(number)? else { continue };
+            self.want(&Body::from_bytes(&bytes)?)?;
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, body: &Body) -> Result<(), IndexerError> {
+        for need in &body.folded.needs {
+            if let Some(hash) = reference_hash(&need.reference) {
+                self.fetcher.want(hash)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals as far as finality and blobs allow.
+    async fn seal(&mut self) -> Result<Progressed, IndexerError> {
+        let Some(finalized) = self.finalized else { return Ok(Progressed::CaughtUp) };
+        self.fetcher.poll()?;
+        loop {
+            let progressed = self.sealer.advance(&finalized, &mut self.fetcher).await?;
+            let more_is_final = self.heads.finalized.is_some_and(|last| last.number > finalized.number);
+            match progressed {
+                // While final blocks are still coming in, they are published by size, not by step.
+                Progressed::CaughtUp if more_is_final => return Ok(progressed),
+                Progressed::CaughtUp | Progressed::Waiting => {
+                    self.flush().await?;
+                    return Ok(progressed);
+                }
+                Progressed::Fetching => {
+                    if !self.fetcher.settle_one().await? {
+                        return Ok(Progressed::Waiting);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), IndexerError> {
+        let finalized = self.heads.finalized.or(self.finalized).map_or(0, |block| block.number);
+        self.sealer.publish(finalized).await?;
+        Ok(())
+    }
+
+    /// Nothing follows any more: asks for missing blobs a few times over, then leaves it at that.
+    async fn finish(&mut self, clock: &dyn Clock, shutdown: &CancellationToken) -> Result<(), IndexerError> {
+        for _ in 0..LAST_ROUNDS {
+            if self.seal().await? == Progressed::CaughtUp {
+                // A publication that somebody overtook is sealed again.
+                let sealed = self.tail.sealed().map(|block| block.number);
+                if sealed >= self.finalized.map(|block| block.number) {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.report()?;
+            let pause = Duration::from_millis(self.fetcher.pause_ms().unwrap_or_default());
+            tokio::select! {
+                () = clock.sleep(pause) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Progress {
+        Progress {
+            head: self.heads.latest.number,
+            finalized: self.heads.finalized.map(|block| block.number),
+            indexed: self.tail.head().map(|block| block.number),
+            sealed: self.tail.sealed().map(|block| block.number),
+            events: self.counter("events"),
+            rejected_events: self.counter("rejected_events"),
+            reorgs: self.counter("reorgs"),
+            waiting: self.sealer.waiting().to_vec(),
+        }
+    }
+
+    /// Tells everybody where things stand.
+    fn report(&self) -> Result<(), IndexerError> {
+        let progress = self.current();
+        let known = |block: BlockRef| (block != BlockRef::default()).then_some(block);
+        let health = self.pool.as_ref().map_or_else(Vec::new, |pool| pool.health());
+        let status = Status {
+            chain_id: self.chronology.chain_id,
+            head: known(self.heads.latest),
+            safe: self.heads.safe,
+            finalized: self.heads.finalized,
+            indexed: self.tail.head(),
+            sealed: self.tail.sealed(),
+            log_root: self.log_root()?,
+            settled_epoch: None,
+            lag_blocks: progress.head.saturating_sub(progress.indexed.unwrap_or_default()),
+            waiting: progress.waiting.clone(),
+            endpoints: health
+                .into_iter()
+                .map(|one| EndpointStatus {
+                    name: one.name,
+                    state: state_word(one.state).to_owned(),
+                    reason: one.reason,
+                })
+                .collect(),
+            counters: self.counters.clone(),
+        };
+        write_status(&self.data_dir, &status)?;
+        self.progress.send_replace(progress);
+        Ok(())
+    }
+
+    fn log_root(&self) -> Result<Option<B256>, IndexerError> {
+        let state = TailState(Arc::clone(&self.tail));
+        let head: Option<SealedHead> = StateView::new(&state).get(&Key::sealed())?;
+        Ok(head.map(|head| head.log_root))
+    }
+
+    fn outcome(&self) -> Result<Outcome, IndexerError> {
+        Ok(Outcome { sealed: self.tail.sealed(), log_root: self.log_root()?, progress: self.current() })
+    }
+}
+
+#[async_trait]
+impl Sink for Pipeline {
+    async fn ingest(&mut self, blocks: Vec<VerifiedBlock>) -> Result<(), IndexerError> {
+        let base = TailState(Arc::clone(&self.tail));
+        let mut appended = Vec::with_capacity(blocks.len());
+        {
+            let mut state = StateView::new(&base);
+            for block in &blocks {
+                let body = ingest_block(&mut state, &self.chronology, &self.mapping, block)?;
+                let rejected = body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
+                appended.push((body, state.take_writes(), block.block, rejected));
+            }
+        }
+        let mut tail_blocks = Vec::with_capacity(appended.len());
+        let mut bodies = Vec::with_capacity(appended.len());
+        for (body, writes, block, rejected) in appended {
+            self.count("events", body.folded.events.len());
+            self.count("rejected_events", rejected);
+            tail_blocks.push(TailBlock { block, body: body.to_bytes()?, writes });
+            if !body.folded.needs.is_empty() {
+                bodies.push(body);
+            }
+        }
+        self.count("blocks", tail_blocks.len());
+        self.tail.append(tail_blocks)?;
+        bodies.iter().try_for_each(|body| self.want(body))
+    }
+
+    async fn unwind(&mut self, to: BlockRef) -> Result<(), IndexerError> {
+        self.tail.unwind(to.number)?;
+        self.count("reorgs", 1);
+        self.report()
+    }
+
+    async fn heads(&mut self, heads: Heads) -> Result<(), IndexerError> {
+        self.heads = heads;
+        self.sealer.set_finality(heads.finality.as_str());
+        self.fetcher.poll()?;
+        if !self.sealer.waiting().is_empty() {
+            self.seal().await?;
+        }
+        self.report()
+    }
+
+    async fn finalized(&mut self, block: BlockRef) -> Result<(), IndexerError> {
+        self.finalized = Some(block);
+        self.seal().await?;
+        self.report()
+    }
+}
+
+const fn state_word(state: EndpointState) -> &'static str {
+    match state {
+        EndpointState::Up => "healthy",
+        EndpointState::Failing => "down",
+        EndpointState::Quarantined => "quarantined",
+    }
+}
+
+#[cfg(test)]
+mod tests;

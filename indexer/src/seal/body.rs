@@ -1,0 +1,106 @@
+//! What the tail keeps of a block until it is sealed.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::decode::{decode_block, is_watched};
+use crate::fold::{Chronology, Folded, fold_block};
+use crate::state::StateView;
+use crate::{IndexerError, Mapping, Trust, VerifiedBlock};
+
+/// What the tail keeps of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Number of the L1 block it was made on.
+    pub l1_origin: Option<u64>,
+    /// Transactions in it.
+    pub tx_count: u32,
+    /// Logs in it.
+    pub log_count: u32,
+    /// What the checks rested on.
+    pub trust: Trust,
+    /// The transactions that its watched logs belong to, by index.
+    pub txs: BTreeMap<u32, TxBrief>,
+    /// Its watched logs.
+    pub raw_logs: Vec<RawLog>,
+    /// What it comes to.
+    pub folded: Folded,
+}
+
+/// What is kept of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxBrief {
+    /// Its hash.
+    pub hash: B256,
+    /// Its value.
+    pub value: U256,
+}
+
+/// A watched log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawLog {
+    /// Index of its transaction.
+    pub tx_index: u32,
+    /// Index in the block.
+    pub log_index: u32,
+    /// Who emitted it.
+    pub address: Address,
+    /// Its topics.
+    pub topics: Vec<B256>,
+    /// Its data.
+    pub data: Bytes,
+}
+
+impl Body {
+    /// As bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, IndexerError> {
+        postcard::to_stdvec(self).map_err(|error| broken(&error))
+    }
+
+    /// From bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexerError> {
+        postcard::from_bytes(bytes).map_err(|error| broken(&error))
+    }
+}
+
+fn broken(error: &postcard::Error) -> IndexerError {
+    IndexerError::State { key: "body of a block".to_owned(), reason: error.to_string() }
+}
+
+/// Decodes and folds a block: its body; its writes are in `state`.
+pub fn ingest_block(
+    state: &mut StateView<'_>,
+    chronology: &Chronology,
+    mapping: &Mapping,
+    block: &VerifiedBlock,
+) -> Result<Body, IndexerError> {
+    let decoded = decode_block(mapping, block);
+    let hashes: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
+    let folded = fold_block(state, chronology, mapping, &block.block, &hashes, decoded)?;
+    let mut txs = BTreeMap::new();
+    let mut raw_logs = Vec::new();
+    for log in block.logs.iter().filter(|log| is_watched(mapping, log)) {
+        let tx = usize::try_from(log.tx_index).ok().and_then(|index| block.transactions.get(index));
+        if let Some(tx) = tx {
+            txs.entry(log.tx_index).or_insert(TxBrief { hash: tx.hash, value: tx.value });
+        }
+        raw_logs.push(RawLog {
+            tx_index: log.tx_index,
+            log_index: log.log_index,
+            address: log.address,
+            topics: log.topics.to_vec(),
+            data: log.data.clone(),
+        });
+    }
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(Body {
+        l1_origin: block.l1_origin.map(|origin| origin.number),
+        tx_count: count(block.transactions.len()),
+        log_count: count(block.logs.len()),
+        trust: block.trust,
+        txs,
+        raw_logs,
+        folded,
+    })
+}

@@ -1,0 +1,384 @@
+//! When what is sealed is published, and how a crash in between is mended.
+
+use alloy_primitives::B256;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use tributary_schemas::encoding::log_root_origin;
+use tributary_schemas::facts::AttributionRow;
+use tributary_schemas::{BlockRef, Position, Table as _};
+use tributary_store::lake::writer_properties;
+use tributary_store::{Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
+
+use super::{Body, Outcome, SealContext, Sealed, seal_block};
+use crate::blob::{Fetcher, reference_hash};
+use crate::fold::{BlobNeed, BlobOwner, Chronology};
+use crate::pipeline::TailState;
+use crate::{IndexerError, Mapping};
+
+/// When to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishLimits {
+    /// Publish when so many rows wait.
+    pub rows_max: usize,
+    /// Publish when so many blocks wait.
+    pub blocks_max: u64,
+}
+
+impl Default for PublishLimits {
+    fn default() -> Self {
+        Self { rows_max: 400_000, blocks_max: 4096 }
+    }
+}
+
+/// Seals final blocks and publishes them.
+pub struct Sealer {
+    tail: Arc<Tail>,
+    lake: Lake,
+    context: SealContext,
+    identity: Heads,
+    limits: PublishLimits,
+    sealed: Sealed,
+    /// Why the next block cannot be sealed yet.
+    waiting: Vec<String>,
+}
+
+/// What one attempt to seal came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progressed {
+    /// Everything final is sealed.
+    CaughtUp,
+    /// The next block waits for a blob that was not asked for often enough to say it is not there.
+    Fetching,
+    /// The next block waits for a blob that nobody has so far.
+    Waiting,
+}
+
+impl Sealer {
+    /// A sealer over a tail and a lake; `staging` is a folder on the lake's file system.
+    #[must_use]
+    pub fn new(
+        tail: Arc<Tail>,
+        lake: Lake,
+        chronology: Chronology,
+        start_block: u64,
+        mapping: &Mapping,
+        staging: &Path,
+        limits: PublishLimits,
+    ) -> Self {
+        let context = SealContext {
+            chronology,
+            log_root_origin: log_root_origin(chronology.chain_id, start_block, mapping.hash()),
+            finality: "asserted".to_owned(),
+            staging: staging.to_path_buf(),
+            discard: false,
+        };
+        let identity = Heads {
+            chain_id: chronology.chain_id,
+            start_block,
+            mapping_set_hash: mapping.hash(),
+            epoch_origin: chronology.epoch_origin,
+            epoch_seconds: chronology.epoch_seconds,
+            trust: "full".to_owned(),
+            ..Heads::default()
+        };
+        Self { tail, lake, context, identity, limits, sealed: Sealed::default(), waiting: Vec::new() }
+    }
+
+    /// The last block sealed, published or not yet.
+    #[must_use]
+    pub fn head(&self) -> Option<BlockRef> {
+        self.sealed.head.map(|(block, _)| block).or_else(|| self.tail.sealed())
+    }
+
+    /// Why the next block cannot be sealed yet, by name.
+    #[must_use]
+    pub fn waiting(&self) -> &[String] {
+        &self.waiting
+    }
+
+    /// How finality is known from now on.
+    pub fn set_finality(&mut self, finality: &str) {
+        finality.clone_into(&mut self.context.finality);
+    }
+
+    /// Seals what can be sealed up to `finalized`, publishing when enough waits.
+    pub async fn advance(&mut self, finalized: &BlockRef, fetcher: &mut Fetcher) -> Result<Progressed, IndexerError> {
+        self.waiting.clear();
+        loop {
+            let next = self.head().map_or(self.identity.start_block, |head| head.number.saturating_add(1));
+            if next > finalized.number {
+                return Ok(Progressed::CaughtUp);
+            }
+            let (Some(block), Some(bytes)) = (self.tail.block(next)?, self.tail.body(next)?) else {
+                return Ok(Progressed::CaughtUp);
+            };
+            let body = Body::from_bytes(&bytes)?;
+            let outcomes = match self.outcomes(&block, &body, finalized.number, fetcher)? {
+                Ok(outcomes) => outcomes,
+                Err(progressed) => return Ok(progressed),
+            };
+            let state = TailState(Arc::clone(&self.tail));
+            seal_block(&state, &self.context, &mut self.sealed, &block, body, &outcomes)?;
+            if self.sealed.len() >= self.limits.rows_max || self.sealed.blocks >= self.limits.blocks_max {
+                self.publish(finalized.number).await?;
+            }
+        }
+    }
+
+    /// The outcome of every blob of a block, or how far it is.
+    fn outcomes(
+        &mut self,
+        block: &BlockRef,
+        body: &Body,
+        finalized: u64,
+        fetcher: &mut Fetcher,
+    ) -> Result<Result<BTreeMap<Position, Outcome>, Progressed>, IndexerError> {
+        let mut outcomes = BTreeMap::new();
+        let mut progressed = Progressed::Fetching;
+        for need in &body.folded.needs {
+            match self.outcome(block, need, finalized, fetcher)? {
+                Some(outcome) => {
+                    outcomes.insert(need.position, outcome);
+                }
+                None => {
+                    if self.describe(block, need, fetcher) {
+                        progressed = Progressed::Waiting;
+                    }
+                }
+            }
+        }
+        Ok(if outcomes.len() == body.folded.needs.len() { Ok(outcomes) } else { Err(progressed) })
+    }
+
+    /// A blob's outcome, if it has one. One that was declared missing stays so, wherever it turns up later (ruling 10).
+    fn outcome(
+        &self,
+        block: &BlockRef,
+        need: &BlobNeed,
+        finalized: u64,
+        fetcher: &mut Fetcher,
+    ) -> Result<Option<Outcome>, IndexerError> {
+        let Some(hash) = reference_hash(&need.reference) else {
+            // A version that changes no member needs no manifest.
+            let nothing = need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_));
+            let empty = Outcome::Found { payload: Vec::new(), source: None };
+            return Ok(Some(if nothing { empty } else { Outcome::NoForm }));
+        };
+        let key = side_key(block.hash, need.position);
+        if let Some(bytes) = self.tail.get_side(&key)? {
+            let declared_at = bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            return Ok(Some(Outcome::Missing { declared_at }));
+        }
+        if let Some((payload, source)) = fetcher.get(hash)? {
+            return Ok(Some(Outcome::Found { payload, source }));
+        }
+        fetcher.want(hash)?;
+        let deadline = block.number.saturating_add(need.deadline_blocks);
+        // Nobody is declared missing who was not asked.
+        if finalized < deadline || fetcher.is_first_attempt(hash) {
+            return Ok(None);
+        }
+        self.tail.put_side(&key, &deadline.to_be_bytes())?;
+        fetcher.forget(hash);
+        Ok(Some(Outcome::Missing { declared_at: deadline }))
+    }
+
+    /// Says why a block waits; `true` when the blob was asked for and is not there.
+    fn describe(&mut self, block: &BlockRef, need: &BlobNeed, fetcher: &Fetcher) -> bool {
+        let Some(hash) = reference_hash(&need.reference) else { return false };
+        let (attempts, said) = fetcher.trouble(hash).unwrap_or_default();
+        let epoch = self.context.chronology.epoch(block.timestamp);
+        let owner = match need.owner {
+            BlobOwner::Batch(batch) => format!("batch {batch}"),
+            BlobOwner::Manifest(version) => format!("the manifest of dataset version {version}"),
+        };
+        let deadline = block.number.saturating_add(need.deadline_blocks);
+        let mut line = format!(
+            "epoch {epoch} waits for blob {hash} of {owner} (missing since block {}, deadline block {deadline}",
+            block.number
+        );
+        if attempts > 0 {
+            line.push_str(&format!(", asked {attempts} times: {said}"));
+        }
+        line.push(')');
+        self.waiting.push(line);
+        attempts > 0
+    }
+
+    /// Publishes what is sealed and lets the tail forget it. Somebody who published in between is built upon.
+    pub async fn publish(&mut self, finalized: u64) -> Result<Option<Arc<Snapshot>>, IndexerError> {
+        let Some((block, log_root)) = self.sealed.head else { return Ok(None) };
+        let writes = self.sealed.writes();
+        let sealed = std::mem::take(&mut self.sealed);
+        let mut change = Change { facts: sealed.rows, staged: sealed.staged, ..Change::default() };
+        let base = self.lake.latest().await?;
+        let heads = self.heads(base.as_deref(), &block, log_root, finalized, sealed.declared);
+        let published = self.lake.publish(base.as_deref(), heads.clone(), std::mem::take(&mut change)).await;
+        let snapshot = match published {
+            Ok(snapshot) => snapshot,
+            // The rows are gone with the attempt: they are sealed again from the tail, which has not forgotten them.
+            Err(StoreError::SnapshotTaken { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        self.tail.seal(block, writes)?;
+        Ok(Some(snapshot))
+    }
+
+    fn heads(
+        &self,
+        base: Option<&Snapshot>,
+        block: &BlockRef,
+        log_root: B256,
+        finalized: u64,
+        declared: Vec<tributary_store::DeclaredOutcome>,
+    ) -> Heads {
+        let mut heads = base.map_or_else(|| self.identity.clone(), |base| base.heads.clone());
+        heads.block_number = block.number;
+        heads.block_hash = block.hash;
+        heads.block_timestamp = block.timestamp;
+        heads.log_root = log_root;
+        heads.finality.clone_from(&self.context.finality);
+        heads.finalized_number = std::cmp::max(finalized, block.number);
+        heads.declared_outcomes.extend(declared);
+        heads
+    }
+
+    /// Brings tail and lake to the same sealed head, before anything is followed: checks that the lake is of this
+    /// chain and mapping, seals again what was published and not sealed, rebuilds a tail that was lost.
+    pub async fn recover(&mut self, mapping: &Mapping, archive: &Archive) -> Result<(), IndexerError> {
+        let Some(snapshot) = self.lake.latest().await? else { return Ok(()) };
+        self.check_identity(&snapshot)?;
+        let heads = &snapshot.heads;
+        let sealed = self.tail.sealed();
+        if sealed.is_some_and(|sealed| sealed.number == heads.block_number && sealed.hash == heads.block_hash) {
+            return Ok(());
+        }
+        let next = sealed.map_or(heads.start_block, |sealed| sealed.number.saturating_add(1));
+        let last = self.tail.block(heads.block_number)?;
+        let whole = last.is_some_and(|last| last.hash == heads.block_hash) && self.tail.body(next)?.is_some();
+        if whole && next <= heads.block_number {
+            match self.seal_again(&snapshot, next, archive) {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(%error, "sealing again failed: the state is built again from the tables"),
+            }
+        }
+        self.sealed = Sealed::default();
+        self.tail.reset("the published tables are ahead of it")?;
+        super::rebuild::rebuild(&self.tail, &self.lake, &snapshot, &self.context, mapping, archive).await
+    }
+
+    /// Seals published blocks once more, for their writes into the state.
+    fn seal_again(&mut self, snapshot: &Snapshot, first: u64, archive: &Archive) -> Result<(), IndexerError> {
+        let state = TailState(Arc::clone(&self.tail));
+        let context = SealContext { discard: true, ..self.context.clone() };
+        let mut last = None;
+        for number in first..=snapshot.heads.block_number {
+            let gone = || IndexerError::Sealing { block: number, reason: "it is not in the tail".to_owned() };
+            let block = self.tail.block(number)?.ok_or_else(gone)?;
+            let body = Body::from_bytes(&self.tail.body(number)?.ok_or_else(gone)?)?;
+            let mut outcomes = BTreeMap::new();
+            for need in &body.folded.needs {
+                outcomes.insert(need.position, published_outcome(snapshot, need, archive)?);
+            }
+            seal_block(&state, &context, &mut self.sealed, &block, body, &outcomes)?;
+            self.sealed.rows = tributary_schemas::facts::Rows::default();
+            last = Some(block);
+        }
+        let sealed = std::mem::take(&mut self.sealed);
+        match (last, sealed.head) {
+            (Some(block), Some((_, root))) if root == snapshot.heads.log_root => {
+                Ok(self.tail.seal(block, sealed.writes())?)
+            }
+            (_, head) => Err(IndexerError::Sealing {
+                block: snapshot.heads.block_number,
+                reason: format!("log root {head:?}: the snapshot has {}", snapshot.heads.log_root),
+            }),
+        }
+    }
+
+    fn check_identity(&self, snapshot: &Snapshot) -> Result<(), IndexerError> {
+        let (ours, theirs) = (&self.identity, &snapshot.heads);
+        let same = ours.chain_id == theirs.chain_id
+            && ours.start_block == theirs.start_block
+            && ours.mapping_set_hash == theirs.mapping_set_hash
+            && ours.epoch_origin == theirs.epoch_origin
+            && ours.epoch_seconds == theirs.epoch_seconds;
+        if same {
+            return Ok(());
+        }
+        let of = |heads: &Heads| {
+            format!(
+                "chain {}, start block {}, mapping {}, epochs of {} s from {}",
+                heads.chain_id, heads.start_block, heads.mapping_set_hash, heads.epoch_seconds, heads.epoch_origin
+            )
+        };
+        Err(IndexerError::Configuration {
+            what: "the index".to_owned(),
+            reason: format!("this folder holds {}: expected {}", of(theirs), of(ours)),
+        })
+    }
+}
+
+/// The outcome a blob had when it was published.
+pub(super) fn published_outcome(
+    snapshot: &Snapshot,
+    need: &BlobNeed,
+    archive: &Archive,
+) -> Result<Outcome, IndexerError> {
+    let declared = snapshot.heads.declared_outcomes.iter().find(|outcome| {
+        outcome.block_number == need.position.block_number && outcome.log_index == need.position.log_index
+    });
+    if let Some(declared) = declared.filter(|declared| declared.outcome == "missing") {
+        return Ok(Outcome::Missing { declared_at: declared.declared_at });
+    }
+    match reference_hash(&need.reference) {
+        Some(hash) => match archive.get(hash)? {
+            Some(payload) => Ok(Outcome::Found { payload, source: None }),
+            None => Err(IndexerError::Sealing {
+                block: need.position.block_number,
+                reason: format!("blob {hash} was read before and is not in the archive"),
+            }),
+        },
+        None if need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_)) => {
+            Ok(Outcome::Found { payload: Vec::new(), source: None })
+        }
+        None => Ok(Outcome::NoForm),
+    }
+}
+
+fn side_key(block: B256, position: Position) -> Vec<u8> {
+    [b"o".as_slice(), block.as_slice(), &position.to_be_bytes()].concat()
+}
+
+/// Writes the records of a large batch as a file that publishing links in.
+pub(super) fn stage(folder: &Path, epoch: i64, batch_sk: i64, rows: &[AttributionRow]) -> Result<Staged, IndexerError> {
+    std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
+    let path = folder.join(format!("attributions-{batch_sk}.parquet"));
+    let failed = |error: &dyn std::fmt::Display| IndexerError::Ended {
+        task: "staging a batch",
+        reason: format!("{}: {error}", path.display()),
+    };
+    let info = AttributionRow::info();
+    let file = File::create(&path).map_err(|error| failed(&error))?;
+    let properties = writer_properties(&info, rows.len());
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(file, info.schema, Some(properties)).map_err(|error| failed(&error))?;
+    for chunk in rows.chunks(8192) {
+        writer.write(&AttributionRow::to_batch(chunk)).map_err(|error| failed(&error))?;
+    }
+    let file = writer.into_inner().map_err(|error| failed(&error))?;
+    file.sync_all().map_err(|error| failed(&error))?;
+    Ok(Staged { table: AttributionRow::NAME, path, epoch })
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> IndexerError {
+    IndexerError::Ended { task: "staging a batch", reason: format!("{}: {error}", path.display()) }
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").field("head", &self.head()).field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}

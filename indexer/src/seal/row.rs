@@ -1,0 +1,186 @@
+//! Rows of a sealed block: the block itself, its logs and events, its blobs, and the rows its facts made.
+
+use alloy_primitives::B256;
+use tributary_schemas::code::Flag;
+use tributary_schemas::column::Micros;
+use tributary_schemas::column::{Binary, Decimal38, hex_text, signed};
+use tributary_schemas::encoding::{event_id, payload_json};
+use tributary_schemas::facts::{BlobRow, BlockRow, DatasetVersionRow, EventRow, RawLogRow, RejectedEventRow, Row};
+use tributary_schemas::{Payload, Position, SCHEMA_VERSION};
+use tributary_store::DeclaredOutcome;
+
+use super::outcome::Outcome;
+use super::{IndexerError, SealStep};
+use crate::Trust;
+use crate::blob::reference_hash;
+use crate::fold::{BlobNeed, BlobOwner, FoldedEvent};
+use crate::state::Key;
+
+impl SealStep<'_, '_> {
+    /// All rows that are not a blob's.
+    pub(super) fn rows(&mut self, events: &[FoldedEvent], log_root: B256) -> Result<(), IndexerError> {
+        for folded in events {
+            self.push_event(folded);
+        }
+        for row in &self.body.folded.rows {
+            let row = match row {
+                Row::DatasetVersionRow(row) => self.with_members(row.clone())?.into(),
+                row => row.clone(),
+            };
+            self.sealed.rows.push(row);
+        }
+        self.push_raw_logs();
+        let row = BlockRow {
+            number: signed(self.block.number),
+            hash: hex_text(self.block.hash),
+            parent_hash: hex_text(self.block.parent_hash),
+            timestamp: Micros::from_seconds(self.block.timestamp),
+            epoch: self.epoch(),
+            l1_origin_number: self.body.l1_origin.map(signed),
+            tx_count: i32::try_from(self.body.tx_count).unwrap_or(i32::MAX),
+            log_count: i32::try_from(self.body.log_count).unwrap_or(i32::MAX),
+            event_count: i32::try_from(events.len()).unwrap_or(i32::MAX),
+            finality: self.context.finality.clone(),
+            trust: trust_word(self.body.trust).to_owned(),
+            log_root: hex_text(log_root),
+        };
+        self.push(row);
+        Ok(())
+    }
+
+    /// A version's row is written when it is published or deprecated; its members are known from its manifest.
+    fn with_members(&self, mut row: DatasetVersionRow) -> Result<DatasetVersionRow, IndexerError> {
+        let id = row.version_id.parse().unwrap_or(B256::ZERO);
+        if let Some(members) = self.state.get::<i64>(&Key::resolved_version(id))? {
+            row.members = Some(members);
+            let unresolved = Flag::ManifestUnresolved.as_str();
+            row.flags = row.flags.split(',').filter(|flag| *flag != unresolved).collect::<Vec<_>>().join(",");
+        }
+        Ok(row)
+    }
+
+    fn push_event(&mut self, folded: &FoldedEvent) {
+        let event = &folded.event;
+        let at = event.position;
+        let id = hex_text(event_id(self.context.chronology.chain_id, self.block.hash, at));
+        let payload = payload_json(&event.payload);
+        let (epoch, block_number) = (self.epoch(), signed(at.block_number));
+        let (tx_index, log_index, sub_index) =
+            (i64::from(at.tx_index), i64::from(at.log_index), i64::from(at.sub_index));
+        if let Some(reason) = event.reason {
+            let row = RejectedEventRow {
+                epoch,
+                event_id: id.clone(),
+                block_number,
+                tx_index,
+                log_index,
+                sub_index,
+                emitter: hex_text(event.emitter),
+                kind: event.payload.kind().to_owned(),
+                reason: reason.as_str().to_owned(),
+                detail: folded.detail.clone(),
+                payload: payload.clone(),
+            };
+            self.push(row);
+        }
+        let row = EventRow {
+            epoch,
+            event_id: id,
+            block_number,
+            tx_index,
+            log_index,
+            sub_index,
+            tx_hash: self.body.txs.get(&at.tx_index).map(|tx| hex_text(tx.hash)),
+            emitter: hex_text(event.emitter),
+            source: source_word(&event.payload, at).to_owned(),
+            kind: event.payload.kind().to_owned(),
+            schema_version: i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX),
+            rule: folded.rule.clone(),
+            valid: event.is_valid(),
+            reason: event.reason.map(|reason| reason.as_str().to_owned()),
+            flags: event.flags.words(),
+            payload,
+        };
+        self.push(row);
+    }
+
+    fn push_raw_logs(&mut self) {
+        let (epoch, block_number) = (self.epoch(), signed(self.block.number));
+        for log in &self.body.raw_logs {
+            let tx = self.body.txs.get(&log.tx_index);
+            let topic = |index: usize| log.topics.get(index).map(hex_text);
+            let tx_value = tx.and_then(|tx| tributary_schemas::Amount::from_u256(tx.value).ok()).map(Decimal38::from);
+            let row = RawLogRow {
+                epoch,
+                block_number,
+                tx_index: i64::from(log.tx_index),
+                log_index: i64::from(log.log_index),
+                tx_hash: hex_text(tx.map(|tx| tx.hash).unwrap_or_default()),
+                address: hex_text(log.address),
+                topic0: topic(0),
+                topic1: topic(1),
+                topic2: topic(2),
+                topic3: topic(3),
+                data: Binary(log.data.to_vec()),
+                tx_value,
+            };
+            self.sealed.rows.push(row.into());
+        }
+    }
+
+    /// The row of a blob with its outcome.
+    pub(super) fn push_blob(&mut self, need: &BlobNeed, outcome: &Outcome, status: &str, detail: Option<String>) {
+        let (owner_kind, owner_id) = match need.owner {
+            BlobOwner::Batch(batch) => ("batch", hex_text(batch)),
+            BlobOwner::Manifest(version) => ("manifest", hex_text(version)),
+        };
+        let (bytes, source) = match outcome {
+            Outcome::Found { payload, source } => (i64::try_from(payload.len()).ok(), source.clone()),
+            Outcome::Missing { .. } | Outcome::NoForm => (None, None),
+        };
+        let row = BlobRow {
+            epoch: self.epoch(),
+            block_number: signed(need.position.block_number),
+            log_index: i64::from(need.position.log_index),
+            reference: hex_text(&need.reference),
+            form: if reference_hash(&need.reference).is_some() { "keccak" } else { "unknown" }.to_owned(),
+            owner_kind: owner_kind.to_owned(),
+            owner_id,
+            payload_hash: need.payload_hash.map(hex_text),
+            payload_bytes: bytes,
+            status: status.to_owned(),
+            level: "content".to_owned(),
+            source,
+            detail,
+        };
+        self.push(row);
+    }
+
+    /// Lists an outcome that is an input of the log.
+    pub(super) fn declare(&mut self, need: &BlobNeed, declared_at: u64) {
+        self.sealed.declared.push(DeclaredOutcome {
+            block_number: need.position.block_number,
+            log_index: need.position.log_index,
+            reference: hex_text(&need.reference),
+            outcome: "missing".to_owned(),
+            declared_at,
+        });
+    }
+}
+
+/// The word of the tables for what the checks rested on.
+pub(crate) const fn trust_word(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Verified => "full",
+    }
+}
+
+const fn source_word(payload: &Payload, at: Position) -> &'static str {
+    match payload {
+        Payload::BatchDecoded { .. } | Payload::BatchVoided { .. } | Payload::ManifestDecoded { .. } => "blob",
+        Payload::ManifestVoided { .. } => "blob",
+        Payload::BatchDeclaredMissing { .. } => "system",
+        _ if at.log_index == Position::NO_LOG => "system",
+        _ => "log",
+    }
+}

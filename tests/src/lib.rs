@@ -6,6 +6,7 @@
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
+pub mod auditor;
 pub mod blobs;
 pub mod follower;
 pub mod generated;
@@ -13,3 +14,5 @@ pub mod measure;
 pub mod program;
 pub mod spray;
 pub mod suite;
+pub mod tables;
+pub mod world;

@@ -1,0 +1,484 @@
+//! A second settlement, to judge the first: rows in memory, `BTreeMap`s and big integers, no SQL engine.
+//!
+//! Written from the design of the rule, not from the engine: weights are always made from raw scores, payments are
+//! settled once because they are remembered, and money is never kept in fewer bits than it needs.
+
+mod data;
+mod ledger;
+
+use num_bigint::BigUint;
+use std::collections::{BTreeMap, BTreeSet};
+use tributary_schemas::facts::{PaymentRow, Rows};
+use tributary_schemas::policy::{LineageMode, Policy, SelfDealing, Unbacked};
+
+pub use ledger::Entry;
+
+/// One whole of every share.
+pub const PPB: u64 = 1_000_000_000;
+
+/// Vault, token and number of the policy.
+pub type Key = (String, String, usize);
+/// Batch, block its window closes at, block an open challenge counts as rejected at.
+pub type Hold = Option<(i64, i64, i64)>;
+/// agent or model, and surrogate key.
+pub type Subject = (String, i64);
+/// Role (with its rank), dataset, contribution, model, agent.
+pub type Line = (u8, Option<String>, Option<String>, Option<String>, Option<String>);
+/// Whether it is a pseudo-account, and its name.
+pub type Party = (bool, String);
+
+/// What the auditor remembers from epoch to epoch.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    /// Digest of the journal.
+    pub digest: alloy_primitives::B256,
+    /// (vault, account, token) → (cumulative, claimed).
+    pub positions: BTreeMap<(String, String, String), (BigUint, BigUint)>,
+    settled: BTreeSet<i64>,
+    pending: BTreeMap<[u8; 16], Entry>,
+}
+
+/// What an epoch came to.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Root of each vault's tree.
+    pub roots: BTreeMap<String, alloy_primitives::B256>,
+    /// Base units by vault, token, account and role.
+    pub roles: BTreeMap<(String, String, String, String), BigUint>,
+    /// Revenue by vault and token.
+    pub revenue: BTreeMap<(String, String), BigUint>,
+}
+
+/// Rows and the cut they are read at.
+pub struct Cut<'a> {
+    facts: &'a Rows,
+    epoch: i64,
+    first: i64,
+    last: i64,
+    policies: Vec<(i64, i64, String, String, Policy)>,
+}
+
+impl std::fmt::Debug for Cut<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "epoch {} from block {} to {}", self.epoch, self.first, self.last)
+    }
+}
+
+/// Sub-units by flow, line and end.
+#[derive(Debug, Default)]
+pub struct Flows {
+    gross: BTreeMap<(Key, Hold, Line, End), BigUint>,
+}
+
+/// Where a flow ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// An account.
+    Account(String),
+    /// The owner or split of a model or agent.
+    Entity(Subject),
+    /// The treasury.
+    Treasury,
+    /// Suspense, with the reason.
+    Suspense(&'static str),
+}
+
+/// What a reference came to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// No reference.
+    Nothing,
+    /// An inference.
+    Inference(i64, i32),
+    /// A batch.
+    Batch(i64),
+    /// A batch without its blob.
+    Missing,
+    /// Nothing that pays.
+    Unresolved,
+    /// A pool.
+    Pool(String),
+}
+
+pub(crate) fn big(value: i128) -> BigUint {
+    BigUint::from(u128::try_from(value).expect("the world has no negative amounts"))
+}
+
+/// part_i = ⌊X·C_i/W⌋ − ⌊X·C_{i−1}/W⌋; nothing when W is zero.
+#[must_use]
+pub fn cascade(x: &BigUint, weights: &[BigUint]) -> Vec<BigUint> {
+    let total: BigUint = weights.iter().sum();
+    if total == BigUint::ZERO {
+        return Vec::new();
+    }
+    let mut running = BigUint::ZERO;
+    let mut parts = Vec::new();
+    for weight in weights {
+        let lower = x * &running / &total;
+        running += weight;
+        parts.push(x * &running / &total - lower);
+    }
+    parts
+}
+
+impl<'a> Cut<'a> {
+    fn new(facts: &'a Rows, epoch: i64) -> Self {
+        let blocks: Vec<i64> = facts.blocks.iter().filter(|b| b.epoch == epoch).map(|b| b.number).collect();
+        let first = blocks.iter().copied().min().expect("the world has blocks in every epoch");
+        let last = blocks.iter().copied().max().expect("the world has blocks in every epoch");
+        let mut policies: Vec<_> = facts
+            .policies
+            .iter()
+            .filter(|row| row.block_number <= last)
+            .map(|row| {
+                let policy = Policy::parse(row.policy.as_bytes()).expect("the world's policies are valid");
+                (row.block_number, row.log_index, row.vault.clone(), row.scope.clone(), policy)
+            })
+            .collect();
+        policies.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        policies.insert(0, (-1, -1, String::new(), String::new(), Policy::default()));
+        Self { facts, epoch, first, last, policies }
+    }
+    fn holds(&self, from: i64, to: Option<i64>) -> bool {
+        from <= self.last && to.is_none_or(|to| to > self.last)
+    }
+    fn policy(&self, vault: &str, entity: &str, block: i64, log: i64) -> usize {
+        let mut best = 0;
+        for scope in [zero_id(), entity.to_owned()] {
+            let found = self.policies.iter().rposition(|p| (p.0, p.1) < (block, log) && p.2 == vault && p.3 == scope);
+            best = found.unwrap_or(best);
+        }
+        best
+    }
+    /// Version id, entity id and owner of a subject.
+    fn version(&self, (kind, sk): &Subject) -> (String, String, String) {
+        let f = self.facts;
+        if kind == "model" {
+            let v = f.model_versions.iter().find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
+            let v = v.expect("the world's versions exist");
+            let m = f.models.iter().find(|m| m.model_sk == v.model_sk && self.holds(m.valid_from_block, m.valid_to_block));
+            let m = m.expect("the world's models exist");
+            (v.version_id.clone(), m.model_id.clone(), m.owner.clone())
+        } else {
+            let v = f.agent_versions.iter().find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
+            let v = v.expect("the world's versions exist");
+            let a = f.agents.iter().find(|a| a.agent_sk == v.agent_sk && self.holds(a.valid_from_block, a.valid_to_block));
+            let a = a.expect("the world's agents exist");
+            (v.version_id.clone(), a.agent_id.clone(), a.owner.clone())
+        }
+    }
+    /// Destinations of a kind of edge with their weight and declared share, in canonical order.
+    fn edges(&self, from: i64, relation: &str, kind: &str) -> Vec<(i64, BigUint, u64)> {
+        let mut edges: Vec<_> = self
+            .facts
+            .edges
+            .iter()
+            .filter(|e| e.src_sk == from && e.relation.starts_with(relation))
+            .filter(|e| self.holds(e.valid_from_block, e.valid_to_block) && !(e.late && e.from_block >= self.first))
+            .collect();
+        edges.sort_by_key(|e| (e.dst_id.clone(), e.relation.clone()));
+        let missing = u64::try_from(edges.iter().filter(|e| e.share_ppb.is_none()).count()).expect("small");
+        let given: u64 = edges.iter().filter_map(|e| e.share_ppb).map(|s| u64::try_from(s).expect("positive")).sum();
+        let all_missing = edges.iter().all(|e| e.share_ppb.is_none());
+        let weight = |share: Option<i64>| match share {
+            None if all_missing => BigUint::from(1u8),
+            None => BigUint::from(PPB.saturating_sub(given)),
+            Some(share) if missing > 0 => BigUint::from(u64::try_from(share).expect("positive")) * missing,
+            Some(share) => BigUint::from(u64::try_from(share).expect("positive")),
+        };
+        edges
+            .into_iter()
+            .filter(|e| e.dst_kind == kind)
+            .filter_map(|e| {
+                let share = u64::try_from(e.share_ppb.unwrap_or(0)).expect("positive");
+                Some((e.dst_sk?, weight(e.share_ppb), share))
+            })
+            .filter(|(_, weight, _)| *weight > BigUint::ZERO)
+            .collect()
+    }
+    fn models_of(&self, subject: &Subject) -> Vec<(i64, BigUint)> {
+        if subject.0 == "model" {
+            return vec![(subject.1, BigUint::from(1u8))];
+        }
+        self.edges(subject.1, "USES_MODEL", "model").into_iter().map(|(sk, weight, _)| (sk, weight)).collect()
+    }
+    fn batch(&self, sk: i64) -> Option<&tributary_schemas::facts::BatchRow> {
+        let mut rows = self.facts.attribution_batches.iter();
+        rows.find(|b| b.batch_sk == sk && self.holds(b.valid_from_block, b.valid_to_block))
+    }
+    fn counts(&self, sk: i64) -> bool {
+        self.batch(sk).is_some_and(|b| b.state == "resolved" || b.state == "final")
+    }
+    fn pays(&self, sk: i64, policy: &Policy) -> bool {
+        let method = policy.method.map(tributary_schemas::column::hex_text);
+        self.counts(sk) && method.is_none_or(|m| self.batch(sk).is_some_and(|b| b.method_id == m))
+    }
+    /// Candidates for an inference id, by the position of their batch.
+    fn answers(&self, id: &str) -> Vec<(i64, i64, i32, bool)> {
+        let mut found: Vec<_> = self
+            .facts
+            .inferences
+            .iter()
+            .filter(|i| i.inference_id == id)
+            .filter_map(|i| Some((self.batch(i.batch_sk)?.reference_block, i.batch_sk, i.inference, i.superseded)))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+    fn ripe(&self, payment: &PaymentRow, policy: &Policy) -> i64 {
+        let Some(id) = &payment.reference else { return payment.block_number };
+        let latest = payment.block_number + i64::try_from(policy.unattributed_after_blocks).expect("small");
+        let by_inference = self.answers(id).first().map(|answer| answer.0);
+        let by_batch = || {
+            let batches = self.facts.attribution_batches.iter().filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
+            batches.into_iter().find(|b| b.batch_id == *id).map(|b| b.reference_block)
+        };
+        let known = by_inference.or_else(by_batch);
+        known.map_or(latest, |known| std::cmp::min(latest, std::cmp::max(known, payment.block_number)))
+    }
+    fn resolve(&self, reference: Option<&String>, policy: &Policy) -> Named {
+        let Some(id) = reference else { return Named::Nothing };
+        let answers = self.answers(id);
+        if !answers.is_empty() {
+            let usable = answers.iter().find(|(_, batch, _, superseded)| !superseded && self.pays(*batch, policy));
+            return usable.map_or(Named::Unresolved, |(_, batch, ordinal, _)| Named::Inference(*batch, *ordinal));
+        }
+        let mut batches = self.facts.attribution_batches.iter();
+        match batches.find(|b| b.batch_id == *id && self.holds(b.valid_from_block, b.valid_to_block)) {
+            Some(b) if b.state == "unavailable" => Named::Missing,
+            Some(b) if self.pays(b.batch_sk, policy) => Named::Batch(b.batch_sk),
+            _ => Named::Unresolved,
+        }
+    }
+    /// The stakers that a model's money goes to, with Σ balance over the blocks of the epoch.
+    fn stakers(&self, model: i64) -> Vec<(String, BigUint)> {
+        let (_, entity, _) = self.version(&("model".to_owned(), model));
+        for pool in [entity, zero_id()] {
+            let mut changes: Vec<_> = self.facts.stakes.iter().filter(|s| s.pool == pool && s.block_number <= self.last).collect();
+            changes.sort_by_key(|s| (s.block_number, s.log_index));
+            let accounts: BTreeSet<&String> = changes.iter().map(|s| &s.account).collect();
+            let mut out = Vec::new();
+            for account in accounts {
+                let mut weight = BigUint::ZERO;
+                for block in self.first..=self.last {
+                    let held = changes.iter().rev().find(|s| s.account == *account && s.block_number <= block);
+                    weight += held.map_or(BigUint::ZERO, |s| big(s.balance_after.0));
+                }
+                if weight > BigUint::ZERO {
+                    out.push((account.clone(), weight));
+                }
+            }
+            if !out.is_empty() {
+                return out;
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Thirty-two zero bytes, as the tables show them.
+#[must_use]
+pub fn zero_id() -> String {
+    format!("0x{}", "0".repeat(64))
+}
+
+/// A line with nothing but a role. Ranks: platform, agent, model, lineage, data, staker, payment.
+#[must_use]
+pub const fn line(role: u8) -> Line {
+    (role, None, None, None, None)
+}
+
+impl Flows {
+    fn add(&mut self, key: &Key, hold: Hold, line: Line, end: End, sub: &BigUint) {
+        if *sub > BigUint::ZERO {
+            *self.gross.entry((key.clone(), hold, line, end)).or_default() += sub;
+        }
+    }
+}
+
+/// A payment or funding of the epoch.
+struct Receipt {
+    event: String,
+    key: Key,
+    subject: Option<Subject>,
+    suspense: Option<&'static str>,
+    named: Named,
+    net: BigUint,
+}
+
+impl Auditor {
+    /// Settles an epoch; epochs are given in order.
+    pub fn settle(&mut self, facts: &Rows, epoch: i64) -> Audit {
+        let cut = Cut::new(facts, epoch);
+        let (receipts, late) = self.receipts(&cut);
+        let mut revenue: BTreeMap<(String, String), BigUint> = BTreeMap::new();
+        for r in &receipts {
+            *revenue.entry((r.key.0.clone(), r.key.1.clone())).or_default() += &r.net;
+        }
+        let scale = |key: &Key| ledger::scale(&revenue[&(key.0.clone(), key.1.clone())]);
+        let mut flows = Flows::default();
+        let mut models: BTreeMap<(Key, Subject), BigUint> = BTreeMap::new();
+        let mut stakers = models.clone();
+        let mut data: BTreeMap<(Key, Option<Subject>, Named), BigUint> = BTreeMap::new();
+        for r in &receipts {
+            let sub = &r.net * scale(&r.key);
+            if let Some(reason) = r.suspense {
+                flows.add(&r.key, None, line(6), End::Suspense(reason), &sub);
+                continue;
+            }
+            let Some(subject) = &r.subject else {
+                *data.entry((r.key.clone(), None, r.named.clone())).or_default() += sub;
+                continue;
+            };
+            let parts = channels(&cut, r, subject, &sub, &scale(&r.key), &mut flows);
+            let Some([to_models, to_data, to_stakers]) = parts else { continue };
+            *models.entry((r.key.clone(), subject.clone())).or_default() += to_models;
+            *data.entry((r.key.clone(), Some(subject.clone()), r.named.clone())).or_default() += to_data;
+            *stakers.entry((r.key.clone(), subject.clone())).or_default() += to_stakers;
+        }
+        let mut frontier: BTreeMap<(Key, i64), BigUint> = BTreeMap::new();
+        for ((key, subject), sub) in &models {
+            let edges = cut.models_of(subject);
+            let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
+            for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
+                *frontier.entry((key.clone(), edge.0)).or_default() += part;
+            }
+        }
+        lineage(&cut, frontier, &mut flows);
+        for ((key, subject), sub) in &stakers {
+            let edges: Vec<_> = cut.models_of(subject).into_iter().filter(|e| !cut.stakers(e.0).is_empty()).collect();
+            let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
+            for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
+                let pool = cut.stakers(edge.0);
+                let weights: Vec<_> = pool.iter().map(|s| s.1.clone()).collect();
+                for (staker, part) in pool.iter().zip(cascade(&part, &weights)) {
+                    flows.add(key, None, line(5), End::Account(staker.0.clone()), &part);
+                }
+            }
+        }
+        data::divide(&cut, data, &mut flows);
+        let received = receipts.iter().map(|r| (r.event.clone(), r.key.clone(), r.net.clone())).collect();
+        self.book(&cut, flows, received, late, revenue)
+    }
+
+    /// What settles now, each payment once, and refunds of what settled before.
+    fn receipts(&mut self, cut: &Cut<'_>) -> (Vec<Receipt>, Vec<(String, Key, BigUint, i64)>) {
+        let mut receipts = Vec::new();
+        let mut late = Vec::new();
+        for p in cut.facts.payments.iter().filter(|p| p.block_number <= cut.last) {
+            let subject = (p.subject_kind.clone(), p.subject_sk);
+            let number = cut.policy(&p.vault, &cut.version(&subject).1, p.block_number, p.log_index);
+            let policy = &cut.policies[number].4;
+            let key = (p.vault.clone(), p.token.clone(), number);
+            let refunds = cut.facts.refunds.iter().filter(|r| r.payment_sk == p.payment_sk && r.block_number <= cut.last);
+            let ripe = cut.ripe(p, policy);
+            if ripe > cut.last {
+                continue;
+            }
+            if !self.settled.insert(p.payment_sk) {
+                for r in refunds.filter(|r| r.block_number >= cut.first) {
+                    let block = cut.facts.blocks.iter().find(|b| b.number == ripe).expect("ripe at a block");
+                    late.push((r.event_id.clone(), key.clone(), big(r.amount.0), block.epoch));
+                }
+                continue;
+            }
+            let unbacked = p.flags.contains("UNBACKED");
+            if unbacked && policy.unbacked == Unbacked::Reject {
+                continue;
+            }
+            let net = big(p.amount.0) - refunds.map(|r| big(r.amount.0)).sum::<BigUint>();
+            if net == BigUint::ZERO {
+                continue;
+            }
+            let suspense = if unbacked {
+                Some("unbacked")
+            } else {
+                (p.flags.contains("SELF_DEALING") && policy.self_dealing == SelfDealing::Suspense).then_some("self_dealing")
+            };
+            let named = cut.resolve(p.reference.as_ref(), policy);
+            receipts.push(Receipt { event: p.event_id.clone(), key, subject: Some(subject), suspense, named, net });
+        }
+        for f in &cut.facts.pool_fundings {
+            if std::cmp::max(f.epoch, f.for_epoch) == cut.epoch {
+                let number = cut.policy(&f.vault, &f.pool, f.block_number, f.log_index);
+                let key = (f.vault.clone(), f.token.clone(), number);
+                let named = Named::Pool(f.pool.clone());
+                let net = big(f.amount.0);
+                receipts.push(Receipt { event: f.event_id.clone(), key, subject: None, suspense: None, named, net });
+            }
+        }
+        (receipts, late)
+    }
+}
+
+/// Step 1 for one payment; returns what goes to models, data and stakers.
+fn channels(
+    cut: &Cut<'_>,
+    r: &Receipt,
+    subject: &Subject,
+    sub: &BigUint,
+    scale: &BigUint,
+    flows: &mut Flows,
+) -> Option<[BigUint; 3]> {
+    let policy = &cut.policies[r.key.2].4;
+    let token: alloy_primitives::Address = r.key.1.parse().expect("an address");
+    let flat = BigUint::from(policy.platform_flat.get(&token).map_or(0, |flat| flat.units()));
+    let flat = std::cmp::min(flat, r.net.clone()) * scale;
+    let rest = sub - &flat;
+    let s = &policy.split_ppb;
+    let models = cut.models_of(subject);
+    let staked = models.iter().any(|m| !cut.stakers(m.0).is_empty());
+    let weigh = |somebody: bool, share: u32| BigUint::from(if somebody { share } else { 0 });
+    let weights = [
+        weigh(true, s.platform),
+        weigh(subject.0 == "agent", s.agent),
+        weigh(!models.is_empty(), s.model),
+        weigh(true, s.data),
+        weigh(staked, s.stakers),
+    ];
+    let parts = cascade(&rest, &weights);
+    if parts.is_empty() {
+        flows.add(&r.key, None, line(0), End::Treasury, &flat);
+        flows.add(&r.key, None, line(6), End::Suspense("no_channel"), &rest);
+        return None;
+    }
+    flows.add(&r.key, None, line(0), End::Treasury, &(flat + &parts[0]));
+    let agent = (1, None, None, None, Some(cut.version(subject).0));
+    flows.add(&r.key, None, agent, End::Entity(subject.clone()), &parts[1]);
+    Some([parts[2].clone(), parts[3].clone(), parts[4].clone()])
+}
+
+/// Step 3.
+fn lineage(cut: &Cut<'_>, mut frontier: BTreeMap<(Key, i64), BigUint>, flows: &mut Flows) {
+    let mut depth = 0;
+    while !frontier.is_empty() {
+        let mut next: BTreeMap<(Key, i64), BigUint> = BTreeMap::new();
+        for ((key, model), inflow) in frontier {
+            let rule = &cut.policies[key.2].4.lineage;
+            let edges = if depth < rule.max_depth { cut.edges(model, "BASED_ON_", "model") } else { Vec::new() };
+            let declared: u64 = edges.iter().map(|e| e.2).sum();
+            let pass = match rule.mode {
+                _ if edges.is_empty() => 0,
+                LineageMode::Relative => u64::from(rule.pass_ppb),
+                LineageMode::Absolute => std::cmp::min(declared, u64::from(rule.pass_ppb)),
+            };
+            let passed = &inflow * pass / PPB;
+            let subject = ("model".to_owned(), model);
+            let kept = (if depth == 0 { 2 } else { 3 }, None, None, Some(cut.version(&subject).0), None);
+            flows.add(&key, None, kept, End::Entity(subject), &(&inflow - &passed));
+            let weights: Vec<BigUint> = match rule.mode {
+                LineageMode::Relative => edges.iter().map(|e| e.1.clone()).collect(),
+                LineageMode::Absolute => edges.iter().map(|e| BigUint::from(e.2)).collect(),
+            };
+            if passed > BigUint::ZERO {
+                for (edge, part) in edges.iter().zip(cascade(&passed, &weights)) {
+                    if part > BigUint::ZERO {
+                        *next.entry((key.clone(), edge.0)).or_default() += part;
+                    }
+                }
+            }
+        }
+        frontier = next;
+        depth += 1;
+    }
+}

@@ -1,0 +1,182 @@
+//! Policies, payments, refunds, fundings and claims.
+
+use std::collections::BTreeMap;
+use tributary_schemas::Amount;
+use tributary_schemas::column::{Decimal38, Micros};
+use tributary_schemas::facts::{PaymentRow, PolicyRow, PoolFundingRow, RefundRow, RewardClaimRow};
+use tributary_schemas::policy::{
+    Lineage, LineageMode, Normaliser, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked, Withheld, ZeroTotal,
+};
+
+use super::{Maker, account, id, token, vault};
+
+impl Maker {
+    pub(crate) fn money(&mut self) {
+        for version in 0..self.between(0, 4) {
+            let block_number = self.some_block();
+            let scopes = [crate::auditor::zero_id(), crate::auditor::zero_id(), id("agent", 0), id("model", 0)];
+            let scope = scopes[self.pick(4)].clone();
+            let policy = self.policy();
+            let (epoch, log_index) = (self.epoch_of(block_number), self.log());
+            self.facts.policies.push(PolicyRow {
+                epoch,
+                block_number,
+                tx_index: 0,
+                log_index,
+                vault: vault(self.pick(2)),
+                scope,
+                policy_hash: tributary_schemas::column::hex_text(policy.hash()),
+                version,
+                policy: policy.canonical_json(),
+            });
+        }
+        let mut sk = 0;
+        for block in self.first..=self.last {
+            for _ in 0..self.between(0, 3) {
+                self.payment(sk, block);
+                sk += 1;
+            }
+        }
+        self.fundings_and_claims();
+    }
+
+    fn policy(&mut self) -> Policy {
+        let mut cuts: Vec<u32> = (0..4).map(|_| u32::try_from(self.between(0, 1_000_000_000)).unwrap_or(0)).collect();
+        cuts.sort_unstable();
+        let split_ppb = SplitPpb {
+            platform: cuts[0],
+            agent: cuts[1] - cuts[0],
+            model: cuts[2] - cuts[1],
+            data: cuts[3] - cuts[2],
+            stakers: 1_000_000_000 - cuts[3],
+        };
+        let mode = if self.once_in(2) { LineageMode::Relative } else { LineageMode::Absolute };
+        let pass_ppb = u32::try_from(self.between(0, 1_000_000_000)).unwrap_or(0);
+        let max_depth = u32::try_from(self.between(0, 5)).unwrap_or(0);
+        let blocks = |number: i64| u64::try_from(number).unwrap_or(0);
+        let mut some = |map: &mut BTreeMap<alloy_primitives::Address, Amount>| {
+            if self.once_in(2) {
+                let amount = u128::try_from(self.heavy(20)).unwrap_or(0);
+                let token = token(self.pick(3)).parse().expect("an address");
+                map.insert(token, Amount::new(amount).expect("below 10^38"));
+            }
+        };
+        let (mut platform_flat, mut min_payout) = (BTreeMap::new(), BTreeMap::new());
+        some(&mut platform_flat);
+        some(&mut min_payout);
+        let steps = [(100_000, 900_000_000), (500_000, 333_333_333), (900_000, 0)];
+        let penalty = steps.map(|(score, multiplier_ppb)| PenaltyStep { score, multiplier_ppb }).to_vec();
+        Policy {
+            split_ppb,
+            platform_flat,
+            lineage: Lineage { pass_ppb, max_depth, mode },
+            normaliser: if self.once_in(4) { Normaliser::Abs } else { Normaliser::PositivePart },
+            min_share_ppb: if self.once_in(4) { 50_000_000 } else { 0 },
+            method: self.once_in(5).then(|| id("method", 0).parse().expect("an id")),
+            zero_total: [ZeroTotal::Manifest, ZeroTotal::Hold, ZeroTotal::Treasury][self.pick(3)],
+            unattributed_after_blocks: blocks(self.between(0, 9)),
+            challenge_blocks: if self.once_in(2) { blocks(self.between(1, 12)) } else { 0 },
+            resolve_blocks: blocks(self.between(0, 9)),
+            penalty: if self.once_in(2) { penalty } else { Vec::new() },
+            withheld: if self.once_in(2) { Withheld::Treasury } else { Withheld::Hold },
+            min_payout,
+            unbacked: if self.once_in(2) { Unbacked::Hold } else { Unbacked::Reject },
+            self_dealing: if self.once_in(2) { SelfDealing::Pay } else { SelfDealing::Suspense },
+            removed: if self.once_in(2) { Removed::Redistribute } else { Removed::Treasury },
+            treasury: if self.once_in(2) { account(50).parse().expect("an address") } else { alloy_primitives::Address::ZERO },
+            ..Policy::default()
+        }
+    }
+
+    fn payment(&mut self, payment_sk: i64, block_number: i64) {
+        let agent = self.once_in(2);
+        let (kind, count) = if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
+        let subject_sk = i64::try_from(self.pick(count)).unwrap_or(0);
+        let number = self.pick(3);
+        let amount = self.heavy(if number == 1 { 12 } else { 27 }) + 1;
+        let batches = i64::try_from(self.facts.attribution_batches.len()).unwrap_or(0);
+        let reference = match self.between(0, 6) {
+            0 => Some(id("batch", self.between(0, batches))),
+            1 | 2 if !self.facts.inferences.is_empty() => {
+                let one = self.pick(self.facts.inferences.len());
+                Some(self.facts.inferences[one].inference_id.clone())
+            }
+            3 if self.once_in(3) => Some(id("nothing", 0)),
+            _ => None,
+        };
+        let flags = ["", "", "", "", "UNBACKED", "SELF_DEALING"][self.pick(6)].to_owned();
+        let (epoch, log_index) = (self.epoch_of(block_number), self.log());
+        self.facts.payments.push(PaymentRow {
+            epoch,
+            payment_sk,
+            payment_id: id("payment", payment_sk),
+            event_id: id("event", log_index),
+            block_number,
+            tx_index: 0,
+            log_index,
+            tx_hash: id("tx", log_index),
+            timestamp: Micros(block_number * 2_000_000),
+            vault: vault(self.pick(2)),
+            subject_kind: kind.to_owned(),
+            subject_id: id(&format!("{kind} version"), subject_sk),
+            subject_sk,
+            payer: self.account(),
+            token: token(number),
+            amount: Decimal38(amount),
+            reference,
+            backing: "vault".to_owned(),
+            flags,
+        });
+        if self.once_in(6) {
+            let back = self.between(block_number, self.last);
+            let (epoch, log_index) = (self.epoch_of(back), self.log());
+            let part = if self.once_in(3) { amount } else { std::cmp::max(amount / 3, 1) };
+            self.facts.refunds.push(RefundRow {
+                epoch,
+                event_id: id("event", log_index),
+                block_number: back,
+                log_index,
+                payment_sk,
+                payment_id: id("payment", payment_sk),
+                account: self.account(),
+                token: token(number),
+                amount: Decimal38(part),
+            });
+        }
+    }
+
+    fn fundings_and_claims(&mut self) {
+        for _ in 0..self.between(0, 3) {
+            let block_number = self.some_block();
+            let (epoch, log_index) = (self.epoch_of(block_number), self.log());
+            let pool = if self.once_in(2) { crate::auditor::zero_id() } else { id("model", self.between(0, 2)) };
+            self.facts.pool_fundings.push(PoolFundingRow {
+                epoch,
+                event_id: id("event", log_index),
+                block_number,
+                log_index,
+                vault: vault(self.pick(2)),
+                pool,
+                for_epoch: epoch + self.between(-1, 2),
+                token: token(self.pick(3)),
+                amount: Decimal38(self.heavy(24)),
+            });
+        }
+        for _ in 0..self.between(0, 6) {
+            let block_number = self.some_block();
+            let (epoch, log_index) = (self.epoch_of(block_number), self.log());
+            self.facts.reward_claims.push(RewardClaimRow {
+                epoch,
+                event_id: id("event", log_index),
+                block_number,
+                log_index,
+                tx_hash: id("tx", log_index),
+                vault: vault(self.pick(2)),
+                root_epoch: epoch - 1,
+                account: self.account(),
+                token: token(self.pick(3)),
+                amount: Decimal38(self.heavy(18)),
+            });
+        }
+    }
+}

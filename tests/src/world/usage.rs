@@ -1,0 +1,131 @@
+//! Batches, inferences and records.
+
+use tributary_schemas::facts::{AttributionRow, BatchRow, InferenceRow};
+
+use super::{Maker, id};
+
+impl Maker {
+    pub(crate) fn usage(&mut self) {
+        let blocks: Vec<i64> = (self.first..=self.last).collect();
+        let mut sk = 0;
+        for block in blocks {
+            if self.once_in(3) {
+                self.batch(sk, block);
+                sk += 1;
+            }
+        }
+    }
+
+    fn batch(&mut self, sk: i64, block: i64) {
+        let states = ["resolved", "resolved", "resolved", "resolved", "final", "unavailable", "malformed"];
+        let state = states[self.pick(states.len())].to_owned();
+        let has_records = state == "resolved" || state == "final";
+        let epoch = self.epoch_of(block);
+        let row = BatchRow {
+            batch_sk: sk,
+            batch_id: id("batch", sk),
+            epoch,
+            reference_block: block,
+            reference_log: self.log(),
+            hub: super::account(3_000),
+            producer: self.account(),
+            method_id: id("method", self.between(0, 1)),
+            seq: sk,
+            inferences: 0,
+            records: 0,
+            accepted: None,
+            payload_hash: id("payload", sk),
+            records_root: id("records", sk),
+            blob_ref: String::new(),
+            state,
+            challenged: false,
+            valid_from_block: block,
+            valid_to_block: None,
+        };
+        if has_records && self.once_in(4) && block < self.last {
+            let changes = self.between(block + 1, self.last);
+            self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(changes), ..row.clone() });
+            let rejected = self.once_in(2);
+            let state = if rejected { "rejected".to_owned() } else { row.state.clone() };
+            self.facts.attribution_batches.push(BatchRow { state, challenged: !rejected, valid_from_block: changes, ..row });
+        } else {
+            self.facts.attribution_batches.push(row);
+        }
+        if has_records {
+            self.inferences(sk, epoch);
+        }
+    }
+
+    fn inferences(&mut self, batch_sk: i64, epoch: i64) {
+        let free = self.once_in(4);
+        let mut rows = Vec::new();
+        for inference in 0..i32::try_from(self.between(1, 5)).unwrap_or(1) {
+            let agent = self.once_in(2);
+            let (kind, count) = if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
+            let subject_sk = i64::try_from(self.pick(count)).unwrap_or(0);
+            let fee_weight = if free { 0 } else { i64::try_from(self.heavy(12)).unwrap_or(0) };
+            // Some inferences come in two batches; then the later one may be superseded.
+            let number = if self.once_in(5) { self.between(0, 3) } else { batch_sk * 100 + i64::from(inference) };
+            let (records, weight_total) = self.records(batch_sk, epoch, inference);
+            rows.push(InferenceRow {
+                epoch,
+                batch_sk,
+                inference,
+                inference_id: id("inference", number),
+                subject_kind: kind.to_owned(),
+                subject_sk,
+                subject_id: id(&format!("{kind} version"), subject_sk),
+                fee_weight,
+                fee_before: 0,
+                fee_total: 0,
+                records,
+                weight_total,
+                superseded: self.once_in(8),
+                flags: String::new(),
+            });
+        }
+        self.facts.inferences.extend(rows);
+    }
+
+    /// Records in the order of (target id, row), with running weights of the positive parts in lineage.
+    fn records(&mut self, batch_sk: i64, epoch: i64, inference: i32) -> (i32, i64) {
+        let mut records = std::collections::BTreeMap::new();
+        let useless = self.once_in(6);
+        for _ in 0..self.between(0, 9) {
+            let (kind, word, count) = match self.between(1, 8) {
+                1 => (1, "dataset version", self.facts.dataset_versions.len()),
+                2 => (3, "model version", self.facts.models.len()),
+                _ => (2, "contribution", self.facts.dataset_membership.len() + 1),
+            };
+            let known = self.facts.contributions.iter().map(|c| c.contribution_sk).max().unwrap_or(0);
+            let sk = i64::try_from(self.pick(count)).unwrap_or(0);
+            let sk = if kind == 2 { std::cmp::min(sk, known) } else { sk };
+            let row = if kind == 2 && self.once_in(2) { i32::try_from(self.between(0, 3)).ok() } else { None };
+            let size = i64::try_from(self.heavy(17)).unwrap_or(1);
+            let score = if useless || self.once_in(4) { -size } else { size };
+            let flags = if self.once_in(6) { 1 << 4 } else { 0 };
+            records.insert((id(word, sk), row.map_or(u32::MAX, i32::cast_unsigned)), (kind, sk, row, score, flags));
+        }
+        let weight = |score: i64, flags: i32| if flags == 0 { std::cmp::max(score, 0) } else { 0 };
+        let weight_total = records.values().map(|r| weight(r.3, r.4)).sum();
+        let mut weight_before = 0;
+        for (target_kind, target_sk, row, score, flags) in records.values().copied() {
+            let weight = weight(score, flags);
+            self.facts.attributions.push(AttributionRow {
+                epoch,
+                batch_sk,
+                inference,
+                target_kind,
+                target_sk,
+                row,
+                score,
+                weight,
+                weight_before,
+                weight_total,
+                flags,
+            });
+            weight_before += weight;
+        }
+        (i32::try_from(records.len()).unwrap_or(0), weight_total)
+    }
+}

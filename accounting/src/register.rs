@@ -45,7 +45,7 @@ const VIEWS: [(&str, &str); 6] = [
 /// A table without rows is there and empty.
 pub async fn register(ctx: &SessionContext, lake: &Lake, snapshot: &Snapshot) -> Result<(), AccountingError> {
     for info in facts::all().into_iter().chain(money::all()) {
-        let table = provider(ctx, lake, snapshot, &info).await?;
+        let table = provider(lake, snapshot, &info).await?;
         ctx.register_table(info.name, table).map_err(AccountingError::query(info.name))?;
     }
     register_views(ctx).await
@@ -63,7 +63,6 @@ pub async fn register_views(ctx: &SessionContext) -> Result<(), AccountingError>
 /// The pinned files of one table. The engine prunes files and row groups by their statistics and reads only the columns
 /// that a plan asks for.
 async fn provider(
-    ctx: &SessionContext,
     lake: &Lake,
     snapshot: &Snapshot,
     info: &TableInfo,

@@ -154,15 +154,23 @@ impl<'a> Cut<'a> {
     fn version(&self, (kind, sk): &Subject) -> (String, String, String) {
         let f = self.facts;
         if kind == "model" {
-            let v = f.model_versions.iter().find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
+            let v = f
+                .model_versions
+                .iter()
+                .find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
             let v = v.expect("the world's versions exist");
-            let m = f.models.iter().find(|m| m.model_sk == v.model_sk && self.holds(m.valid_from_block, m.valid_to_block));
+            let m =
+                f.models.iter().find(|m| m.model_sk == v.model_sk && self.holds(m.valid_from_block, m.valid_to_block));
             let m = m.expect("the world's models exist");
             (v.version_id.clone(), m.model_id.clone(), m.owner.clone())
         } else {
-            let v = f.agent_versions.iter().find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
+            let v = f
+                .agent_versions
+                .iter()
+                .find(|v| v.version_sk == *sk && self.holds(v.valid_from_block, v.valid_to_block));
             let v = v.expect("the world's versions exist");
-            let a = f.agents.iter().find(|a| a.agent_sk == v.agent_sk && self.holds(a.valid_from_block, a.valid_to_block));
+            let a =
+                f.agents.iter().find(|a| a.agent_sk == v.agent_sk && self.holds(a.valid_from_block, a.valid_to_block));
             let a = a.expect("the world's agents exist");
             (v.version_id.clone(), a.agent_id.clone(), a.owner.clone())
         }
@@ -230,7 +238,8 @@ impl<'a> Cut<'a> {
         let latest = payment.block_number + i64::try_from(policy.unattributed_after_blocks).expect("small");
         let by_inference = self.answers(id).first().map(|answer| answer.0);
         let by_batch = || {
-            let batches = self.facts.attribution_batches.iter().filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
+            let batches =
+                self.facts.attribution_batches.iter().filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
             batches.into_iter().find(|b| b.batch_id == *id).map(|b| b.reference_block)
         };
         let known = by_inference.or_else(by_batch);
@@ -254,7 +263,8 @@ impl<'a> Cut<'a> {
     fn stakers(&self, model: i64) -> Vec<(String, BigUint)> {
         let (_, entity, _) = self.version(&("model".to_owned(), model));
         for pool in [entity, zero_id()] {
-            let mut changes: Vec<_> = self.facts.stakes.iter().filter(|s| s.pool == pool && s.block_number <= self.last).collect();
+            let mut changes: Vec<_> =
+                self.facts.stakes.iter().filter(|s| s.pool == pool && s.block_number <= self.last).collect();
             changes.sort_by_key(|s| (s.block_number, s.log_index));
             let accounts: BTreeSet<&String> = changes.iter().map(|s| &s.account).collect();
             let mut out = Vec::new();
@@ -370,7 +380,8 @@ impl Auditor {
             let number = cut.policy(&p.vault, &cut.version(&subject).1, p.block_number, p.log_index);
             let policy = &cut.policies[number].4;
             let key = (p.vault.clone(), p.token.clone(), number);
-            let refunds = cut.facts.refunds.iter().filter(|r| r.payment_sk == p.payment_sk && r.block_number <= cut.last);
+            let refunds =
+                cut.facts.refunds.iter().filter(|r| r.payment_sk == p.payment_sk && r.block_number <= cut.last);
             let ripe = cut.ripe(p, policy);
             if ripe > cut.last {
                 continue;
@@ -393,7 +404,8 @@ impl Auditor {
             let suspense = if unbacked {
                 Some("unbacked")
             } else {
-                (p.flags.contains("SELF_DEALING") && policy.self_dealing == SelfDealing::Suspense).then_some("self_dealing")
+                (p.flags.contains("SELF_DEALING") && policy.self_dealing == SelfDealing::Suspense)
+                    .then_some("self_dealing")
             };
             let named = cut.resolve(p.reference.as_ref(), policy);
             receipts.push(Receipt { event: p.event_id.clone(), key, subject: Some(subject), suspense, named, net });

@@ -37,7 +37,8 @@ impl World {
     /// The world of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut maker = Maker { rng: ChaCha8Rng::seed_from_u64(seed), facts: Rows::default(), first: 100, last: 99, logs: 0 };
+        let mut maker =
+            Maker { rng: ChaCha8Rng::seed_from_u64(seed), facts: Rows::default(), first: 100, last: 99, logs: 0 };
         let epochs: Vec<i64> = (7..7 + maker.between(2, 4)).collect();
         for epoch in &epochs {
             for _ in 0..maker.between(4, 9) {

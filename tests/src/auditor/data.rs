@@ -14,7 +14,8 @@ pub(super) fn divide(cut: &Cut<'_>, data: BTreeMap<(Key, Option<Subject>, Named)
     let mut without: BTreeMap<Flow, BigUint> = BTreeMap::new();
     for ((key, subject, named), sub) in data {
         let policy = &cut.policies[key.2].4;
-        let mut found: Vec<&InferenceRow> = cut.facts.inferences.iter().filter(|i| !i.superseded && cut.pays(i.batch_sk, policy)).collect();
+        let mut found: Vec<&InferenceRow> =
+            cut.facts.inferences.iter().filter(|i| !i.superseded && cut.pays(i.batch_sk, policy)).collect();
         found.sort_by_key(|i| (i.batch_sk, i.inference));
         found.retain(|i| match &named {
             Named::Nothing => i.epoch == cut.epoch && subject == Some((i.subject_kind.clone(), i.subject_sk)),
@@ -23,13 +24,16 @@ pub(super) fn divide(cut: &Cut<'_>, data: BTreeMap<(Key, Option<Subject>, Named)
             Named::Pool(pool) => i.epoch == cut.epoch && serves(cut, pool, &(i.subject_kind.clone(), i.subject_sk)),
             Named::Missing | Named::Unresolved => false,
         });
-        let fees: Vec<BigUint> = found.iter().map(|i| BigUint::from(u64::try_from(i.fee_weight).expect("positive"))).collect();
+        let fees: Vec<BigUint> =
+            found.iter().map(|i| BigUint::from(u64::try_from(i.fee_weight).expect("positive"))).collect();
         let fees = if fees.iter().all(|f| *f == BigUint::ZERO) { vec![BigUint::from(1u8); fees.len()] } else { fees };
         match (&named, subject) {
             (Named::Missing, Some(subject)) => {
                 flows.add(&key, None, through(cut, &subject), End::Suspense("blob_missing"), &sub);
             }
-            (_, None) if found.is_empty() => flows.add(&key, None, super::line(4), End::Suspense("no_inferences"), &sub),
+            (_, None) if found.is_empty() => {
+                flows.add(&key, None, super::line(4), End::Suspense("no_inferences"), &sub)
+            }
             (_, Some(subject)) if found.is_empty() => *without.entry((key, None, subject)).or_default() += sub,
             _ => {
                 for (inference, part) in found.iter().zip(cascade(&sub, &fees)) {
@@ -78,7 +82,8 @@ fn hold(cut: &Cut<'_>, policy: &Policy, batch_sk: i64) -> Hold {
 
 fn contribution<'a>(cut: &Cut<'a>, sk: i64) -> &'a ContributionRow {
     let mut rows = cut.facts.contributions.iter();
-    rows.find(|c| c.contribution_sk == sk && cut.holds(c.valid_from_block, c.valid_to_block)).expect("contributions exist")
+    rows.find(|c| c.contribution_sk == sk && cut.holds(c.valid_from_block, c.valid_to_block))
+        .expect("contributions exist")
 }
 
 fn target_id(cut: &Cut<'_>, kind: i32, sk: i64) -> String {
@@ -90,14 +95,22 @@ fn target_id(cut: &Cut<'_>, kind: i32, sk: i64) -> String {
 }
 
 fn records<'a>(cut: &Cut<'a>, batch: i64, inference: i32) -> Vec<&'a AttributionRow> {
-    let mut rows: Vec<_> = cut.facts.attributions.iter().filter(|a| (a.batch_sk, a.inference) == (batch, inference)).collect();
-    rows.sort_by_key(|a| (target_id(cut, a.target_kind, a.target_sk), a.row.map_or(u32::MAX, |row| u32::try_from(row).expect("positive"))));
+    let mut rows: Vec<_> =
+        cut.facts.attributions.iter().filter(|a| (a.batch_sk, a.inference) == (batch, inference)).collect();
+    rows.sort_by_key(|a| {
+        (
+            target_id(cut, a.target_kind, a.target_sk),
+            a.row.map_or(u32::MAX, |row| u32::try_from(row).expect("positive")),
+        )
+    });
     rows
 }
 
 fn weights(cut: &Cut<'_>, policy: &Policy, records: &[&AttributionRow]) -> Vec<BigUint> {
     let weight = |a: &&AttributionRow| {
-        let gone = policy.removed == Removed::Redistribute && a.target_kind == 2 && contribution(cut, a.target_sk).state == "removed";
+        let gone = policy.removed == Removed::Redistribute
+            && a.target_kind == 2
+            && contribution(cut, a.target_sk).state == "removed";
         if a.flags & (1 << 4) != 0 || gone {
             return BigUint::ZERO;
         }
@@ -126,11 +139,18 @@ fn members(cut: &Cut<'_>, version_sk: i64, policy: &Policy) -> Vec<(i64, BigUint
         .collect();
     rows.sort_by_key(|m| contribution(cut, m.contribution_sk).contribution_id.clone());
     let equal = rows.iter().all(|m| m.row_count == 0);
-    let weight = |rows: i64| if equal { BigUint::from(1u8) } else { BigUint::from(u64::try_from(rows).expect("positive")) };
+    let weight =
+        |rows: i64| if equal { BigUint::from(1u8) } else { BigUint::from(u64::try_from(rows).expect("positive")) };
     rows.into_iter().map(|m| (m.contribution_sk, weight(m.row_count))).collect()
 }
 
-fn fall_back(cut: &Cut<'_>, flow: Flow, sub: &BigUint, targets: &mut BTreeMap<(Flow, i32, i64), BigUint>, flows: &mut Flows) {
+fn fall_back(
+    cut: &Cut<'_>,
+    flow: Flow,
+    sub: &BigUint,
+    targets: &mut BTreeMap<(Flow, i32, i64), BigUint>,
+    flows: &mut Flows,
+) {
     let (key, hold, subject) = &flow;
     let policy = &cut.policies[key.2].4;
     match policy.zero_total {
@@ -177,7 +197,8 @@ fn pay(cut: &Cut<'_>, flow: &Flow, kind: i32, sk: i64, sub: &BigUint, flows: &mu
     let mut to = |sk: i64, sub: &BigUint| {
         let c = contribution(cut, sk);
         let dataset = cut.facts.datasets.iter().find(|d| d.dataset_sk == c.dataset_sk).expect("datasets exist");
-        let line = (4, Some(dataset.dataset_id.clone()), Some(c.contribution_id.clone()), line.3.clone(), line.4.clone());
+        let line =
+            (4, Some(dataset.dataset_id.clone()), Some(c.contribution_id.clone()), line.3.clone(), line.4.clone());
         let end = if c.state == "removed" { End::Treasury } else { End::Account(c.contributor.clone()) };
         flows.add(key, *hold, line, end, sub);
     };

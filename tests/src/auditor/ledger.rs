@@ -70,7 +70,12 @@ fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
                     let split: Vec<serde_json::Value> = serde_json::from_str(split).expect("a split");
                     let mut split: Vec<(String, u64)> = split
                         .iter()
-                        .map(|s| (s["account"].as_str().expect("text").to_owned(), s["share_ppb"].as_u64().expect("a number")))
+                        .map(|s| {
+                            (
+                                s["account"].as_str().expect("text").to_owned(),
+                                s["share_ppb"].as_u64().expect("a number"),
+                            )
+                        })
                         .collect();
                     split.sort();
                     let weights: Vec<BigUint> = split.iter().map(|s| BigUint::from(s.1)).collect();
@@ -118,14 +123,21 @@ fn pay(
     let policy = &cut.policies[key.2].4;
     let mut multiplier = PPB;
     for scope in scopes {
-        let mut scores: Vec<_> = cut.facts.penalties.iter().filter(|p| p.account == account && p.scope == scope && p.block_number <= cut.last).collect();
+        let mut scores: Vec<_> = cut
+            .facts
+            .penalties
+            .iter()
+            .filter(|p| p.account == account && p.scope == scope && p.block_number <= cut.last)
+            .collect();
         scores.sort_by_key(|p| (p.block_number, p.log_index));
         if let Some(score) = scores.last().map(|p| p.score) {
             let step = policy.penalty.iter().filter(|s| i64::from(s.score) <= score).max_by_key(|s| s.score);
             multiplier = std::cmp::min(multiplier, step.map_or(PPB, |s| u64::from(s.multiplier_ppb)));
         }
     }
-    let setting = |who: &str| cut.facts.accounts.iter().find(|a| a.account == who && cut.holds(a.valid_from_block, a.valid_to_block));
+    let setting = |who: &str| {
+        cut.facts.accounts.iter().find(|a| a.account == who && cut.holds(a.valid_from_block, a.valid_to_block))
+    };
     let of_account = || setting(account).and_then(|a| a.payout.clone()).filter(|p| usable(p, key));
     let payout = payout.or_else(of_account).unwrap_or_else(|| account.to_owned());
     let quarantined = [account, payout.as_str()].iter().any(|who| setting(who).is_some_and(|a| a.quarantined));
@@ -159,17 +171,18 @@ impl Auditor {
                 assert!(entries.insert(id(cut.epoch, &entry), entry).is_none(), "ids are unique");
             }
         };
-        let entry = |key: (&str, &str), debit: &str, credit: String, amount: BigUint, code: u8, source: [u8; 32]| Entry {
-            vault: key.0.to_owned(),
-            token: key.1.to_owned(),
-            debit: debit.to_owned(),
-            credit,
-            amount,
-            code,
-            phase: 0,
-            source,
-            adjusts: None,
-        };
+        let entry =
+            |key: (&str, &str), debit: &str, credit: String, amount: BigUint, code: u8, source: [u8; 32]| Entry {
+                vault: key.0.to_owned(),
+                token: key.1.to_owned(),
+                debit: debit.to_owned(),
+                credit,
+                amount,
+                code,
+                phase: 0,
+                source,
+                adjusts: None,
+            };
         for (event, key, net) in received {
             write(entry((&key.0, &key.1), "escrow", "clearing".to_owned(), net, 1, bytes32(&event)));
         }
@@ -184,8 +197,22 @@ impl Auditor {
             let due = std::cmp::min(open, amount.clone());
             position.1 += &amount;
             let purse = (c.vault.as_str(), c.token.as_str());
-            write(entry(purse, &format!("payable:{}", c.account), "claimed".to_owned(), due.clone(), 5, bytes32(&c.event_id)));
-            write(entry(purse, &format!("receivable:{}", c.account), "claimed".to_owned(), amount - due, 5, bytes32(&c.event_id)));
+            write(entry(
+                purse,
+                &format!("payable:{}", c.account),
+                "claimed".to_owned(),
+                due.clone(),
+                5,
+                bytes32(&c.event_id),
+            ));
+            write(entry(
+                purse,
+                &format!("receivable:{}", c.account),
+                "claimed".to_owned(),
+                amount - due,
+                5,
+                bytes32(&c.event_id),
+            ));
         }
         self.release(cut, &mut write, &mut audit);
         for ((vault, token), shares) in payees(cut, flows) {
@@ -207,7 +234,8 @@ impl Auditor {
                 }
                 let (name, code, phase) = match &party {
                     (false, account) => {
-                        let position = self.positions.entry((vault.clone(), account.clone(), token.clone())).or_default();
+                        let position =
+                            self.positions.entry((vault.clone(), account.clone(), token.clone())).or_default();
                         position.0 += &amount;
                         (format!("payable:{account}"), 2, 0)
                     }
@@ -261,7 +289,11 @@ impl Auditor {
         let mut leaves: BTreeMap<String, Vec<B256>> = BTreeMap::new();
         for ((vault, account, token), (cumulative, _)) in &self.positions {
             let number = cut.policy(vault, &zero_id(), i64::MAX, 0);
-            let least = cut.policies[number].4.min_payout.get(&bytes20(token)).map_or(1, |least| std::cmp::max(1, least.units()));
+            let least = cut.policies[number]
+                .4
+                .min_payout
+                .get(&bytes20(token))
+                .map_or(1, |least| std::cmp::max(1, least.units()));
             if *cumulative >= BigUint::from(least) {
                 let mut encoded = vec![0; 96];
                 encoded[12..32].copy_from_slice(bytes20(account).as_slice());

@@ -1,10 +1,10 @@
 //! Datasets, models, agents, their edges, and who owns them.
 
+use tributary_schemas::column::Decimal38;
 use tributary_schemas::facts::{
     AccountRow, AgentRow, AgentVersionRow, ContributionRow, DatasetRow, DatasetVersionRow, EdgeRow, EntityPayoutRow,
     MembershipRow, ModelRow, ModelVersionRow, PenaltyRow, StakeRow,
 };
-use tributary_schemas::column::Decimal38;
 
 use super::{Maker, account, id, token, vault};
 
@@ -30,7 +30,7 @@ impl Maker {
 
     fn dataset(&mut self, sk: i64) {
         let from = self.first;
-        self.facts.datasets.push(DatasetRow {
+        let row = DatasetRow {
             dataset_sk: sk,
             dataset_id: id("dataset", sk),
             text_id: format!("dataset {sk}"),
@@ -43,10 +43,11 @@ impl Maker {
             flags: String::new(),
             valid_from_block: from,
             valid_to_block: None,
-        });
+        };
+        self.facts.datasets.push(row);
         for version in 1..=2 {
             let version_sk = sk * 2 + version - 1;
-            self.facts.dataset_versions.push(DatasetVersionRow {
+            let row = DatasetVersionRow {
                 version_sk,
                 version_id: id("dataset version", version_sk),
                 dataset_sk: sk,
@@ -62,7 +63,8 @@ impl Maker {
                 published_block: from,
                 valid_from_block: from,
                 valid_to_block: None,
-            });
+            };
+            self.facts.dataset_versions.push(row);
         }
     }
 
@@ -87,14 +89,18 @@ impl Maker {
         if self.once_in(6) {
             let block = self.some_block() + 1;
             self.facts.contributions.push(ContributionRow { valid_to_block: Some(block), ..row.clone() });
-            self.facts.contributions.push(ContributionRow { state: "removed".to_owned(), valid_from_block: block, ..row });
+            self.facts.contributions.push(ContributionRow {
+                state: "removed".to_owned(),
+                valid_from_block: block,
+                ..row
+            });
         } else {
             self.facts.contributions.push(row);
         }
         if !self.once_in(5) {
             let to_version = self.once_in(4).then_some(2);
             let from_version = if to_version.is_none() { self.between(1, 2) } else { 1 };
-            self.facts.dataset_membership.push(MembershipRow {
+            let row = MembershipRow {
                 dataset_sk,
                 contribution_sk: sk,
                 from_version,
@@ -102,13 +108,14 @@ impl Maker {
                 row_count,
                 valid_from_block: self.first,
                 valid_to_block: None,
-            });
+            };
+            self.facts.dataset_membership.push(row);
         }
     }
 
     fn model(&mut self, sk: i64, datasets: i64) {
         let from = self.first;
-        self.facts.models.push(ModelRow {
+        let row = ModelRow {
             model_sk: sk,
             model_id: id("model", sk),
             text_id: format!("model {sk}"),
@@ -119,8 +126,9 @@ impl Maker {
             last_version: Some(1),
             valid_from_block: from,
             valid_to_block: None,
-        });
-        self.facts.model_versions.push(ModelVersionRow {
+        };
+        self.facts.models.push(row);
+        let row = ModelVersionRow {
             version_sk: sk,
             version_id: id("model version", sk),
             model_sk: sk,
@@ -133,7 +141,8 @@ impl Maker {
             published_block: from,
             valid_from_block: from,
             valid_to_block: None,
-        });
+        };
+        self.facts.model_versions.push(row);
         let mut rest = 1_000_000_000;
         for upstream in 0..sk {
             if self.once_in(2) {
@@ -156,7 +165,7 @@ impl Maker {
 
     fn agent(&mut self, sk: i64) {
         let from = self.first;
-        self.facts.agents.push(AgentRow {
+        let row = AgentRow {
             agent_sk: sk,
             agent_id: id("agent", sk),
             text_id: format!("agent {sk}"),
@@ -165,8 +174,9 @@ impl Maker {
             last_version: Some(1),
             valid_from_block: from,
             valid_to_block: None,
-        });
-        self.facts.agent_versions.push(AgentVersionRow {
+        };
+        self.facts.agents.push(row);
+        let row = AgentVersionRow {
             version_sk: sk,
             version_id: id("agent version", sk),
             agent_sk: sk,
@@ -177,7 +187,8 @@ impl Maker {
             published_block: from,
             valid_from_block: from,
             valid_to_block: None,
-        });
+        };
+        self.facts.agent_versions.push(row);
         let mut rest = 1_000_000_000;
         let models = i64::try_from(self.facts.models.len()).unwrap_or(0);
         for model in 0..models {
@@ -188,12 +199,18 @@ impl Maker {
         }
     }
 
-    fn edge(&mut self, relation: &str, (src_kind, src_sk): (&str, i64), (dst_kind, dst_sk): (&str, Option<i64>), share_ppb: Option<i64>) {
+    fn edge(
+        &mut self,
+        relation: &str,
+        (src_kind, src_sk): (&str, i64),
+        (dst_kind, dst_sk): (&str, Option<i64>),
+        share_ppb: Option<i64>,
+    ) {
         let late = self.once_in(5);
         let from_block = if late { self.some_block() } else { self.first };
         let ends = self.once_in(8);
         let valid_to_block = if ends { Some(self.between(from_block + 1, self.last + 1)) } else { None };
-        self.facts.edges.push(EdgeRow {
+        let row = EdgeRow {
             relation: relation.to_owned(),
             src_kind: src_kind.to_owned(),
             src_id: id(&format!("{src_kind} version"), src_sk),
@@ -207,7 +224,8 @@ impl Maker {
             flags: String::new(),
             valid_from_block: from_block,
             valid_to_block,
-        });
+        };
+        self.facts.edges.push(row);
     }
 
     /// Payouts, splits, quarantine, penalties, stakes.
@@ -219,7 +237,13 @@ impl Maker {
                 let quarantined = self.once_in(4);
                 let valid_from_block = self.some_block();
                 let payout = (!self.once_in(4)).then_some(payout);
-                self.facts.accounts.push(AccountRow { account: account(number), payout, quarantined, valid_from_block, valid_to_block: None });
+                self.facts.accounts.push(AccountRow {
+                    account: account(number),
+                    payout,
+                    quarantined,
+                    valid_from_block,
+                    valid_to_block: None,
+                });
             }
             if self.once_in(4) {
                 let scopes = [id("zero", 0), id("dataset", 0), id("contribution", 1), id("model", 0)];
@@ -227,7 +251,15 @@ impl Maker {
                 let block_number = self.some_block();
                 let (epoch, log_index) = (self.epoch_of(block_number), self.log());
                 let score = self.between(0, 1_000_000);
-                self.facts.penalties.push(PenaltyRow { epoch, block_number, log_index, account: account(number), scope, score, reason: String::new() });
+                self.facts.penalties.push(PenaltyRow {
+                    epoch,
+                    block_number,
+                    log_index,
+                    account: account(number),
+                    scope,
+                    score,
+                    reason: String::new(),
+                });
             }
         }
         for entity in [id("model", 0), id("model", 1), id("model", 2), id("agent", 0), id("agent", 1)] {
@@ -236,9 +268,18 @@ impl Maker {
                 let payout = self.once_in(2).then(|| self.account());
                 let share = self.between(0, 1_000_000_000);
                 let (a, b) = (account(1), account(2));
-                let split = format!(r#"[{{"account":"{a}","share_ppb":{share}}},{{"account":"{b}","share_ppb":{}}}]"#, 1_000_000_000 - share);
+                let split = format!(
+                    r#"[{{"account":"{a}","share_ppb":{share}}},{{"account":"{b}","share_ppb":{}}}]"#,
+                    1_000_000_000 - share
+                );
                 let split = self.once_in(2).then_some(split);
-                self.facts.entity_payouts.push(EntityPayoutRow { entity_id: entity, payout, split, valid_from_block, valid_to_block: None });
+                self.facts.entity_payouts.push(EntityPayoutRow {
+                    entity_id: entity,
+                    payout,
+                    split,
+                    valid_from_block,
+                    valid_to_block: None,
+                });
             }
         }
         for _ in 0..self.between(0, 8) {
@@ -246,7 +287,15 @@ impl Maker {
             let block_number = self.some_block();
             let (epoch, log_index, account) = (self.epoch_of(block_number), self.log(), self.account());
             let balance_after = Decimal38(self.heavy(36));
-            self.facts.stakes.push(StakeRow { epoch, block_number, log_index, pool, account, delta: Decimal38(0), balance_after });
+            self.facts.stakes.push(StakeRow {
+                epoch,
+                block_number,
+                log_index,
+                pool,
+                account,
+                delta: Decimal38(0),
+                balance_after,
+            });
         }
     }
 }

@@ -5,7 +5,8 @@ use tributary_schemas::Amount;
 use tributary_schemas::column::{Decimal38, Micros};
 use tributary_schemas::facts::{PaymentRow, PolicyRow, PoolFundingRow, RefundRow, RewardClaimRow};
 use tributary_schemas::policy::{
-    Lineage, LineageMode, Normaliser, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked, Withheld, ZeroTotal,
+    Lineage, LineageMode, Normaliser, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked, Withheld,
+    ZeroTotal,
 };
 
 use super::{Maker, account, id, token, vault};
@@ -18,7 +19,7 @@ impl Maker {
             let scope = scopes[self.pick(4)].clone();
             let policy = self.policy();
             let (epoch, log_index) = (self.epoch_of(block_number), self.log());
-            self.facts.policies.push(PolicyRow {
+            let row = PolicyRow {
                 epoch,
                 block_number,
                 tx_index: 0,
@@ -28,7 +29,8 @@ impl Maker {
                 policy_hash: tributary_schemas::column::hex_text(policy.hash()),
                 version,
                 policy: policy.canonical_json(),
-            });
+            };
+            self.facts.policies.push(row);
         }
         let mut sk = 0;
         for block in self.first..=self.last {
@@ -83,7 +85,11 @@ impl Maker {
             unbacked: if self.once_in(2) { Unbacked::Hold } else { Unbacked::Reject },
             self_dealing: if self.once_in(2) { SelfDealing::Pay } else { SelfDealing::Suspense },
             removed: if self.once_in(2) { Removed::Redistribute } else { Removed::Treasury },
-            treasury: if self.once_in(2) { account(50).parse().expect("an address") } else { alloy_primitives::Address::ZERO },
+            treasury: if self.once_in(2) {
+                account(50).parse().expect("an address")
+            } else {
+                alloy_primitives::Address::ZERO
+            },
             ..Policy::default()
         }
     }
@@ -106,7 +112,7 @@ impl Maker {
         };
         let flags = ["", "", "", "", "UNBACKED", "SELF_DEALING"][self.pick(6)].to_owned();
         let (epoch, log_index) = (self.epoch_of(block_number), self.log());
-        self.facts.payments.push(PaymentRow {
+        let row = PaymentRow {
             epoch,
             payment_sk,
             payment_id: id("payment", payment_sk),
@@ -126,12 +132,13 @@ impl Maker {
             reference,
             backing: "vault".to_owned(),
             flags,
-        });
+        };
+        self.facts.payments.push(row);
         if self.once_in(6) {
             let back = self.between(block_number, self.last);
             let (epoch, log_index) = (self.epoch_of(back), self.log());
             let part = if self.once_in(3) { amount } else { std::cmp::max(amount / 3, 1) };
-            self.facts.refunds.push(RefundRow {
+            let row = RefundRow {
                 epoch,
                 event_id: id("event", log_index),
                 block_number: back,
@@ -141,7 +148,8 @@ impl Maker {
                 account: self.account(),
                 token: token(number),
                 amount: Decimal38(part),
-            });
+            };
+            self.facts.refunds.push(row);
         }
     }
 
@@ -150,7 +158,7 @@ impl Maker {
             let block_number = self.some_block();
             let (epoch, log_index) = (self.epoch_of(block_number), self.log());
             let pool = if self.once_in(2) { crate::auditor::zero_id() } else { id("model", self.between(0, 2)) };
-            self.facts.pool_fundings.push(PoolFundingRow {
+            let row = PoolFundingRow {
                 epoch,
                 event_id: id("event", log_index),
                 block_number,
@@ -160,12 +168,13 @@ impl Maker {
                 for_epoch: epoch + self.between(-1, 2),
                 token: token(self.pick(3)),
                 amount: Decimal38(self.heavy(24)),
-            });
+            };
+            self.facts.pool_fundings.push(row);
         }
         for _ in 0..self.between(0, 6) {
             let block_number = self.some_block();
             let (epoch, log_index) = (self.epoch_of(block_number), self.log());
-            self.facts.reward_claims.push(RewardClaimRow {
+            let row = RewardClaimRow {
                 epoch,
                 event_id: id("event", log_index),
                 block_number,
@@ -176,7 +185,8 @@ impl Maker {
                 account: self.account(),
                 token: token(self.pick(3)),
                 amount: Decimal38(self.heavy(18)),
-            });
+            };
+            self.facts.reward_claims.push(row);
         }
     }
 }

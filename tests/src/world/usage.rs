@@ -47,7 +47,12 @@ impl Maker {
             self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(changes), ..row.clone() });
             let rejected = self.once_in(2);
             let state = if rejected { "rejected".to_owned() } else { row.state.clone() };
-            self.facts.attribution_batches.push(BatchRow { state, challenged: !rejected, valid_from_block: changes, ..row });
+            self.facts.attribution_batches.push(BatchRow {
+                state,
+                challenged: !rejected,
+                valid_from_block: changes,
+                ..row
+            });
         } else {
             self.facts.attribution_batches.push(row);
         }
@@ -61,7 +66,8 @@ impl Maker {
         let mut rows = Vec::new();
         for inference in 0..i32::try_from(self.between(1, 5)).unwrap_or(1) {
             let agent = self.once_in(2);
-            let (kind, count) = if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
+            let (kind, count) =
+                if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
             let subject_sk = i64::try_from(self.pick(count)).unwrap_or(0);
             let fee_weight = if free { 0 } else { i64::try_from(self.heavy(12)).unwrap_or(0) };
             // Some inferences come in two batches; then the later one may be superseded.
@@ -111,7 +117,7 @@ impl Maker {
         let mut weight_before = 0;
         for (target_kind, target_sk, row, score, flags) in records.values().copied() {
             let weight = weight(score, flags);
-            self.facts.attributions.push(AttributionRow {
+            let row = AttributionRow {
                 epoch,
                 batch_sk,
                 inference,
@@ -123,7 +129,8 @@ impl Maker {
                 weight_before,
                 weight_total,
                 flags,
-            });
+            };
+            self.facts.attributions.push(row);
             weight_before += weight;
         }
         (i32::try_from(records.len()).unwrap_or(0), weight_total)

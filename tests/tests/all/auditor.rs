@@ -23,7 +23,8 @@ async fn run(world: &World, shape: Shape, mut each: impl FnMut(i64, &Settled, &m
     for epoch in &world.epochs {
         input.epoch = *epoch;
         let ctx = context(shape, &world.facts, &all);
-        let mut settled = settle(&ctx, &input).await.unwrap_or_else(|e| panic!("{e}: {e:?}")).expect("blocks in every epoch");
+        let mut settled =
+            settle(&ctx, &input).await.unwrap_or_else(|e| panic!("{e}: {e:?}")).expect("blocks in every epoch");
         input.ledger_digest = settled.ledger_digest;
         input.manifest_hash = Some(settled.manifest_hash);
         extend(&mut all, std::mem::take(&mut settled.rows));
@@ -51,7 +52,8 @@ fn compare(world: &World, auditor: &mut Auditor, epoch: i64, settled: &Settled, 
         })
         .collect();
     assert_eq!(claims, auditor.positions, "positions after epoch {epoch}");
-    let roots: BTreeMap<String, B256> = settled.trees.iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
+    let roots: BTreeMap<String, B256> =
+        settled.trees.iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
     assert_eq!(roots, audit.roots, "roots of epoch {epoch}");
     assert_eq!(settled.ledger_digest, auditor.digest, "ledger digest of epoch {epoch}");
 }

@@ -2,6 +2,8 @@
 
 mod earned;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod graphql;
 pub mod guard;
 mod layout;

@@ -195,3 +195,6 @@ async fn view(ctx: &Context<'_>, as_of: Option<AsOf>, after: Option<&str>) -> Re
         .ok_or_else(|| Refusal::new(crate::ErrorCode::NotReady, "no snapshot"))?;
     request.view(ctx.field().alias().unwrap_or(ctx.field().name()), as_of, after).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,92 @@
+use super::*;
+use crate::fixture;
 
+async fn ask(published: &fixture::Published, sql: &str, limits: &SqlLimits) -> Result<String, SqlError> {
+    let batches = query(&published.lake, &published.snapshot, sql, limits).await?;
+    Ok(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
+}
+
+#[tokio::test]
+async fn reading_is_allowed() {
+    let published = fixture::publish().await;
+    let limits = SqlLimits::default();
+    let sum =
+        ask(&published, "SELECT role, sum(amount) AS money FROM entitlements GROUP BY role ORDER BY role", &limits);
+    let expected = "\
++---------+-------+
+| role    | money |
++---------+-------+
+| data    | 411   |
+| lineage | 50    |
++---------+-------+";
+    assert_eq!(sum.await.unwrap(), expected);
+    for sql in [
+        "WITH d AS (SELECT * FROM datasets) SELECT count(*) FROM d",
+        "EXPLAIN SELECT * FROM blocks",
+        "EXPLAIN ANALYZE SELECT count(*) FROM blocks",
+        "SHOW TABLES",
+        "SELECT * FROM payments",
+        "VALUES (1)",
+    ] {
+        ask(&published, sql, &limits).await.unwrap_or_else(|cause| panic!("{sql}: {cause}"));
+    }
+}
+
+#[tokio::test]
+async fn everything_else_is_refused() {
+    let published = fixture::publish().await;
+    let target = published.dir.path().join("out.parquet");
+    let file = published.lake.files(&published.snapshot, "blocks").await.unwrap()[0].path.display().to_string();
+    for sql in [
+        "CREATE TABLE t AS SELECT 1".to_owned(),
+        "CREATE VIEW v AS SELECT 1".to_owned(),
+        "SELECT 1 INTO t".to_owned(),
+        format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{file}'"),
+        "DROP TABLE blocks".to_owned(),
+        "INSERT INTO blocks SELECT * FROM blocks".to_owned(),
+        "UPDATE blocks SET number = 1".to_owned(),
+        "DELETE FROM blocks".to_owned(),
+        "TRUNCATE TABLE blocks".to_owned(),
+        format!("COPY blocks TO '{}'", target.display()),
+        format!("EXPLAIN COPY blocks TO '{}'", target.display()),
+        format!("EXPLAIN ANALYZE COPY (SELECT 1) TO '{}'", target.display()),
+        "SET datafusion.execution.batch_size = 1".to_owned(),
+        "RESET datafusion.execution.batch_size".to_owned(),
+        "BEGIN".to_owned(),
+        "PREPARE p AS SELECT 1".to_owned(),
+        "EXECUTE p".to_owned(),
+        "SHOW datafusion.execution.batch_size".to_owned(),
+    ] {
+        match ask(&published, &sql, &SqlLimits::default()).await {
+            Err(SqlError::Refused { .. } | SqlError::Failed { .. }) => {}
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    assert!(!target.try_exists().unwrap(), "nothing may be written");
+    for sql in [
+        format!("SELECT * FROM '{file}'"),
+        format!("SELECT * FROM read_parquet('{file}')"),
+        format!("SELECT * FROM parquet_metadata('{file}')"),
+        format!("SELECT * FROM read_csv('{file}')"),
+        "SELECT 1; SELECT 2".to_owned(),
+        "SELECT".to_owned(),
+        String::new(),
+    ] {
+        let got = ask(&published, &sql, &SqlLimits::default()).await;
+        assert!(matches!(got, Err(SqlError::Failed { .. })), "{sql}: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_memory_and_time_are_bounded() {
+    let published = fixture::publish().await;
+    let few = SqlLimits { rows_max: 20, ..SqlLimits::default() };
+    assert!(matches!(ask(&published, "SELECT * FROM blocks", &few).await, Err(SqlError::Rows { rows_max: 20 })));
+    assert!(ask(&published, "SELECT * FROM blocks LIMIT 20", &few).await.is_ok());
+    let little = SqlLimits { memory_bytes: 1 << 16, ..SqlLimits::default() };
+    let wide = "SELECT a.value, count(*) FROM generate_series(1, 1000000) a GROUP BY 1 ORDER BY 2 LIMIT 1";
+    assert!(matches!(ask(&published, wide, &little).await, Err(SqlError::Memory { .. })));
+    let short = SqlLimits { deadline: Duration::from_millis(50), ..SqlLimits::default() };
+    let long = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value = b.value % 7 + a.value % 3";
+    assert!(matches!(ask(&published, long, &short).await, Err(SqlError::Deadline { .. })));
+}

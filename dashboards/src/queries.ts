@@ -103,18 +103,29 @@ export const provenance = (of: string, direction: Direction, depth: number): Pro
   );
 
 export type Entry = { id: string; kind: string; label: string };
-type Named = Edges<{ id: string; label: string }>;
+type Named = Edges<{ id: string; label: string; lastVersion: number | null }>;
+type Flows = Edges<{ flows: { step: string; source: string }[] }>;
+export type Entries = { list: Entry[]; first: string | null };
 
-/** Where a walk over the map may begin: agents first, because money enters there. */
-export async function entries(): Promise<Entry[]> {
-  const found = await ask<{ agents: Named; models: Named; datasets: Named }>(`query Entries {
-    agents(first: 200) { edges { node { id label } } }
-    models(first: 200) { edges { node { id label } } }
-    datasets(first: 200) { edges { node { id label } } }
+/**
+ * Where a walk over the map may begin: agents before models and datasets, because money enters there. `first` is what
+ * the largest payments of the last epoch went to. What has no version yet is in no graph.
+ */
+export async function entries(): Promise<Entries> {
+  const found = await ask<{ agents: Named; models: Named; datasets: Named; epochs: Flows }>(`query Entries {
+    agents(first: 200) { edges { node { id label lastVersion } } }
+    models(first: 200) { edges { node { id label lastVersion } } }
+    datasets(first: 200) { edges { node { id label lastVersion } } }
+    epochs(first: 1) { edges { node { flows(first: 20) { step source } } } }
   }`);
   const of = (kind: string, list: Named): Entry[] =>
-    list.edges.map(({ node }) => ({ id: node.id, kind, label: node.label }));
-  return [...of('agent', found.agents), ...of('model', found.models), ...of('dataset', found.datasets)];
+    list.edges
+      .filter(({ node }) => node.lastVersion !== null)
+      .map(({ node }) => ({ id: node.id, kind, label: node.label }));
+  const list = [...of('agent', found.agents), ...of('model', found.models), ...of('dataset', found.datasets)];
+  const flows = found.epochs.edges.flatMap(({ node }) => node.flows);
+  const paid = flows.find((flow) => flow.step === 'model' && /^0x[0-9a-f]{64}$/i.test(flow.source));
+  return { list, first: paid?.source ?? list[0]?.id ?? null };
 }
 
 export type Proof = {

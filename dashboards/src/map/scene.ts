@@ -17,28 +17,75 @@ export function sceneOf(answer: Provenance): Scene {
   return { nodes: new Map(answer.nodes.map((n) => [n.id, n])), edges: new Map(answer.edges.map((e) => [e.id, e])) };
 }
 
-/** Adds an answer about `anchor` to the scene: shared nodes stay where they are, new ones keep their place around it. */
+/**
+ * Adds an answer about `anchor` to the scene. Layers and rows of an answer are relative to that answer alone, so the
+ * whole is laid out again by the api's rule: contributors, datasets, generations of models, agents. What was on the
+ * screen keeps its order; what is new comes where the answer has it, seen from the anchor.
+ */
 export function joined(scene: Scene, answer: Provenance, anchor: string): Scene {
-  const here = scene.nodes.get(anchor);
   const there = answer.nodes.find((node) => node.id === anchor);
-  const [dx, dy] = here && there ? [here.x - there.x, here.y - there.y] : [0, 0];
+  const dy = (scene.nodes.get(anchor)?.y ?? 0) - (there?.y ?? 0);
   const nodes = new Map(scene.nodes);
-  const taken = new Set([...nodes.values()].map(place));
   for (const node of answer.nodes) {
     const known = nodes.get(node.id);
-    if (known) {
-      nodes.set(node.id, { ...known, hidden: Math.min(known.hidden, node.hidden) });
-      continue;
-    }
-    const moved = { ...node, x: node.x + dx, y: node.y + dy };
-    while (taken.has(place(moved))) moved.y += ROW;
-    taken.add(place(moved));
-    nodes.set(node.id, moved);
+    nodes.set(
+      node.id,
+      known ? { ...known, hidden: Math.min(known.hidden, node.hidden) } : { ...node, y: node.y + dy },
+    );
   }
-  return { nodes, edges: new Map([...scene.edges, ...answer.edges.map((e): [string, MapEdge] => [e.id, e])]) };
+  const edges = new Map(scene.edges);
+  for (const edge of answer.edges) edges.set(edge.id, edge);
+  return { nodes: laidOut([...nodes.values()], [...edges.values()]), edges };
 }
 
-const place = (node: MapNode): string => `${Math.round(node.x)}:${Math.round(node.y)}`;
+const COLUMN = 100;
+const STEP_X = 20;
+const GAP_X = 100;
+
+function laidOut(nodes: readonly MapNode[], edges: readonly MapEdge[]): Map<string, MapNode> {
+  const layers = layered(nodes, edges);
+  const columns = [...Map.groupBy(nodes, (node) => layers.get(node.id) ?? 0)].toSorted(([a], [b]) => a - b);
+  const out = new Map<string, MapNode>();
+  let x = 0;
+  for (const [layer, members] of columns) {
+    const ordered = members.toSorted((a, b) => a.y - b.y || a.x - b.x || (a.id < b.id ? -1 : 1));
+    const wraps = Math.ceil(ordered.length / COLUMN);
+    ordered.forEach((node, at) => {
+      const [wrap, row] = [Math.floor(at / COLUMN), at % COLUMN];
+      const rows = Math.min(COLUMN, ordered.length - wrap * COLUMN);
+      out.set(node.id, { ...node, layer, x: x + wrap * STEP_X, y: (row - (rows - 1) / 2) * ROW });
+    });
+    x += (wraps - 1) * STEP_X + GAP_X;
+  }
+  return out;
+}
+
+function layered(nodes: readonly MapNode[], edges: readonly MapEdge[]): Map<string, number> {
+  const asModel = (edge: MapEdge): boolean => edge.relation.startsWith('BASED_ON') || edge.relation === 'USES_MODEL';
+  const models = new Set(nodes.filter((node) => kindOf(node.kind) === 'model').map((node) => node.id));
+  const external = new Set(nodes.filter((node) => kindOf(node.kind) === 'external').map((node) => node.id));
+  for (const edge of edges) if (external.has(edge.source) && asModel(edge)) models.add(edge.source);
+  const lines = edges.filter((edge) => models.has(edge.source) && models.has(edge.target));
+  const generation = new Map<string, number>();
+  // The longest path by relaxation; the graph has no cycles, so as many rounds as there are models are enough.
+  for (let round = 0, changed = true; changed && round <= models.size; round++) {
+    changed = false;
+    for (const { source, target } of lines) {
+      const next = (generation.get(source) ?? 0) + 1;
+      if ((generation.get(target) ?? 0) < next) {
+        generation.set(target, next);
+        changed = true;
+      }
+    }
+  }
+  const last = [...generation.values()].reduce((a, b) => Math.max(a, b), 0);
+  const layer = (node: MapNode): number => {
+    if (models.has(node.id)) return 2 + (generation.get(node.id) ?? 0);
+    const kind = kindOf(node.kind);
+    return kind === 'account' ? 0 : kind === 'agent' ? 3 + last : 1;
+  };
+  return new Map(nodes.map((node) => [node.id, layer(node)]));
+}
 
 /** The nodes within `up` hops upstream and `down` hops downstream of `focus`, and the edges between them. */
 export function within(answer: Provenance, focus: string, up: number, down: number): Provenance {

@@ -90,8 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let options = FollowOptions::default();
-        let mut follower =
-            Follower::new(Arc::clone(&pool), &endpoint, counted.clone(), clock, options, stop)?;
+        let mut follower = Follower::new(Arc::clone(&pool), &endpoint, counted.clone(), clock, options, stop)?;
         let started = Instant::now();
         while follower.advance(&mut counted.clone()).await? == Round::Moved {}
         let (blocks, logs, transactions) = {
@@ -125,7 +124,11 @@ fn measure(answers: &[(Box<RawValue>, Box<RawValue>)], logs: u64) -> Result<(), 
             verify::block(header, block.get(), receipts.get()).map_err(|differs| differs.to_string())?;
         }
         let took = started.elapsed().as_secs_f64();
-        println!("verified on one thread: {:.0} logs/s, {:.0} MB/s of JSON", logs as f64 / took, bytes as f64 / took / 1e6);
+        println!(
+            "verified on one thread: {:.0} logs/s, {:.0} MB/s of JSON",
+            logs as f64 / took,
+            bytes as f64 / took / 1e6
+        );
     }
     Ok(())
 }

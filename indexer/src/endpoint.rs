@@ -40,7 +40,7 @@ use crate::{Clock, IndexerError, endpoint::gate::Gate};
 
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;
-pub(crate) use http::read_bounded;
+pub(crate) use http::{read_bounded, retry_after};
 pub use pool::{Answer, EndpointId, Pool, Preference};
 
 /// How endpoints are asked.

@@ -27,7 +27,7 @@ use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
 pub use config::{IndexerConfig, MappingChoice};
 
 /// Rounds in which a blob is asked for once more, when nothing else is left to do.
-const LAST_ROUNDS: u32 = 6;
+const LAST_ROUNDS: u32 = 12;
 
 /// Where the indexer stands, for whoever watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -221,16 +221,22 @@ impl Pipeline {
 
     /// Nothing follows any more: asks for missing blobs a few times over, then leaves it at that.
     async fn finish(&mut self, clock: &dyn Clock, shutdown: &CancellationToken) -> Result<(), IndexerError> {
-        for _ in 0..LAST_ROUNDS {
+        let mut rounds = 0;
+        while rounds < LAST_ROUNDS {
             if self.seal().await? == Progressed::CaughtUp {
                 // A publication that somebody overtook is sealed again.
                 let sealed = self.tail.sealed().map(|block| block.number);
                 if sealed >= self.finalized.map(|block| block.number) {
                     return Ok(());
                 }
+                rounds += 1;
                 continue;
             }
             self.report()?;
+            if self.fetcher.settle_one().await? {
+                continue;
+            }
+            rounds += 1;
             let pause = Duration::from_millis(self.fetcher.pause_ms().unwrap_or_default());
             tokio::select! {
                 () = clock.sleep(pause) => {}

@@ -22,6 +22,8 @@ pub trait BlobSource: Send + Sync {
 pub struct NotFound {
     /// Each source and what it said.
     pub reason: String,
+    /// Whether every source answered, and said that it does not have it.
+    pub absent: bool,
 }
 
 /// Fetches what is wanted and remembers what was said about what is not there.
@@ -41,8 +43,13 @@ struct Want {
     running: bool,
     next_ms: u64,
     reason: String,
+    absences: u32,
 }
 
+/// So often must everybody have said that a blob is not there before it can be declared missing.
+const ABSENCES_MIN: u32 = 3;
+/// So often must it have been asked for when some do not answer, or answer with other bytes.
+const ATTEMPTS_MIN: u32 = 4;
 /// Longest pause between two attempts for one blob.
 const PAUSE_MS_MAX: u64 = 60_000;
 /// Places of found blobs that are remembered until they are sealed.
@@ -110,6 +117,12 @@ impl Fetcher {
         self.wanted.get(&hash).is_some_and(|want| want.attempts == 0)
     }
 
+    /// Whether it was asked for often enough to believe that it is not there: a few clear answers, or many others.
+    #[must_use]
+    pub fn is_given_up(&self, hash: B256) -> bool {
+        self.wanted.get(&hash).is_some_and(|want| want.absences >= ABSENCES_MIN || want.attempts >= ATTEMPTS_MIN)
+    }
+
     /// Milliseconds until the next attempt for anything; `None` when nothing is wanted.
     #[must_use]
     pub fn pause_ms(&self) -> Option<u64> {
@@ -137,7 +150,7 @@ impl Fetcher {
     ) -> Result<(), IndexerError> {
         let (hash, answer) =
             done.map_err(|error| IndexerError::Ended { task: "fetching a blob", reason: error.to_string() })?;
-        let reason = match answer {
+        let NotFound { reason, absent } = match answer {
             Ok((bytes, place)) if keccak256(&bytes) == hash => {
                 self.archive.put(&bytes)?;
                 self.wanted.remove(&hash);
@@ -146,16 +159,19 @@ impl Fetcher {
                 }
                 return Ok(());
             }
-            Ok((bytes, place)) => format!("{place} gave {} bytes of another hash", bytes.len()),
-            Err(not_found) => not_found.reason,
+            Ok((bytes, place)) => {
+                NotFound { reason: format!("{place} gave {} bytes of another hash", bytes.len()), absent: false }
+            }
+            Err(not_found) => not_found,
         };
         let now = self.clock.now_ms();
         if let Some(want) = self.wanted.get_mut(&hash) {
             want.running = false;
             want.attempts = want.attempts.saturating_add(1);
-            let pause = 500_u64.checked_shl(std::cmp::min(want.attempts, 20)).unwrap_or(PAUSE_MS_MAX);
+            let pause = 250_u64.checked_shl(std::cmp::min(want.attempts, 20)).unwrap_or(PAUSE_MS_MAX);
             want.next_ms = now.saturating_add(std::cmp::min(pause, PAUSE_MS_MAX));
             want.reason = reason;
+            want.absences = want.absences.saturating_add(u32::from(absent));
         }
         Ok(())
     }

@@ -1,1 +1,167 @@
+//! The whole way, from the embedded chain's real ports to tables that are read back.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tributary_devnet::{Devnet, DevnetConfig, Fault, Make, Workload};
+use tributary_schemas::facts::{
+    AttributionRow, BatchRow, BlobRow, DatasetVersionRow, EventRow, InferenceRow, MembershipRow, PaymentRow,
+};
+use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
+
+use super::{IndexerConfig, MappingChoice, Outcome, Progress, run};
+use crate::Contracts;
+use crate::clock::ManualClock;
+use crate::endpoint::EndpointOptions;
+use crate::follow::{FollowOptions, Until};
+use crate::seal::PublishLimits;
+
+const BLOCKS: u64 = 120;
+
+fn devnet_config(seed: u64, faults: &[Fault]) -> DevnetConfig {
+    DevnetConfig {
+        seed,
+        finalized_lag: 8,
+        workload: Workload { blocks: BLOCKS, ..Workload::default() },
+        faults: faults.iter().copied().collect::<BTreeSet<_>>(),
+        ..DevnetConfig::default()
+    }
+}
+
+async fn start(config: DevnetConfig) -> (Devnet, u64) {
+    let last = config.decided_at();
+    let devnet = Devnet::start(config).await.unwrap();
+    devnet.mine_to(last);
+    let finalized = devnet.finalized();
+    (devnet, finalized)
+}
+
+fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
+    let known = devnet.contracts();
+    let contracts: Contracts = BTreeMap::from([
+        ("datanet_registry".to_owned(), [known.datanet_registry].into()),
+        ("model_registry".to_owned(), [known.model_registry].into()),
+        ("agent_registry".to_owned(), [known.agent_registry].into()),
+        ("attribution_hub".to_owned(), [known.attribution_hub].into()),
+        ("reward_vault".to_owned(), [known.reward_vault].into()),
+    ]);
+    IndexerConfig {
+        chain_id: DevnetConfig::default().chain_id,
+        l2: vec![devnet.l2_http().parse().unwrap()],
+        proxies: vec![devnet.proxy_url().parse().unwrap()],
+        contracts,
+        mapping: MappingChoice::Reference,
+        epoch_origin: DevnetConfig::default().genesis_time,
+        epoch_seconds: 60,
+        data_dir: dir.to_path_buf(),
+        follow: FollowOptions { until, poll_interval: Duration::from_millis(1), ..FollowOptions::default() },
+        endpoint: EndpointOptions::default(),
+        blob_fetches_max: 4,
+        publish: PublishLimits::default(),
+    }
+}
+
+async fn index(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
+    let config = config(devnet, dir, Until::Final(until));
+    let tail = Arc::new(Tail::open(&dir.join("tail"), TailOptions::default()).unwrap());
+    let (progress, _) = watch::channel(Progress::default());
+    let lake = Lake::open(dir).await.unwrap();
+    let archive = Archive::open(dir).unwrap();
+    let clock = Arc::new(ManualClock::at(1));
+    run(config, tail, lake, archive, clock, CancellationToken::new(), progress).await.unwrap()
+}
+
+async fn read<T: tributary_schemas::Table + Send + 'static>(dir: &Path) -> Vec<T> {
+    let lake = Lake::open(dir).await.unwrap();
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    lake.read::<T>(&snapshot).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tables_hold_what_the_chain_holds() {
+    let (devnet, last) = start(devnet_config(7, &[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = index(&devnet, dir.path(), last).await;
+    assert_eq!(outcome.sealed.map(|block| block.number), Some(last), "{:?}", outcome.progress);
+    let truth = devnet.truth();
+
+    let payments = read::<PaymentRow>(dir.path()).await;
+    assert_eq!(u64::try_from(payments.len()).unwrap(), truth.payments);
+    let batches: Vec<BatchRow> = read::<BatchRow>(dir.path()).await;
+    let of = |hash: String| batches.iter().find(|row| row.payload_hash == hash).map(|row| row.state.as_str());
+    for batch in &truth.batches {
+        let expected = if batch.make == Make::Sound { "resolved" } else { "malformed" };
+        let got = of(tributary_schemas::column::hex_text(batch.payload_hash));
+        assert!(got == Some(expected) || got == Some("rejected") || got == Some("superseded"), "{batch:?} is {got:?}");
+    }
+    assert!(truth.batches.iter().any(|batch| batch.make == Make::Sound));
+
+    let attributions: Vec<AttributionRow> = read(dir.path()).await;
+    assert!(attributions.iter().any(|row| row.weight > 0));
+    let mut inferences: BTreeMap<(i64, i32), InferenceRow> = BTreeMap::new();
+    for row in read::<InferenceRow>(dir.path()).await {
+        assert!(inferences.insert((row.batch_sk, row.inference), row).is_none());
+    }
+    let mut sums = BTreeMap::<(i64, i32), i64>::new();
+    for row in &attributions {
+        *sums.entry((row.batch_sk, row.inference)).or_default() += row.weight;
+        assert_eq!(row.weight_total, inferences[&(row.batch_sk, row.inference)].weight_total);
+        assert!(row.weight_before + row.weight <= row.weight_total);
+    }
+    assert!(sums.iter().all(|(key, sum)| inferences[key].weight_total == *sum));
+    assert!(read::<MembershipRow>(dir.path()).await.iter().any(|row| row.to_version.is_none()));
+    assert!(read::<DatasetVersionRow>(dir.path()).await.iter().any(|row| row.members > Some(0)));
+    let kinds: BTreeMap<String, usize> =
+        read::<EventRow>(dir.path()).await.iter().fold(BTreeMap::new(), |mut kinds, row| {
+            let reason = row.reason.clone().unwrap_or_default();
+            *kinds.entry(format!("{} {reason}", row.kind)).or_default() += 1;
+            kinds
+        });
+    assert!(kinds.keys().any(|kind| kind.ends_with("UNAUTHORIZED")), "{kinds:#?}");
+    assert!(read_status(dir.path()).unwrap().unwrap().waiting.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_restarts_and_a_lost_tail_change_nothing() {
+    let (devnet, last) = start(devnet_config(8, &[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let plain = index(&devnet, dir.path(), last).await;
+    assert_eq!(plain.sealed.map(|block| block.number), Some(last));
+
+    // In three runs, with the tail taken away before the last.
+    let pieces = tempfile::tempdir().unwrap();
+    index(&devnet, pieces.path(), last / 3).await;
+    index(&devnet, pieces.path(), last / 2).await;
+    std::fs::remove_dir_all(pieces.path().join("tail")).unwrap();
+    let again = index(&devnet, pieces.path(), last).await;
+    assert_eq!(again.sealed, plain.sealed);
+    assert_eq!(again.log_root, plain.log_root);
+    let (mut ours, mut theirs) = (read::<BatchRow>(dir.path()).await, read::<BatchRow>(pieces.path()).await);
+    ours.sort_by_key(|row| (row.batch_sk, row.valid_from_block));
+    theirs.sort_by_key(|row| (row.batch_sk, row.valid_from_block));
+    assert_eq!(ours, theirs);
+
+    let faulty = [Fault::Reorg, Fault::LowerHead, Fault::SameHeight, Fault::Slow, Fault::TooManyRequests, Fault::Drop];
+    let (devnet, last) = start(devnet_config(8, &faulty)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let faulty = index(&devnet, dir.path(), last).await;
+    assert_eq!((faulty.sealed, faulty.log_root), (plain.sealed, plain.log_root));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_nobody_has_is_declared_missing_at_its_deadline() {
+    let (devnet, last) = start(devnet_config(9, &[Fault::MissingBlob])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = index(&devnet, dir.path(), last).await;
+    assert_eq!(outcome.sealed.map(|block| block.number), Some(last), "{:?}", outcome.progress.waiting);
+    let missing: Vec<BlobRow> =
+        read::<BlobRow>(dir.path()).await.into_iter().filter(|row| row.status == "missing").collect();
+    assert!(!missing.is_empty());
+    let lake = Lake::open(dir.path()).await.unwrap();
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    assert_eq!(snapshot.heads.declared_outcomes.len(), missing.len());
+    assert!(read::<BatchRow>(dir.path()).await.iter().any(|row| row.state == "unavailable"));
+}

@@ -136,7 +136,7 @@ impl Sealer {
         fetcher: &mut Fetcher,
     ) -> Result<Result<BTreeMap<Position, Outcome>, Progressed>, IndexerError> {
         let mut outcomes = BTreeMap::new();
-        let mut progressed = Progressed::Fetching;
+        let mut progressed = Progressed::Waiting;
         for need in &body.folded.needs {
             match self.outcome(block, need, finalized, fetcher)? {
                 Some(outcome) => {
@@ -144,7 +144,7 @@ impl Sealer {
                 }
                 None => {
                     if self.describe(block, need, fetcher) {
-                        progressed = Progressed::Waiting;
+                        progressed = Progressed::Fetching;
                     }
                 }
             }
@@ -176,8 +176,8 @@ impl Sealer {
         }
         fetcher.want(hash)?;
         let deadline = block.number.saturating_add(need.deadline_blocks);
-        // Nobody is declared missing who was not asked.
-        if finalized < deadline || fetcher.is_first_attempt(hash) {
+        // Nothing is declared missing that was not asked for: a late start must not decide what luck could not.
+        if finalized < deadline || !fetcher.is_given_up(hash) {
             return Ok(None);
         }
         self.tail.put_side(&key, &deadline.to_be_bytes())?;
@@ -185,7 +185,7 @@ impl Sealer {
         Ok(Some(Outcome::Missing { declared_at: deadline }))
     }
 
-    /// Says why a block waits; `true` when the blob was asked for and is not there.
+    /// Says why a block waits; `true` when the blob is being asked for the first time.
     fn describe(&mut self, block: &BlockRef, need: &BlobNeed, fetcher: &Fetcher) -> bool {
         let Some(hash) = reference_hash(&need.reference) else { return false };
         let (attempts, said) = fetcher.trouble(hash).unwrap_or_default();
@@ -204,7 +204,7 @@ impl Sealer {
         }
         line.push(')');
         self.waiting.push(line);
-        attempts > 0
+        attempts == 0
     }
 
     /// Publishes what is sealed and lets the tail forget it. Somebody who published in between is built upon.

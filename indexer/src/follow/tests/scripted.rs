@@ -122,7 +122,9 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, body: String) -> Respo
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     match manners {
         Manners::Good => (json, text).into_response(),
-        Manners::Null => (json, json!({"jsonrpc": "2.0", "id": request["id"], "result": null}).to_string()).into_response(),
+        Manners::Null => {
+            (json, json!({"jsonrpc": "2.0", "id": request["id"], "result": null}).to_string()).into_response()
+        }
         Manners::Replaced(old, new) => (json, text.replace(&old, &new)).into_response(),
         Manners::Cut => (json, text[..text.len() / 2].to_owned()).into_response(),
         Manners::Huge(bytes) => (json, text + &" ".repeat(bytes)).into_response(),
@@ -156,7 +158,11 @@ fn result(script: &mut Script, method: &str, params: &Value) -> Value {
             at.and_then(|at| view.chain.get(at)).map_or(Value::Null, shown)
         }
         "eth_getBlockReceipts" => {
-            if view.hashes.contains(which) { json!([]) } else { Value::Null }
+            if view.hashes.contains(which) {
+                json!([])
+            } else {
+                Value::Null
+            }
         }
         _ => Value::Null,
     }

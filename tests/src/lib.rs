@@ -12,6 +12,7 @@ pub mod follower;
 pub mod generated;
 pub mod measure;
 pub mod program;
+pub mod settle_bench;
 pub mod spray;
 pub mod suite;
 pub mod tables;

@@ -60,21 +60,45 @@ fn compare(world: &World, auditor: &mut Auditor, epoch: i64, settled: &Settled, 
 
 #[tokio::test]
 async fn fifty_worlds_come_to_the_same_to_the_unit() {
-    let mut money_moved = 0;
+    let mut seen = std::collections::BTreeSet::new();
     for seed in 0..50 {
         let world = World::new(seed);
         let mut auditor = Auditor::default();
-        let settled = run(&world, Shape::default(), |epoch, settled, all| {
-            eprintln_on_panic(seed, || compare(&world, &mut auditor, epoch, settled, all));
+        run(&world, Shape::default(), |epoch, settled, all| {
+            name_the_seed(seed, || compare(&world, &mut auditor, epoch, settled, all));
+            seen.extend(all.entitlements.iter().map(|row| row.role.clone()));
+            seen.extend(all.ledger_entries.iter().map(|row| format!("{} {}", row.code, row.phase)));
         })
         .await;
-        money_moved += settled.trees.len();
     }
-    assert!(money_moved > 50, "the worlds are not empty: {money_moved} trees");
+    for what in [
+        "platform",
+        "agent",
+        "model",
+        "lineage",
+        "data",
+        "staker",
+        "posted",
+        "pending:data",
+        "blob_missing",
+        "unbacked",
+        "self_dealing",
+        "quarantined",
+        "penalty",
+        "zero_total",
+        "no_manifest",
+        "no_inferences",
+        "claim single",
+        "adjust single",
+        "credit post",
+        "hold void",
+    ] {
+        assert!(seen.contains(what), "no world has {what}: {seen:?}");
+    }
 }
 
 /// Names the seed of a world that differs.
-fn eprintln_on_panic(seed: u64, check: impl FnOnce()) {
+fn name_the_seed(seed: u64, check: impl FnOnce()) {
     if let Err(cause) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)) {
         let words = cause.downcast_ref::<String>().cloned().unwrap_or_default();
         panic!("seed {seed}: {words}");
@@ -116,4 +140,101 @@ async fn cumulative_never_falls_and_money_is_conserved() {
     })
     .await;
     assert!(!before.is_empty());
+}
+
+/// A change of a state table is pushed as the new state; the store ends the one before.
+fn as_changes(mut facts: tributary_schemas::facts::Rows) -> tributary_schemas::facts::Rows {
+    facts.contributions.iter_mut().for_each(|row| row.valid_to_block = None);
+    facts.attribution_batches.iter_mut().for_each(|row| row.valid_to_block = None);
+    let edges = std::mem::take(&mut facts.edges);
+    for edge in edges {
+        let ended = edge.valid_to_block.is_some();
+        facts.edges.push(tributary_schemas::facts::EdgeRow { valid_to_block: None, ..edge.clone() });
+        if ended {
+            facts.edges.push(edge);
+        }
+    }
+    facts
+}
+
+#[tokio::test]
+async fn a_data_folder_settles_explains_proves_and_verifies() {
+    use tributary_accounting::{
+        SettleOutcome, explain, proof, register, session, settle_next, verify_proof, verify_store,
+    };
+    let world = World::new(11);
+    let expected = run(&world, Shape::default(), |_, _, _| ()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let lake = tributary_store::Lake::open(folder.path()).await.unwrap();
+    let first = world.epochs[0];
+    let heads = tributary_store::Heads {
+        chain_id: 1612,
+        epoch_seconds: 1,
+        block_timestamp: u64::try_from(*world.epochs.last().unwrap()).unwrap() + 1,
+        ..tributary_store::Heads::default()
+    };
+    let change =
+        tributary_store::Change { facts: as_changes(world.facts.clone()), ..tributary_store::Change::default() };
+    lake.publish(None, heads, change).await.unwrap();
+    let mut epoch = first;
+    loop {
+        match settle_next(|| session(None, 2), &lake, folder.path()).await.unwrap() {
+            SettleOutcome::Settled { epoch: settled, .. } => {
+                assert_eq!(settled, epoch);
+                epoch += 1;
+            }
+            SettleOutcome::Waiting { epoch: waiting, why } => {
+                assert_eq!((waiting, why.len()), (epoch, 1));
+                break;
+            }
+            SettleOutcome::NothingToDo => panic!("there are blocks"),
+        }
+    }
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    assert_eq!(snapshot.heads.ledger_digest, Some(expected.ledger_digest), "from files as from memory");
+    assert_eq!(snapshot.heads.manifest_hash, Some(expected.manifest_hash));
+    let ctx = session(None, 2).unwrap();
+    register(&ctx, &lake, &snapshot).await.unwrap();
+    for (epoch, findings) in verify_store(&ctx, folder.path()).await.unwrap() {
+        assert!(findings.is_clean(), "epoch {epoch}: {findings:?}");
+    }
+    let last = *world.epochs.last().unwrap();
+    let mut proved = 0;
+    for row in lake.read::<money::MerkleLeafRow>(&snapshot).await.unwrap().iter().filter(|row| row.epoch == last) {
+        let (account, token) = (row.account.parse().unwrap(), row.token.parse().unwrap());
+        let vault = Some(row.vault.parse().unwrap());
+        let proof = proof(&ctx, folder.path(), account, token, last, vault).await.unwrap().unwrap();
+        assert!(verify_proof(&proof));
+        assert_eq!(proof.root, snapshot.heads.roots[&proof.vault]);
+        let mut other = proof.clone();
+        other.cumulative = tributary_schemas::Amount::new(proof.cumulative.units() + 1).unwrap();
+        assert!(!verify_proof(&other), "a proof is for one amount");
+        let explanation = explain(&ctx, account, token, last).await.unwrap();
+        assert_eq!(explanation.lines.iter().map(|line| line.amount).sum::<i128>(), explanation.total);
+        proved += 1;
+    }
+    assert!(proved > 0);
+    let nodes =
+        folder.path().join(format!("epochs/{last}/{}.nodes", hex_text(snapshot.heads.roots.keys().next().unwrap())));
+    let mut bytes = std::fs::read(&nodes).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&nodes, bytes).unwrap();
+    assert!(!verify_store(&ctx, folder.path()).await.unwrap()[&last].is_clean(), "a flipped bit is found");
+    for view in
+        ["earnings", "earnings_daily", "top_contributors", "lineage_paths", "epoch_conservation", "unresolved_blobs"]
+    {
+        ctx.sql(&format!("SELECT * FROM {view} LIMIT 5")).await.unwrap().collect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_benchmark_s_epoch_settles_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let epoch = tributary_tests::settle_bench::Epoch::generate(folder.path(), 20_000, 500).unwrap();
+    let outcome = epoch.settle(folder.path(), Shape::default()).await.unwrap();
+    let agents: i128 = (0..4).map(|agent| 10i128.pow(24) + agent).sum();
+    assert_eq!(outcome.revenue, agents);
+    // No models and no stakers: platform 5, agent 15 and data 45 parts of 65.
+    let expected = agents * 45 / 65;
+    assert!((outcome.data - expected).abs() < 1_000, "{} of {expected}", outcome.data);
 }

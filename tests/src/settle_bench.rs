@@ -1,0 +1,266 @@
+//! The heavy epoch: one payment for each agent, spread over N attribution records.
+
+use alloy_primitives::{Address, keccak256};
+use arrow::array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use std::fs::File;
+use std::path::Path;
+use tributary_accounting::{Input, settle};
+use tributary_schemas::Table;
+use tributary_schemas::column::{Decimal38, Micros, hex_text};
+use tributary_schemas::facts::{
+    AgentRow, AgentVersionRow, AttributionRow, BatchRow, BlockRow, ContributionRow, DatasetRow, InferenceRow,
+    PaymentRow, Rows,
+};
+
+use crate::tables::{Shape, context};
+use crate::world::{account, id, token, vault};
+
+/// Records of an inference.
+const RECORDS_PER_INFERENCE: i64 = 64;
+/// Inferences of a batch.
+const INFERENCES_PER_BATCH: i64 = 16_384;
+/// Agents.
+const AGENTS: i64 = 4;
+
+/// What a settlement came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Base units that came in.
+    pub revenue: i128,
+    /// Base units that reached contributors.
+    pub data: i128,
+    /// Lines of statements.
+    pub lines: usize,
+}
+
+/// A generated epoch: small tables in memory, records in Parquet.
+#[derive(Debug)]
+pub struct Epoch {
+    facts: Rows,
+    /// Records in it.
+    pub records: i64,
+}
+
+impl Epoch {
+    /// Generates about `records` records for `payees` contributions into `folder`.
+    pub fn generate(folder: &Path, records: i64, payees: i64) -> std::io::Result<Self> {
+        let mut facts = Rows::default();
+        small_tables(&mut facts, payees);
+        let inferences = std::cmp::max(records / RECORDS_PER_INFERENCE, 1);
+        let mut at = 0;
+        while at < inferences {
+            let batch_sk = at / INFERENCES_PER_BATCH;
+            let count = std::cmp::min(INFERENCES_PER_BATCH, inferences - at);
+            facts.attribution_batches.push(batch(batch_sk, count));
+            let rows = records_of(&mut facts, batch_sk, count, payees);
+            let file = File::create(folder.join(format!("{batch_sk:06}.parquet")))?;
+            let mut writer = ArrowWriter::try_new(
+                file,
+                AttributionRow::info().schema,
+                Some(tributary_store::lake::writer_properties(&AttributionRow::info(), rows.len())),
+            )?;
+            for group in rows.chunks(131_072) {
+                let batch: RecordBatch = AttributionRow::to_batch(group);
+                writer.write(&batch)?;
+            }
+            writer.close()?;
+            at += count;
+        }
+        Ok(Self { facts, records: inferences * RECORDS_PER_INFERENCE })
+    }
+
+    /// Settles it.
+    pub async fn settle(&self, folder: &Path, shape: Shape) -> Result<Outcome, Box<dyn std::error::Error>> {
+        let ctx = context(shape, &self.facts, &tributary_schemas::money::Rows::default());
+        ctx.deregister_table("attributions")?;
+        let path = folder.to_string_lossy();
+        ctx.register_parquet("attributions", path.as_ref(), datafusion::prelude::ParquetReadOptions::default()).await?;
+        let input = Input { chain_id: 1612, epoch: 0, ..Input::default() };
+        let settled = settle(&ctx, &input).await?.ok_or("an epoch has blocks")?;
+        Ok(Outcome {
+            revenue: settled.rows.epochs.iter().map(|row| row.revenue.0).sum(),
+            data: settled.rows.entitlements.iter().filter(|row| row.role == "data").map(|row| row.amount.0).sum(),
+            lines: settled.rows.entitlements.len(),
+        })
+    }
+}
+
+fn mix(number: i64) -> u64 {
+    let hash = u64::from_ne_bytes(number.to_ne_bytes())
+        .wrapping_add(0x9e37_79b9_7f4a_7c15)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (hash ^ (hash >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 16
+}
+
+fn below(number: i64, limit: i64) -> i64 {
+    i64::try_from(mix(number) % u64::try_from(limit).unwrap_or(1)).unwrap_or(0)
+}
+
+/// Records of a batch in the order of its table; running weights are by that order, which serves to measure.
+fn records_of(facts: &mut Rows, batch_sk: i64, count: i64, payees: i64) -> Vec<AttributionRow> {
+    let mut rows = Vec::new();
+    for ordinal in 0..count {
+        let inference = i32::try_from(ordinal).unwrap_or(0);
+        let seed = batch_sk * INFERENCES_PER_BATCH + ordinal;
+        let mut targets: Vec<i64> = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k, payees)).collect();
+        targets.sort_unstable();
+        let weights: Vec<i64> = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k + 7, 1 << 30)).collect();
+        let weight_total = weights.iter().sum();
+        let mut weight_before = 0;
+        for (target_sk, weight) in targets.into_iter().zip(weights) {
+            rows.push(AttributionRow {
+                epoch: 0,
+                batch_sk,
+                inference,
+                target_kind: 2,
+                target_sk,
+                row: None,
+                score: weight,
+                weight,
+                weight_before,
+                weight_total,
+                flags: 0,
+            });
+            weight_before += weight;
+        }
+        let subject_sk = seed % AGENTS;
+        facts.inferences.push(InferenceRow {
+            epoch: 0,
+            batch_sk,
+            inference,
+            inference_id: String::new(),
+            subject_kind: "agent".to_owned(),
+            subject_sk,
+            subject_id: String::new(),
+            fee_weight: 1 + below(seed, 1_000),
+            fee_before: 0,
+            fee_total: 0,
+            records: 64,
+            weight_total,
+            superseded: false,
+            flags: String::new(),
+        });
+    }
+    rows
+}
+
+fn batch(batch_sk: i64, inferences: i64) -> BatchRow {
+    BatchRow {
+        batch_sk,
+        batch_id: id("batch", batch_sk),
+        epoch: 0,
+        reference_block: 1,
+        reference_log: batch_sk,
+        hub: account(1),
+        producer: account(2),
+        method_id: id("method", 0),
+        seq: batch_sk,
+        inferences,
+        records: inferences * RECORDS_PER_INFERENCE,
+        accepted: None,
+        payload_hash: id("payload", batch_sk),
+        records_root: id("root", batch_sk),
+        blob_ref: String::new(),
+        state: "resolved".to_owned(),
+        challenged: false,
+        valid_from_block: 1,
+        valid_to_block: None,
+    }
+}
+
+fn small_tables(facts: &mut Rows, payees: i64) {
+    facts.blocks.push(BlockRow {
+        number: 1,
+        hash: id("block", 1),
+        parent_hash: id("block", 0),
+        timestamp: Micros(0),
+        epoch: 0,
+        l1_origin_number: None,
+        tx_count: 0,
+        log_count: 0,
+        event_count: 0,
+        finality: "asserted".to_owned(),
+        trust: "full".to_owned(),
+        log_root: id("root", 1),
+    });
+    facts.datasets.push(DatasetRow {
+        dataset_sk: 0,
+        dataset_id: id("dataset", 0),
+        text_id: String::new(),
+        owner: account(1),
+        visibility: "public".to_owned(),
+        license: String::new(),
+        metadata_uri: String::new(),
+        metadata_hash: id("meta", 0),
+        last_version: None,
+        flags: String::new(),
+        valid_from_block: 1,
+        valid_to_block: None,
+    });
+    facts.contributions.extend((0..payees).map(|sk| ContributionRow {
+        contribution_sk: sk,
+        contribution_id: id("contribution", sk),
+        dataset_sk: 0,
+        contributor: hex_text(Address::from_slice(&keccak256(sk.to_be_bytes())[12..])),
+        content_hash: String::new(),
+        row_count: 1,
+        byte_count: 1,
+        license: String::new(),
+        state: "approved".to_owned(),
+        quality: None,
+        flags: String::new(),
+        submitted_block: 1,
+        valid_from_block: 1,
+        valid_to_block: None,
+    }));
+    for sk in 0..AGENTS {
+        agent(facts, sk);
+    }
+}
+
+fn agent(facts: &mut Rows, sk: i64) {
+    facts.agents.push(AgentRow {
+        agent_sk: sk,
+        agent_id: id("agent", sk),
+        text_id: String::new(),
+        owner: account(10 + sk),
+        metadata_uri: String::new(),
+        last_version: None,
+        valid_from_block: 1,
+        valid_to_block: None,
+    });
+    facts.agent_versions.push(AgentVersionRow {
+        version_sk: sk,
+        version_id: id("agent version", sk),
+        agent_sk: sk,
+        version: 1,
+        config_hash: id("config", sk),
+        deprecated: false,
+        flags: String::new(),
+        published_block: 1,
+        valid_from_block: 1,
+        valid_to_block: None,
+    });
+    facts.payments.push(PaymentRow {
+        epoch: 0,
+        payment_sk: sk,
+        payment_id: id("payment", sk),
+        event_id: id("event", sk),
+        block_number: 1,
+        tx_index: 0,
+        log_index: sk,
+        tx_hash: id("tx", sk),
+        timestamp: Micros(0),
+        vault: vault(0),
+        subject_kind: "agent".to_owned(),
+        subject_id: id("agent version", sk),
+        subject_sk: sk,
+        payer: account(3),
+        token: token(2),
+        amount: Decimal38(1_000_000_000_000_000_000_000_000 + i128::from(sk)),
+        reference: None,
+        backing: "vault".to_owned(),
+        flags: String::new(),
+    });
+}

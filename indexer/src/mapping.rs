@@ -47,6 +47,8 @@ use crate::IndexerError;
 use crate::decode::{EventShape, prove_rule};
 pub(crate) use expr::{Constant, Expr};
 use text::RuleText;
+#[cfg(test)]
+pub(crate) use text::is_authority;
 
 /// The mapping set of the reference contracts.
 pub const REFERENCE: &str = include_str!("../mappings/reference.toml");

@@ -31,6 +31,11 @@ const AUTHORITY: &[&str] = &[
     "RewardClaimed",
 ];
 
+/// Whether a kind is a fact of authority.
+pub(crate) fn is_authority(kind: &str) -> bool {
+    AUTHORITY.contains(&kind)
+}
+
 /// Facts that only this program makes.
 const SYSTEM: &[&str] = &[
     "BatchDecoded",
@@ -126,7 +131,7 @@ impl RuleText {
         if SYSTEM.contains(&kind) {
             return Err(format!("{kind} is a system fact: no contract says it"));
         }
-        let needed = AUTHORITY.contains(&kind);
+        let needed = is_authority(kind);
         if (needed || self.authority) && *emitters == Emitters::Any {
             return Err(format!("{kind} is a fact of authority: emitter \"any\" would let every stranger say it"));
         }

@@ -41,6 +41,7 @@ use crate::{Clock, IndexerError, endpoint::gate::Gate};
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;
 pub(crate) use http::{read_bounded, retry_after};
+pub(crate) use pool::names;
 pub use pool::{Answer, EndpointId, Pool, Preference};
 
 /// How endpoints are asked.
@@ -99,8 +100,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn transient(reason: impl Into<String>) -> Self {
+    pub(crate) fn transient(reason: impl Into<String>) -> Self {
         Self::Transient { reason: reason.into(), after: None, limited: false }
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Transient { reason, .. } | Self::Refused(reason) | Self::Quarantined(reason) => reason,
+        }
     }
 }
 
@@ -239,7 +246,7 @@ fn classify(error: &TransportError) -> Failure {
             let reason = format!("error {}: {}", payload.code, payload.message);
             match payload.code {
                 // Method not found, invalid params, invalid request: ours or theirs, but the same every time.
-                -32601 | -32602 | -32600 => Failure::Refused(reason),
+                -32602..=-32600 => Failure::Refused(reason),
                 // -32005 limit exceeded, 429 and -32029 by some providers.
                 -32005 | 429 | -32029 => Failure::Transient { reason, after: None, limited: true },
                 _ => Failure::transient(reason),

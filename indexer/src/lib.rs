@@ -1,4 +1,23 @@
 //! Follow, verify, decode, append, seal.
+//!
+//! In the order the data travels:
+//!
+//! ```text
+//! endpoint ──▶ verify ──▶ follow ──▶ decode ──▶ fold ──▶ (tail) ──▶ seal ──▶ (tables)
+//!                                     mapping    state      ▲ blob ─────┘
+//! ```
+//!
+//! 1. [`endpoint`]: nodes over HTTP and WebSocket; retries, limits, health, quarantine;
+//! 2. [`verify`]: header hash, transactions root, receipts root, bloom: nothing unverified passes (INV-04);
+//! 3. [`follow`]: canonical blocks or an unwind, any depth above what is final, never below (INV-11);
+//! 4. [`mapping`], [`decode`]: which logs mean what, and what they say;
+//! 5. [`fold`] over [`state`]: what is valid, and what becomes a row;
+//! 6. [`blob`]: batches and manifests, fetched and checked by their hash;
+//! 7. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
+//! 8. [`pipeline`]: all of it together, as one service.
+//!
+//! [`block`] holds what passes between following and folding. Time is an input ([`clock`]); what can go wrong, and
+//! what a caller can do about it, is in [`error`]. There is no SQL engine and no HTTP server here.
 
 pub mod blob;
 pub mod block;

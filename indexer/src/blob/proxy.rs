@@ -1,31 +1,55 @@
 //! Blobs by the EigenDA proxy's routes: `GET {proxy}/get/0x00<hash>?return_encoded_payload=true`.
+//!
+//! What a proxy's status means (its own sources, and the rulings): 418 is a *claim* that a blob is void for ever, and
+//! void is only what our own decoding of matching bytes finds so; a status of 400 to 499 otherwise says that the
+//! request was wrong, which is our fault; 429 asks for a pause, and the proxy gets it; 500 and a broken connection are
+//! all that a proxy says of a blob that expired, is not there yet, or cannot be reached. None of them decides
+//! anything: the blob stays pending, and its deadline decides.
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
-use std::sync::Arc;
+use serde::Deserialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tributary_schemas::payload_codec;
 use url::Url;
 
 use super::{BlobSource, NotFound};
-use crate::endpoint::{read_bounded, retry_after};
+use crate::clock::millis;
+use crate::endpoint::{EndpointHealth, Failure, names, read_bounded, retry_after};
 use crate::{Clock, IndexerError};
 
 /// The largest encoded payload: 2^19 elements of 32 bytes.
 const ENCODED_BYTES_MAX: usize = payload_codec::ELEMENTS_MAX * 32;
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// The pause of a proxy that says "too many" and not for how long, and the longest it may ask for.
+const REST: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(300);
 /// Tries at one proxy before the next one is asked.
 const TRIES_MAX: u32 = 4;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// What is kept of an answer that the blob is not there.
+const ABSENT: &str = "does not have it";
+/// So much of an answer that says no is kept as its reason.
+const REASON_BYTES_MAX: usize = 16 << 10;
 
 /// Proxies, asked in turn.
 #[derive(Debug)]
 pub struct Proxies {
     client: reqwest::Client,
-    urls: Vec<Url>,
+    proxies: Vec<Proxy>,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct Proxy {
+    name: String,
+    base: String,
+    health: Mutex<EndpointHealth>,
+    rests_until_ms: AtomicU64,
 }
 
 impl Proxies {
@@ -34,83 +58,221 @@ impl Proxies {
         let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).build();
         let client = client
             .map_err(|error| IndexerError::Configuration { what: "proxies".to_owned(), reason: error.to_string() })?;
-        Ok(Self { client, urls: urls.to_vec(), clock })
+        let proxies = names(urls).into_iter().zip(urls).map(|(name, url)| Proxy {
+            health: Mutex::new(EndpointHealth::new(name.clone())),
+            name,
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            rests_until_ms: AtomicU64::new(0),
+        });
+        Ok(Self { client, proxies: proxies.collect(), clock })
     }
 
-    /// The payload from one proxy; the encoding and the hash are checked, so a corrupt answer is none.
-    async fn ask(&self, proxy: &Url, hash: B256) -> Result<Vec<u8>, Trouble> {
-        let base = proxy.as_str().trim_end_matches('/');
-        let url = format!("{base}/get/0x00{}?return_encoded_payload=true", alloy_primitives::hex::encode(hash));
-        let answer = async {
-            let sent = self.client.get(url).send().await.map_err(|error| error.without_url().to_string())?;
-            let mut response = sent;
-            let status = response.status();
-            if status == reqwest::StatusCode::NOT_FOUND {
-                return Err(Trouble::Absent);
-            }
-            if !status.is_success() {
-                return Err(Trouble::Passing(format!("status {status}"), retry_after(&response)));
-            }
-            Ok(read_bounded(&mut response, ENCODED_BYTES_MAX).await?)
-        };
-        let encoded = tokio::select! {
-            answer = answer => answer?,
-            () = self.clock.deadline(DEADLINE) => return Err(format!("no answer in {} s", DEADLINE.as_secs()).into()),
-        };
-        let payload = payload_codec::decode(&encoded).map_err(|error| Trouble::from(error.to_string()))?;
-        let real = alloy_primitives::keccak256(&payload);
-        if real == hash { Ok(payload) } else { Err(format!("a payload of another hash, {real}").into()) }
+    /// State and counters of all proxies.
+    #[must_use]
+    pub fn health(&self) -> Vec<EndpointHealth> {
+        self.proxies.iter().map(|proxy| proxy.health(|health| health.clone())).collect()
     }
-}
 
-/// Why a proxy did not give a payload.
-enum Trouble {
-    /// It says that it does not have it.
-    Absent,
-    /// Anything else; another attempt may succeed, after a pause if it asks for one.
-    Passing(String, Option<Duration>),
-}
-
-impl From<String> for Trouble {
-    fn from(reason: String) -> Self {
-        Self::Passing(reason, None)
-    }
-}
-
-impl Proxies {
-    /// Asks one proxy until it gives the payload or says that it has none, a few times at most.
-    async fn insist(&self, proxy: &Url, hash: B256) -> Result<Vec<u8>, Trouble> {
+    /// Asks one proxy until it gives the payload or refuses, a few times at most.
+    async fn insist(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
         let mut pause = PAUSE_FIRST;
-        for _ in 1..TRIES_MAX {
-            match self.ask(proxy, hash).await {
-                Err(Trouble::Passing(_, after)) => {
+        let mut tries = 1;
+        loop {
+            let answer = self.ask(proxy, hash).await;
+            let now = self.clock.now_ms();
+            proxy.health(|health| health.record(&answer, now));
+            match answer {
+                Err(Failure::Transient { after, .. }) if tries < TRIES_MAX => {
                     let asked = std::cmp::min(after.unwrap_or_default(), PAUSE_MAX);
                     self.clock.sleep(std::cmp::max(pause, asked)).await;
                     pause = pause.saturating_mul(2);
+                    tries = tries.saturating_add(1);
                 }
                 answer => return answer,
             }
         }
-        self.ask(proxy, hash).await
     }
+
+    async fn ask(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
+        let rest = proxy.rests_until_ms.load(Ordering::Relaxed).saturating_sub(self.clock.now_ms());
+        if rest > 0 {
+            return Err(Failure::transient(format!("asked for a pause, {rest} ms of it left")));
+        }
+        let encoded = tokio::select! {
+            biased;
+            encoded = self.get(proxy, hash) => encoded?,
+            () = self.clock.deadline(DEADLINE) => {
+                return Err(Failure::transient(format!("no answer within {} s", DEADLINE.as_secs())));
+            }
+        };
+        let damaged = |reason: String| {
+            // Counted, and asked again: bytes are judged by their hash, so a bad answer does no harm but delay.
+            proxy.health(EndpointHealth::lied);
+            Failure::transient(reason)
+        };
+        let payload = payload_codec::decode(&encoded).map_err(|error| damaged(error.to_string()))?;
+        let real = alloy_primitives::keccak256(&payload);
+        if real == hash { Ok(payload) } else { Err(damaged(format!("a payload of another hash, {real}"))) }
+    }
+
+    async fn get(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
+        let hash = alloy_primitives::hex::encode(hash);
+        let url = format!("{}/get/0x00{hash}?return_encoded_payload=true", proxy.base);
+        let sent = self.client.get(url).send().await;
+        let mut response = sent.map_err(|error| Failure::transient(error.without_url().to_string()))?;
+        let status = response.status().as_u16();
+        if status == 200 {
+            return read_bounded(&mut response, ENCODED_BYTES_MAX).await.map_err(Failure::transient);
+        }
+        let after = retry_after(&response);
+        let body = read_bounded(&mut response, REASON_BYTES_MAX).await.unwrap_or_default();
+        if status == 429 {
+            let rest = std::cmp::min(after.unwrap_or(REST), REST_MAX);
+            let until = self.clock.now_ms().saturating_add(millis(rest));
+            proxy.rests_until_ms.store(until, Ordering::Relaxed);
+        }
+        Err(refusal(status, after, &body))
+    }
+}
+
+impl Proxy {
+    fn health<T>(&self, with: impl FnOnce(&mut EndpointHealth) -> T) -> T {
+        with(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What an answer other than 200 says.
+fn refusal(status: u16, after: Option<Duration>, body: &[u8]) -> Failure {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Void {
+        status_code: u64,
+        msg: String,
+    }
+    match status {
+        418 => match serde_json::from_slice::<Void>(body) {
+            Ok(void) => {
+                Failure::Refused(format!("claims that the blob is void, code {}: {}", void.status_code, void.msg))
+            }
+            Err(_) => Failure::Refused("claims that the blob is void, without a readable code".to_owned()),
+        },
+        // No proxy says this; an archive or a bucket behind the same route does.
+        404 => Failure::Refused(ABSENT.to_owned()),
+        429 => Failure::Transient { reason: "status 429".to_owned(), after, limited: true },
+        400..=499 => Failure::Refused(format!("status {status}, the request is wrong: {}", excerpt(body))),
+        _ => Failure::Transient { reason: format!("status {status}: {}", excerpt(body)), after, limited: false },
+    }
+}
+
+/// The beginning of a text from outside, on one line.
+fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 #[async_trait]
 impl BlobSource for Proxies {
     async fn fetch(&self, hash: B256) -> Result<(Vec<u8>, String), NotFound> {
-        let mut absent = !self.urls.is_empty();
+        let mut absent = !self.proxies.is_empty();
         let mut reasons = Vec::new();
-        for (index, url) in self.urls.iter().enumerate() {
-            match self.insist(url, hash).await {
-                Ok(payload) => return Ok((payload, format!("proxy {index}"))),
-                Err(Trouble::Absent) => reasons.push(format!("proxy {index} does not have it")),
-                Err(Trouble::Passing(reason, _)) => {
-                    absent = false;
-                    reasons.push(format!("proxy {index}: {reason}"));
+        for proxy in &self.proxies {
+            match self.insist(proxy, hash).await {
+                Ok(payload) => return Ok((payload, proxy.name.clone())),
+                Err(failure) => {
+                    absent &= failure.reason() == ABSENT;
+                    reasons.push(format!("{}: {}", proxy.name, failure.reason()));
                 }
             }
         }
         let reason = if reasons.is_empty() { "no proxy is configured".to_owned() } else { reasons.join("; ") };
         Err(NotFound { reason, absent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::endpoint::EndpointState;
+    use alloy_primitives::keccak256;
+    use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+    use std::collections::VecDeque;
+
+    /// Status, headers, body.
+    type Answer = (u16, Vec<(&'static str, &'static str)>, Vec<u8>);
+
+    async fn proxy(answers: Vec<Answer>) -> (Url, tokio::task::JoinSet<()>) {
+        let script: Arc<Mutex<VecDeque<Answer>>> = Arc::new(Mutex::new(answers.into()));
+        let routes = Router::new().route(
+            "/get/{commitment}",
+            get(move || async move {
+                let (status, headers, body) = script.lock().unwrap().pop_front().unwrap();
+                let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+                for (name, value) in headers {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+                response
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        (url, tasks)
+    }
+
+    #[tokio::test]
+    async fn no_status_decides_about_a_blob_and_right_bytes_do() {
+        let payload = b"a batch".to_vec();
+        let (hash, encoded) = (keccak256(&payload), payload_codec::encode(&payload).unwrap());
+        let other = payload_codec::encode(b"another").unwrap();
+        let void = br#"{"StatusCode":3,"Msg":"cert invalid"}"#.to_vec();
+        let broken = || (500, vec![], b"all retrievers failed".to_vec());
+        let answers = vec![
+            (418, vec![], void),
+            (418, vec![], vec![]),
+            (400, vec![], b"bad hex\n".to_vec()),
+            (404, vec![], vec![]),
+            broken(),
+            broken(),
+            broken(),
+            broken(),
+            (200, vec![], other),
+            (200, vec![], b"no encoding".to_vec()),
+            (429, vec![("retry-after", "7")], vec![]),
+            (200, vec![], encoded),
+        ];
+        let (url, _tasks) = proxy(answers).await;
+        let clock = Arc::new(ManualClock::at(1_000));
+        let proxies = Proxies::new(&[url], Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let expected = [
+            "claims that the blob is void, code 3: cert invalid",
+            "claims that the blob is void, without a readable code",
+            "status 400, the request is wrong: bad hex",
+            "does not have it",
+            "status 500: all retrievers failed",
+        ];
+        for expected in expected {
+            let NotFound { reason, absent } = proxies.fetch(hash).await.unwrap_err();
+            assert!(reason.contains(expected), "{reason}");
+            assert_eq!(absent, expected == ABSENT);
+        }
+        assert_eq!(proxies.health()[0].state, EndpointState::Failing);
+        let before = clock.now_ms();
+        assert_eq!(proxies.fetch(hash).await.unwrap().0, payload);
+        // Twice a pause of our own, then the seven seconds that were asked for.
+        assert_eq!(clock.now_ms() - before, 100 + 200 + 7_000);
+        let health = &proxies.health()[0];
+        assert_eq!((health.state, health.lies, health.limited), (EndpointState::Up, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn the_next_proxy_is_asked_when_the_first_has_nothing() {
+        let payload = b"a batch".to_vec();
+        let (hash, encoded) = (keccak256(&payload), payload_codec::encode(&payload).unwrap());
+        let (first, _first) = proxy(vec![(403, vec![], vec![])]).await;
+        let (second, _second) = proxy(vec![(200, vec![], encoded)]).await;
+        let proxies = Proxies::new(&[first, second.clone()], Arc::new(ManualClock::at(0))).unwrap();
+        let (found, place) = proxies.fetch(hash).await.unwrap();
+        assert_eq!((found, place), (payload, second.as_str().trim_end_matches('/').to_owned()));
     }
 }

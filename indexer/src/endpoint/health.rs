@@ -65,7 +65,7 @@ impl EndpointHealth {
         (self.state == EndpointState::Quarantined).then(|| self.reason.as_deref().unwrap_or_default())
     }
 
-    pub(super) fn record<T>(&mut self, answer: &Result<T, Failure>, now_ms: u64) {
+    pub(crate) fn record<T>(&mut self, answer: &Result<T, Failure>, now_ms: u64) {
         self.requests = self.requests.saturating_add(1);
         match answer {
             Ok(_) => {
@@ -93,7 +93,7 @@ impl EndpointHealth {
     }
 
     /// Counts a lie.
-    pub(super) const fn lied(&mut self) {
+    pub(crate) const fn lied(&mut self) {
         self.lies = self.lies.saturating_add(1);
     }
 

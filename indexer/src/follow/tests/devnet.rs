@@ -158,7 +158,7 @@ async fn a_head_announced_over_websocket_wakes_the_follower() {
             1_750_000_000_000
         }
         async fn sleep(&self, _: Duration) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
     let network = network(3, &[]).await;

@@ -3,6 +3,7 @@
 
 import { ratio, units, type Amount } from '../money';
 import type { MapEdge, MapNode, Provenance } from '../queries';
+import { short } from '../text';
 
 export type Scene = { nodes: Map<string, MapNode>; edges: Map<string, MapEdge> };
 export type Lit = { nodes: Set<string>; edges: Set<string> };
@@ -182,7 +183,7 @@ export function picture(
             side: place.side,
             size: Math.min(radius, place.radiusMax),
             kind: kindOf(node.kind),
-            label: node.label,
+            label: short(node.label),
             lit: lit.nodes.has(node.id),
             selected: node.id === view.selected,
             focus: node.id === view.focus,

@@ -213,7 +213,7 @@ impl Closing<'_> {
                 let scopes = [B256::ZERO, version.entity];
                 if let Some(split) = self.state.payouts.split(version.entity) {
                     let parts = crate::cascade::split(sub, split.iter().map(|(_, share)| *share));
-                    for ((account, _), part) in split.to_vec().into_iter().zip(parts) {
+                    for ((account, _), part) in split.iter().copied().zip(parts) {
                         self.account(key, hold, line, account, None, &scopes, part);
                     }
                 } else {

@@ -1,8 +1,8 @@
 //! The one way in which money is split: the cascade.
 //!
-//! X over weights w_1..w_n in canonical order with running weight C_i and total W: part_i = ⌊X·C_i/W⌋ − ⌊X·C_{i−1}/W⌋.
+//! X over weights in canonical order, with running weight `C(i)` and total `W`: part `i` is `⌊X·C(i)/W⌋ − ⌊X·C(i−1)/W⌋`.
 //! The parts telescope to X, each is within one unit of exact, a zero weight gets zero, and one part needs nothing but
-//! its own (C_{i−1}, C_i, W). That is why the running weight and the total are stored beside every weight.
+//! its own `(C(i−1), C(i), W)`. That is why the running weight and the total are stored beside every weight.
 
 use alloy_primitives::{U256, U512};
 

@@ -8,8 +8,8 @@
 //! - id = the first 16 bytes of keccak256("trib/jrn/1" ‖ epoch u64be ‖ rule u32be ‖ code u8 ‖ vault ‖ token ‖
 //!   keccak256(debit) ‖ keccak256(credit) ‖ source);
 //! - an entry's encoding = id ‖ epoch u64be ‖ vault ‖ token ‖ keccak256(debit) ‖ keccak256(credit) ‖ amount u128be ‖
-//!   code u8 ‖ phase u8 ‖ source ‖ adjusts_epoch u64be (2^64 − 1 for none);
-//! - ledger_digest(E) = keccak256("trib/led/1" ‖ ledger_digest(E − 1), zero before the first ‖ epoch u64be ‖
+//!   code u8 ‖ phase u8 ‖ source ‖ `adjusts_epoch` u64be (2^64 − 1 for none);
+//! - `ledger_digest(E)` = keccak256("trib/led/1" ‖ `ledger_digest(E − 1)`, zero before the first ‖ epoch u64be ‖
 //!   keccak256(encodings of the epoch's entries in the order of their ids)).
 //!
 //! `source` is the id of the event that caused the entry; for entries that a step of the settlement causes,

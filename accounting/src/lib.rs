@@ -1,4 +1,28 @@
-//! Settlement: payments to shares to payouts to journal to root, to the unit.
+//! Settlement: payments to shares to payouts to journal to root, to the unit. Rule [`RULE`].
+//!
+//! In the order the money travels:
+//!
+//! 1. [`engine`]: an SQL session with [`cascade`](engine::cascade_udf), and a `sum` that cannot wrap; [`register()`] puts
+//!    the published tables of a snapshot into it;
+//! 2. `state`: what holds at the cut (policies, owners, graph, payouts, penalties, stake);
+//! 3. `intake`: payments that are ripe in the epoch, net of refunds, and pool fundings;
+//! 4. `flow`: each over its channels, the model channel over models and up their lineage;
+//! 5. `usage`: the data channel over inferences, then over their records: the one heavy query;
+//! 6. `book`: splits, penalties, payouts, quarantine, holds; `remainder`: base units and the lines that add up to them;
+//! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
+//! 8. [`tree`]: what claims are proved against; [`settle()`] ties 2 to 8 together and writes the manifest;
+//! 9. [`next`]: the next epoch of a data folder, published; [`proof`], [`explain`] and [`verify`]: what people ask of it.
+//!
+//! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
+//! The rows of payments, graph and payees are few and are worked on in memory; records are many and stay in the engine.
+//! The crate reads no clock, opens no socket and has no floating point: the same tables give the same bytes, however
+//! many threads or however little memory there is (INV-08, tested against a second settlement in `tests/`).
+//!
+//! What rule 1 decides where the design leaves room: an agent's stakers are those of the models it uses, by their
+//! weight; money on a model or batch is summed per (vault, token, policy, subject) before it is divided; only the data
+//! channel rests on a batch and waits for its challenge window; in absolute lineage the declared shares pass as they
+//! are, at most `pass_ppb`; a token that would overflow is suspended payment by payment and counts as no revenue; lines
+//! are ordered by role (platform, agent, model, lineage, data, staker, payment), dataset, contribution, model, agent.
 #![deny(clippy::float_arithmetic)]
 
 mod book;

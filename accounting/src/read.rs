@@ -46,7 +46,7 @@ pub(crate) fn list(keys: impl IntoIterator<Item = i64>) -> String {
 pub(crate) struct Columns<'a>(pub(crate) &'a RecordBatch);
 
 impl Columns<'_> {
-    fn primitive<T: ArrowPrimitiveType>(&self, name: &str) -> Result<Vec<T::Native>, AccountingError> {
+    fn primitive<T: ArrowPrimitiveType>(self, name: &str) -> Result<Vec<T::Native>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_primitive_opt::<T>());
         let column = column
             .ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
@@ -55,23 +55,23 @@ impl Columns<'_> {
         }
         Ok(column.values().to_vec())
     }
-    pub(crate) fn int64(&self, name: &str) -> Result<Vec<i64>, AccountingError> {
+    pub(crate) fn int64(self, name: &str) -> Result<Vec<i64>, AccountingError> {
         self.primitive::<Int64Type>(name)
     }
-    pub(crate) fn int32(&self, name: &str) -> Result<Vec<i32>, AccountingError> {
+    pub(crate) fn int32(self, name: &str) -> Result<Vec<i32>, AccountingError> {
         self.primitive::<Int32Type>(name)
     }
     /// A nullable 32-bit column.
-    pub(crate) fn int32_or_null(&self, name: &str) -> Result<Vec<Option<i32>>, AccountingError> {
+    pub(crate) fn int32_or_null(self, name: &str) -> Result<Vec<Option<i32>>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int32Type>());
         let column = column
             .ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
         Ok(column.iter().collect())
     }
-    pub(crate) fn money(&self, name: &str) -> Result<Vec<i128>, AccountingError> {
+    pub(crate) fn money(self, name: &str) -> Result<Vec<i128>, AccountingError> {
         self.primitive::<Decimal128Type>(name)
     }
-    pub(crate) fn boolean(&self, name: &str) -> Result<Vec<bool>, AccountingError> {
+    pub(crate) fn boolean(self, name: &str) -> Result<Vec<bool>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_boolean_opt());
         let column =
             column.ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or not boolean")))?;
@@ -79,7 +79,7 @@ impl Columns<'_> {
     }
     /// Reads every text of a column.
     pub(crate) fn text<R>(
-        &self,
+        self,
         name: &str,
         mut read: impl FnMut(&str) -> Result<R, AccountingError>,
     ) -> Result<Vec<R>, AccountingError> {

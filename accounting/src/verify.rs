@@ -53,7 +53,8 @@ pub async fn verify_epoch(
     })?;
     let manifest: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| AccountingError::inconsistent(format!("{}: {error}", path.display())))?;
-    findings.expect("the manifest's form", manifest.to_string() == text, true);
+    let canonical = manifest.to_string();
+    findings.expect("the manifest in canonical form", &canonical, &text);
     let said =
         |pointer: &str| manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("absent").to_owned();
 
@@ -69,7 +70,7 @@ pub async fn verify_epoch(
     findings.expect(
         "the hash of the manifest before",
         said("/previous"),
-        previous.1.map_or("absent".to_owned(), hex_text),
+        previous.1.map_or_else(|| "absent".to_owned(), hex_text),
     );
     let mut claims: Vec<ClaimRow> = rows(ctx, &of_epoch).await?;
     claims.sort_by(|a, b| (&a.account, &a.token, &a.vault).cmp(&(&b.account, &b.token, &b.vault)));

@@ -1,4 +1,4 @@
-//! Replaces a stock `sum` that a plan brought along (a DataFrame builds its own) by the checked one of the same name.
+//! Replaces a stock `sum` that a plan brought along (a `DataFrame` builds its own) by the checked one of the same name.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;

@@ -38,7 +38,7 @@ impl Earned {
 
     async fn load_lines(&mut self, pinned: &Pinned, cut: i64) -> Result<(), Refusal> {
         let query = "SELECT dataset_id, contribution_id, model_version_id, agent_version_id, token, sum(amount) \
-                     FROM entitlements WHERE epoch <= $1 GROUP BY 1, 2, 3, 4, 5";
+                     FROM earnings WHERE epoch <= $1 GROUP BY 1, 2, 3, 4, 5";
         for batch in pinned.batches(query, vec![cut.into()]).await? {
             let things = (0..4).map(|index| column::<Option<String>>(&batch, index)).collect::<Result<Vec<_>, _>>()?;
             let (tokens, amounts) = (column::<String>(&batch, 4)?, column::<Decimal38>(&batch, 5)?);

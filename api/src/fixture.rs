@@ -6,8 +6,11 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use tributary_accounting::tree::{Leaf, Tree};
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
-use tributary_schemas::facts::*;
-use tributary_schemas::money::*;
+use tributary_schemas::facts::{
+    AccountRow, AgentRow, AgentVersionRow, BlockRow, ContributionRow, DatasetRow, DatasetVersionRow, EdgeRow,
+    EntityPayoutRow, MembershipRow, ModelRow, ModelVersionRow, PublishedRootRow, RewardClaimRow, Rows,
+};
+use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::{BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
 
 pub(crate) const ANN: &str = "0x00000000000000000000000000000000000000a1";
@@ -139,6 +142,11 @@ fn graph(facts: &mut Rows) {
             valid_to_block: None,
         });
     }
+    versions(facts);
+    agent(facts);
+}
+
+fn versions(facts: &mut Rows) {
     facts.dataset_versions.push(DatasetVersionRow {
         version_sk: 0,
         version_id: id("dataset@1"),
@@ -184,7 +192,6 @@ fn graph(facts: &mut Rows) {
             valid_to_block: None,
         });
     }
-    agent(facts);
 }
 
 fn agent(facts: &mut Rows) {
@@ -308,6 +315,22 @@ fn money(tree: &Tree) -> tributary_schemas::money::Rows {
             rule: "tributary-settle/1".to_owned(),
         });
     }
+    credits(&mut money);
+    for (index, leaf) in tree.leaves().iter().enumerate() {
+        money.merkle_leaves.push(MerkleLeafRow {
+            epoch: 1,
+            vault: VAULT.to_owned(),
+            leaf_index: i64::try_from(index).unwrap(),
+            leaf: hex_text(leaf.hash),
+            account: hex_text(leaf.account),
+            token: NATIVE.to_owned(),
+            cumulative: Decimal38(i128::try_from(leaf.cumulative).unwrap()),
+        });
+    }
+    money
+}
+
+fn credits(money: &mut tributary_schemas::money::Rows) {
     for (epoch, account, role, contribution, amount) in [
         (0, ANN, "data", Some("contribution0"), 100),
         (0, BOB, "data", Some("contribution1"), 300),
@@ -356,16 +379,4 @@ fn money(tree: &Tree) -> tributary_schemas::money::Rows {
             claimable: Decimal38(cumulative - claimed),
         });
     }
-    for (index, leaf) in tree.leaves().iter().enumerate() {
-        money.merkle_leaves.push(MerkleLeafRow {
-            epoch: 1,
-            vault: VAULT.to_owned(),
-            leaf_index: i64::try_from(index).unwrap(),
-            leaf: hex_text(leaf.hash),
-            account: hex_text(leaf.account),
-            token: NATIVE.to_owned(),
-            cumulative: Decimal38(i128::try_from(leaf.cumulative).unwrap()),
-        });
-    }
-    money
 }

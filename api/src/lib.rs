@@ -1,4 +1,23 @@
 //! GraphQL and SQL over published snapshots.
+//!
+//! This room reads what the indexer and accounting published and writes nothing. In the order a request travels:
+//!
+//! 1. [`serve()`]: who asks, whether there is room, which route; [`limits`]: what one client may ask for;
+//! 2. `graphql`: a body or query string becomes one request; [`guard`]: what it costs, judged before anything expands
+//!    it, so that no document takes longer to refuse than to read;
+//! 3. `pinned`: the newest snapshot, held for as long as the request reads: its graph in memory (`world`), its tables
+//!    in an SQL session (`session`), what each thing earned (`earned`);
+//! 4. `view`: that snapshot at one block (`asOf`, or the block of a cursor, or the sealed head), up to the last epoch
+//!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else;
+//! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
+//! 6. [`sql_gate`]: the one way in for SQL, for this server and for `tributary sql` alike.
+//!
+//! Every answer says at which block, hash, log root, finality and snapshot it was computed (INV-10): in
+//! `extensions.asOf`, with the fields that asked for another block named under `fields`. Money is never a float. A
+//! refusal has a code of the closed set [`ErrorCode`] and the id of the request; causes stay in the log.
+//!
+//! What is not here: no write handle, no link to the indexer, no clock of our own (deadlines are tokio's, quotas
+//! governor's), no environment.
 
 mod earned;
 mod error;
@@ -27,8 +46,7 @@ pub use view::{Token, Tokens};
 
 #[cfg(test)]
 mod tests {
-    /// The committed schema is the schema; `UPDATE=1` is not read here (the environment belongs to the cli): copy the
-    /// file the test names.
+    /// The committed schema is the schema. When it is not, the test writes a fresh one and names it.
     #[test]
     fn the_committed_schema_is_the_schema() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/graphql/schema.graphql");

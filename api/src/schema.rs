@@ -171,7 +171,6 @@ impl Query {
 
     /// The graph around a version, an entity (its last version) or an account; `depth` is at most 16, `first` (nodes)
     /// at most 2,000. Where there are more neighbours than `first`, those with most money come first.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn provenance(
         &self,
         ctx: &Context<'_>,
@@ -193,7 +192,7 @@ async fn view(ctx: &Context<'_>, as_of: Option<AsOf>, after: Option<&str>) -> Re
     let request = ctx
         .data_opt::<std::sync::Arc<Request>>()
         .ok_or_else(|| Refusal::new(crate::ErrorCode::NotReady, "no snapshot"))?;
-    request.view(ctx.field().alias().unwrap_or(ctx.field().name()), as_of, after).await
+    request.view(ctx.field().alias().unwrap_or_else(|| ctx.field().name()), as_of, after).await
 }
 
 #[cfg(test)]

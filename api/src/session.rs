@@ -1,10 +1,8 @@
 //! The SQL session over a snapshot: accounting's engine (whose `sum` over money cannot wrap) with every published table
-//! under its name, pinned to the files the snapshot names.
+//! under its name and the views, pinned to the files the snapshot names.
 
 use std::sync::Arc;
 
-use datafusion::datasource::MemTable;
-use datafusion::datasource::file_format::options::ParquetReadOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -29,16 +27,6 @@ pub(crate) async fn open(
     let engine = tributary_accounting::session(Some(memory_bytes), partitions)?;
     let state = SessionStateBuilder::new_from_existing(engine.state()).with_runtime_env(runtime).build();
     let session = SessionContext::new_with_state(state);
-    for table in tributary_schemas::facts::all().into_iter().chain(tributary_schemas::money::all()) {
-        let files = lake.files(snapshot, table.name).await?;
-        if files.is_empty() {
-            session
-                .register_table(table.name, Arc::new(MemTable::try_new(Arc::clone(&table.schema), vec![vec![]])?))?;
-            continue;
-        }
-        let paths = files.iter().map(|file| file.path.display().to_string()).collect::<Vec<_>>();
-        let read = session.read_parquet(paths, ParquetReadOptions::default().schema(&table.schema)).await?;
-        session.register_table(table.name, read.into_view())?;
-    }
+    tributary_accounting::register(&session, lake, snapshot).await?;
     Ok(session)
 }

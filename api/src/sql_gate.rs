@@ -13,6 +13,7 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement as Outer;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt as _;
+use tokio::task::JoinSet;
 use tributary_store::{Lake, Remedy, Snapshot};
 
 use crate::session;
@@ -102,8 +103,17 @@ pub async fn query(
     let session = session::open(lake, snapshot, limits.memory_bytes, limits.partitions)
         .await
         .map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })?;
-    let run = Box::pin(run(&session, sql, limits));
-    tokio::time::timeout(limits.deadline, run).await.unwrap_or(Err(SqlError::Deadline { deadline: limits.deadline }))
+    // In a task of its own: a step of the engine that computes for long would otherwise keep the deadline from being
+    // looked at. The task ends with the set.
+    let mut task = JoinSet::new();
+    let (sql, bounds) = (sql.to_owned(), *limits);
+    task.spawn(async move { run(&session, &sql, &bounds).await });
+    match tokio::time::timeout(limits.deadline, task.join_next()).await {
+        Err(_) => Err(SqlError::Deadline { deadline: limits.deadline }),
+        Ok(Some(Ok(answer))) => answer,
+        Ok(Some(Err(cause))) => Err(SqlError::Failed { message: format!("the engine stopped: {cause}") }),
+        Ok(None) => Err(SqlError::Failed { message: "the engine did not start".to_owned() }),
+    }
 }
 
 async fn run(session: &SessionContext, sql: &str, limits: &SqlLimits) -> Result<Vec<RecordBatch>, SqlError> {

@@ -66,7 +66,7 @@ impl Request {
         };
         let heads = &self.pinned.snapshot.heads;
         let (number, hash) =
-            block.as_ref().map_or((head, hex_text(heads.block_hash)), |row| (row.number, row.hash.clone()));
+            block.as_ref().map_or_else(|| (head, hex_text(heads.block_hash)), |row| (row.number, row.hash.clone()));
         let cut = match &cursor {
             Some(cursor) => cursor.cut,
             None if number == head => heads.settled_epoch,

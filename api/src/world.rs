@@ -336,7 +336,10 @@ impl Kind {
         let key = text_id.rsplit(':').next().unwrap_or(text_id);
         let key = key.get(..10).filter(|_| key.len() > 20).map_or_else(|| key.to_owned(), |head| format!("{head}…"));
         let name = format!("{self} {key}", self = self.as_str());
-        version.map_or(name.clone(), |version| format!("{name} v{version}"))
+        match version {
+            Some(version) => format!("{name} v{version}"),
+            None => name,
+        }
     }
 }
 

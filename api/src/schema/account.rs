@@ -177,9 +177,15 @@ pub(crate) struct Explanation {
     pub(crate) total: Money,
     /// The lines.
     pub(crate) lines: Vec<ExplanationLine>,
+    /// What waits for the end of a challenge window; not in the total.
+    pub(crate) pending: Vec<ExplanationLine>,
+    /// The part of the total that rounding placed.
+    pub(crate) rounding: Money,
+    /// Payments of this token that settled in the epoch.
+    pub(crate) payments: i64,
     /// The blocks whose payments were settled.
     pub(crate) blocks: BlockRange,
-    /// The attribution payloads that the data lines rest on, by keccak256.
+    /// The attribution payloads of the epoch, by keccak256.
     pub(crate) blobs: Vec<Bytes32>,
 }
 
@@ -195,7 +201,7 @@ pub(crate) struct BlockRange {
 /// One reason for money.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct ExplanationLine {
-    /// platform, agent, model, lineage, data or staker.
+    /// platform, agent, model, lineage, data, staker, or posted for what waited in an earlier epoch.
     pub(crate) role: String,
     /// Dataset it came through.
     pub(crate) dataset: Option<ID>,
@@ -205,12 +211,14 @@ pub(crate) struct ExplanationLine {
     pub(crate) model: Option<ID>,
     /// Agent version it came through.
     pub(crate) agent: Option<ID>,
+    /// Names for people of what it came through, from what earned to what was paid.
+    pub(crate) through: Vec<String>,
     /// In a sentence.
     pub(crate) description: String,
     /// The money.
     pub(crate) amount: Money,
     /// The part of the money that rounding placed.
     pub(crate) rounding: Money,
-    /// Steps of lineage between what was paid and what earned.
+    /// For lineage: generations between the model that was used and this one.
     pub(crate) depth: Option<i64>,
 }

@@ -165,7 +165,8 @@ async fn explanations_add_up() {
     let published = fixture::publish().await;
     let query = format!(
         "{{ account(address: \"{OWNER}\") {{ explanation(epoch: 0, token: \"{NATIVE}\") {{ total {{ raw }} \
-         blocks {{ first last }} blobs lines {{ role model agent dataset amount {{ raw }} rounding {{ raw }} description }} }} }} }}"
+         blocks {{ first last }} blobs payments pending {{ role }} \
+         lines {{ role model agent dataset amount {{ raw }} rounding {{ raw }} through depth }} }} }} }}"
     );
     assert_eq!(
         data(&published, &query).await["account"]["explanation"],
@@ -173,10 +174,12 @@ async fn explanations_add_up() {
             "total": { "raw": "50" },
             "blocks": { "first": 0, "last": 9 },
             "blobs": [],
+            "payments": 1,
+            "pending": [],
             "lines": [{
                 "role": "lineage", "model": id("base@1"), "agent": id("agent@1"), "dataset": null,
                 "amount": { "raw": "50" }, "rounding": { "raw": "0" },
-                "description": "owner of a model that others were made from: model 0 v1 ← agent 3 v1",
+                "through": ["model 0 v1", "agent 3 v1"], "depth": 2,
             }],
         })
     );

@@ -77,7 +77,7 @@ async fn everything_else_is_refused() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_memory_and_time_are_bounded() {
     let published = fixture::publish().await;
     let few = SqlLimits { rows_max: 20, ..SqlLimits::default() };
@@ -87,6 +87,6 @@ async fn rows_memory_and_time_are_bounded() {
     let wide = "SELECT a.value, count(*) FROM generate_series(1, 1000000) a GROUP BY 1 ORDER BY 2 LIMIT 1";
     assert!(matches!(ask(&published, wide, &little).await, Err(SqlError::Memory { .. })));
     let short = SqlLimits { deadline: Duration::from_millis(50), ..SqlLimits::default() };
-    let long = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value = b.value % 7 + a.value % 3";
+    let long = "SELECT count(*) FROM generate_series(1, 1000000000000)";
     assert!(matches!(ask(&published, long, &short).await, Err(SqlError::Deadline { .. })));
 }

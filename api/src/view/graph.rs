@@ -210,23 +210,25 @@ impl View {
         let offset = offset.ok_or_else(|| Refusal::new(ErrorCode::BadCursor, "cursor is not of this list"))?;
         let cut = ScalarValue::from(self.cut().unwrap_or(-1));
         let search = format!("%{}%", filter.search.unwrap_or_default().to_lowercase().replace(['%', '_', '\\'], ""));
-        let token = filter.token.map_or_else(|| AddressText(alloy_primitives::Address::ZERO), |token| token).lower();
+        let token = filter.token.unwrap_or(AddressText(alloy_primitives::Address::ZERO)).lower();
         let order = match filter.order {
             AccountOrder::Address => "account",
             AccountOrder::Earned => "earned DESC, account",
         };
         // The list of a cut never changes, so an offset is a position: no row can slip in before it.
+        let of_cut = "FROM claims WHERE epoch = (SELECT max(epoch) FROM claims WHERE epoch <= $1) \
+                      AND account LIKE '0x%' AND account LIKE $2";
         let query = format!(
-            "SELECT account, max(CASE WHEN token = $3 THEN cumulative ELSE 0 END) AS earned FROM claims \
-             WHERE epoch <= $1 AND account LIKE $2 GROUP BY account ORDER BY {order} LIMIT {rows} OFFSET {offset}"
+            "SELECT account, sum(CASE WHEN token = $3 THEN cumulative ELSE CAST(0 AS DECIMAL(38, 0)) END) AS earned \
+             {of_cut} GROUP BY account ORDER BY {order} LIMIT {rows} OFFSET {offset}"
         );
         let values = vec![cut.clone(), search.clone().into(), token.into()];
         let mut found = Vec::new();
         for batch in self.pinned().batches(&query, values).await? {
             found.extend(column::<String>(&batch, 0)?);
         }
-        let query = "SELECT count(DISTINCT account) FROM claims WHERE epoch <= $1 AND account LIKE $2";
-        let total = self.count(query, vec![cut, search.into()]).await?;
+        let query = format!("SELECT count(DISTINCT account) {of_cut}");
+        let total = self.count(&query, vec![cut, search.into()]).await?;
         let end = offset.saturating_add(found.len());
         let more = i64::try_from(end).unwrap_or(i64::MAX) < total;
         let mut connection = Connection::with_additional_fields(offset > 0, more, Total { total_count: total });

@@ -7,7 +7,7 @@ use async_graphql::ID;
 use datafusion::scalar::ScalarValue;
 use tributary_accounting::tree;
 use tributary_schemas::column::{Decimal38, hex_text};
-use tributary_schemas::money::{EntitlementRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
 
 use super::View;
@@ -21,8 +21,9 @@ use crate::schema::account::{BlockRange, Earning, EarningsGroup, Entitlement, Ex
 use crate::schema::epoch::MoneyFlow;
 use crate::schema::status::{BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot};
 
-/// Payloads an explanation names at most.
-const BLOBS_MAX: usize = 1_000;
+/// Accounts that earned something up to an epoch; every epoch holds the position of all of them.
+const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
+     WHERE epoch = (SELECT max(epoch) FROM claims WHERE epoch <= $1) AND account LIKE '0x%'";
 
 impl View {
     /// Where everything stands: the snapshot's heads, and what the follower says of itself.
@@ -88,9 +89,7 @@ impl View {
         let (pinned, world, number) = (self.pinned(), self.world(), self.number());
         let batches = self.count("SELECT count(DISTINCT batch_sk) FROM attribution_batches", vec![]).await?;
         let accounts = match self.cut() {
-            Some(cut) => {
-                self.count("SELECT count(DISTINCT account) FROM claims WHERE epoch <= $1", vec![cut.into()]).await?
-            }
+            Some(cut) => self.count(ACCOUNTS, vec![cut.into()]).await?,
             None => 0,
         };
         let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
@@ -162,7 +161,7 @@ impl View {
             EarningsGroup::Epoch => "epoch",
         };
         let query = format!(
-            "SELECT {key}, token, sum(amount) FROM entitlements \
+            "SELECT {key}, token, sum(amount) FROM earnings \
              WHERE account = $1 AND epoch BETWEEN $2 AND $3 GROUP BY 1, 2 ORDER BY 1, 2"
         );
         let (from, to) = epoch.map_or((0, cut), |epoch| (epoch, std::cmp::min(epoch, cut)));
@@ -291,85 +290,43 @@ impl View {
         if self.cut().is_none_or(|cut| epoch > cut) {
             return Ok(None);
         }
-        let query = "SELECT * FROM entitlements WHERE account = $1 AND token = $2 AND epoch = $3 \
-                     ORDER BY role, amount DESC, dataset_id, contribution_id, model_version_id, agent_version_id";
-        let values = vec![account.lower().into(), token.lower().into(), epoch.into()];
-        let rows = self.pinned().rows::<EntitlementRow>(query, values).await?;
-        if rows.is_empty() {
+        let session = self.pinned().session().await?;
+        let explained = Box::pin(tributary_accounting::explain(session, account.0, token.0, epoch)).await;
+        let explained = explained.map_err(|cause| Refusal::internal("explaining", &cause))?;
+        let Some((first, last)) = explained.blocks else { return Ok(None) };
+        if explained.lines.is_empty() && explained.pending.is_empty() {
             return Ok(None);
         }
-        let total = rows.iter().fold(0i128, |sum, row| sum.saturating_add(row.amount.0));
-        let of_epoch = self.world().epochs.get(&epoch).into_iter().flatten();
-        let (first, last) = of_epoch.fold((i64::MAX, 0), |(first, last), row| {
-            (std::cmp::min(first, row.first_block), std::cmp::max(last, row.last_block))
-        });
-        let blobs = self.blobs_of(&rows, epoch).await?;
+        let lines = |lines: Vec<tributary_accounting::ExplanationLine>| {
+            lines.into_iter().map(|line| self.line(token, line)).collect()
+        };
         Ok(Some(Explanation {
             epoch,
-            total: self.money(token, total),
-            lines: rows.into_iter().map(|row| self.line(row)).collect(),
+            total: self.money(token, explained.total),
+            rounding: self.money(token, explained.rounding),
+            payments: explained.payments,
+            lines: lines(explained.lines),
+            pending: lines(explained.pending),
             blocks: BlockRange { first: BlockNumber(first), last: BlockNumber(last) },
-            blobs,
+            blobs: explained.blobs.iter().filter_map(|hash| Bytes32::read(hash)).collect(),
         }))
     }
 
-    fn line(&self, row: EntitlementRow) -> ExplanationLine {
-        let token = AddressText::read(&row.token);
+    fn line(&self, token: AddressText, line: tributary_accounting::ExplanationLine) -> ExplanationLine {
         let label = |id: &Option<String>| id.as_ref().map(|id| self.world().label(id, self.number()));
-        let mut description = match row.role.as_str() {
-            "platform" => "platform's part".to_owned(),
-            "agent" => "owner of the agent that answered".to_owned(),
-            "model" => "owner of the model that answered".to_owned(),
-            "lineage" => "owner of a model that others were made from".to_owned(),
-            "data" => "contributor of data that answers were made from".to_owned(),
-            "staker" => "stake".to_owned(),
-            other => other.to_owned(),
-        };
-        let through = [
-            label(&row.contribution_id),
-            label(&row.dataset_id),
-            label(&row.model_version_id),
-            label(&row.agent_version_id),
-        ];
-        let through = through.into_iter().flatten().collect::<Vec<_>>();
-        if !through.is_empty() {
-            description = format!("{description}: {}", through.join(" ← "));
-        }
+        let through = [label(&line.contribution), label(&line.dataset), label(&line.model), label(&line.agent)];
         ExplanationLine {
-            dataset: row.dataset_id.map(ID),
-            contribution: row.contribution_id.map(ID),
-            model: row.model_version_id.map(ID),
-            agent: row.agent_version_id.map(ID),
-            description,
-            amount: self.money(token, row.amount.0),
-            rounding: self.money(token, row.rounding.0),
-            depth: None,
-            role: row.role,
+            through: through.into_iter().flatten().collect(),
+            dataset: line.dataset.map(ID),
+            contribution: line.contribution.map(ID),
+            model: line.model.map(ID),
+            agent: line.agent.map(ID),
+            description: line.description,
+            amount: self.money(token, line.amount),
+            rounding: self.money(token, line.rounding),
+            depth: Some(i64::from(line.depth)).filter(|_| line.role == "lineage"),
+            role: line.role,
         }
-    }
-
-    /// The payloads whose records name a contribution of these lines: those of the epoch and of the one before, whose
-    /// challenge window may have ended in this one.
-    async fn blobs_of(&self, rows: &[EntitlementRow], epoch: i64) -> Result<Vec<Bytes32>, Refusal> {
-        let named = rows.iter().filter_map(|row| row.contribution_id.as_deref());
-        let keys = named.filter_map(|id| match self.world().find(id) {
-            Some(crate::world::Thing::Entity(crate::world::Kind::Contribution, sk)) => Some(sk.to_string()),
-            _ => None,
-        });
-        let keys = keys.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = format!(
-            "SELECT DISTINCT b.payload_hash FROM attribution_batches b JOIN attributions a ON a.batch_sk = b.batch_sk \
-             WHERE a.epoch BETWEEN $2 AND $1 AND a.target_kind = 2 AND a.weight > 0 AND a.target_sk IN ({keys}) \
-             ORDER BY 1 LIMIT {BLOBS_MAX}"
-        );
-        let mut out = Vec::new();
-        for batch in self.pinned().batches(&query, vec![epoch.into(), epoch.saturating_sub(1).into()]).await? {
-            out.extend(column::<String>(&batch, 0)?.iter().filter_map(|hash| Bytes32::read(hash)));
-        }
-        Ok(out)
     }
 
     /// The largest flows of money in an epoch.

@@ -1,6 +1,8 @@
 //! What accounts are owed, many at a time: the loader behind `entitlement` and `entitlements`.
 
-use std::collections::{BTreeMap, HashMap as Loaded};
+use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+use std::collections::HashMap as Loaded;
 use std::sync::Arc;
 
 use async_graphql::dataloader::{DataLoader, Loader};

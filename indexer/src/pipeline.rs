@@ -69,7 +69,7 @@ impl StateRead for TailState {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexerError> {
         Ok(self.0.get(key)?)
     }
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexerError> {
+    fn scan(&self, prefix: &[u8]) -> Result<crate::state::Pairs, IndexerError> {
         Ok(self.0.scan(prefix)?)
     }
 }

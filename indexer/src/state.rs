@@ -23,12 +23,15 @@ pub(crate) use record::{
 /// Writes of one block: `None` deletes.
 pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
+/// Keys and their values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Whatever holds the state: the tail, or a map in tests.
 pub trait StateRead {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexerError>;
     /// Every key with this prefix and its value, in order.
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexerError>;
+    fn scan(&self, prefix: &[u8]) -> Result<Pairs, IndexerError>;
 }
 
 /// A state with writes laid over it.
@@ -145,7 +148,7 @@ impl StateRead for MemoryState {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexerError> {
         Ok(self.0.get(key).cloned())
     }
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexerError> {
+    fn scan(&self, prefix: &[u8]) -> Result<Pairs, IndexerError> {
         let range = self.0.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
         Ok(range.map(|(key, value)| (key.clone(), value.clone())).collect())
     }

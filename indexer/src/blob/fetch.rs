@@ -9,12 +9,15 @@ use tributary_store::Archive;
 
 use crate::{Clock, IndexerError};
 
+/// A payload and where it was found, or why it was not.
+pub type Answer = Result<(Vec<u8>, String), NotFound>;
+
 /// Somebody who may have a blob.
 #[async_trait]
 pub trait BlobSource: Send + Sync {
     /// The payload whose keccak256 is `hash`, and where it was found. Implementations check the hash and the payload
     /// encoding; whatever they return is hashed again.
-    async fn fetch(&self, hash: B256) -> Result<(Vec<u8>, String), NotFound>;
+    async fn fetch(&self, hash: B256) -> Answer;
 }
 
 /// Why a blob was not found this time.
@@ -33,7 +36,7 @@ pub struct Fetcher {
     clock: Arc<dyn Clock>,
     concurrency_max: usize,
     wanted: BTreeMap<B256, Want>,
-    running: JoinSet<(B256, Result<(Vec<u8>, String), NotFound>)>,
+    running: JoinSet<(B256, Answer)>,
     found: BTreeMap<B256, String>,
 }
 
@@ -144,10 +147,7 @@ impl Fetcher {
         }
     }
 
-    fn finish(
-        &mut self,
-        done: Result<(B256, Result<(Vec<u8>, String), NotFound>), tokio::task::JoinError>,
-    ) -> Result<(), IndexerError> {
+    fn finish(&mut self, done: Result<(B256, Answer), tokio::task::JoinError>) -> Result<(), IndexerError> {
         let (hash, answer) =
             done.map_err(|error| IndexerError::Ended { task: "fetching a blob", reason: error.to_string() })?;
         let NotFound { reason, absent } = match answer {

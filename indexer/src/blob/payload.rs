@@ -99,15 +99,14 @@ fn read(bytes: Bytes, commitment: &Commitment) -> Result<Batch, Unreadable> {
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     // The file's own Arrow schema is not believed: only Parquet's types count.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(|error| malformed(error))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(malformed)?;
     check_sizes(builder.metadata(), size, commitment)?;
     check_footer(builder.metadata(), commitment)?;
     check_columns(builder.schema(), builder.metadata())?;
-    let reader = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(|error| malformed(error))?;
+    let reader = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(malformed)?;
     let mut checker = Checker::new(commitment);
     for rows in reader {
-        checker.take(&Columns::of(&rows.map_err(|error| malformed(error))?)?)?;
+        checker.take(&Columns::of(&rows.map_err(malformed)?)?)?;
     }
     checker.finish()
 }
@@ -168,7 +167,7 @@ fn check_columns(schema: &arrow::datatypes::Schema, metadata: &ParquetMetaData) 
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let optional = names.get(5..).unwrap_or_default();
     let in_order = names.get(..5) == Some(&COLUMNS[..5])
-        && matches!(optional, [] | ["fee_weight"] | ["inference_id"] | ["fee_weight", "inference_id"]);
+        && matches!(optional, [] | ["fee_weight" | "inference_id"] | ["fee_weight", "inference_id"]);
     ensure(in_order, || format!("columns {}: expected {}", names.join(", "), COLUMNS.join(", ")))?;
     for field in schema.fields() {
         let expected = match field.name().as_str() {
@@ -262,8 +261,7 @@ impl<'a> Checker<'a> {
     /// The inference of a row: the one before again, or the next.
     fn inference(&mut self, ordinal: i32, head: InferenceHead) -> Result<(), Unreadable> {
         let count = self.batch.inferences.len();
-        let ordinal =
-            usize::try_from(ordinal).map_err(|_| malformed(format!("inference {ordinal}: expected 0 or more")))?;
+        let ordinal = usize::try_from(ordinal).map_err(|error| malformed(format!("inference {ordinal}: {error}")))?;
         if ordinal.checked_add(1) == Some(count) {
             let known = self.batch.inferences.last_mut().ok_or_else(|| malformed("no inference"))?;
             let same =
@@ -272,7 +270,7 @@ impl<'a> Checker<'a> {
         }
         ensure(ordinal == count, || format!("inference {ordinal} after {count}: expected the ordinals in order"))?;
         let fee = u64::try_from(head.fee_weight)
-            .map_err(|_| malformed(format!("fee_weight {}: expected 0 or more", head.fee_weight)))?;
+            .map_err(|error| malformed(format!("fee_weight {}: {error}", head.fee_weight)))?;
         self.fee_sum = self.fee_sum.saturating_add(fee);
         ensure(i64::try_from(self.fee_sum).is_ok(), || "fee weights sum to 2^63 or more".to_owned())?;
         self.close_inference();
@@ -291,9 +289,8 @@ impl<'a> Checker<'a> {
     }
 
     fn record(&mut self, target: B256, row: Option<i32>, score: i64) -> Result<(), Unreadable> {
-        let row = row
-            .map(|row| u32::try_from(row).map_err(|_| malformed(format!("row {row}: expected 0 or more"))))
-            .transpose()?;
+        let row =
+            row.map(|row| u32::try_from(row).map_err(|error| malformed(format!("row {row}: {error}")))).transpose()?;
         // No row is written 0xffffffff, and sorts there.
         let place = (target, row.unwrap_or(u32::MAX));
         ensure(self.last.is_none_or(|last| last < place), || {

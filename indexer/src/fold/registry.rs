@@ -166,8 +166,7 @@ impl Fold<'_, '_> {
         let taken = self.state.get::<ContributionState>(&Key::contribution(id))?.is_some();
         Self::require(!taken, Reason::DuplicateId, || format!("{id} is submitted"))?;
         let count = |name: &str, count: u64| {
-            i64::try_from(count)
-                .map_err(|_| Stop::Refused(Reason::OutOfRange, format!("{name} {count}: expected less than 2^63")))
+            i64::try_from(count).map_err(|error| Stop::Refused(Reason::OutOfRange, format!("{name} {count}: {error}")))
         };
         let (row_count, byte_count) = (count("row_count", *row_count)?, count("byte_count", *byte_count)?);
         let duplicate = self.state.get::<B256>(&Key::content(dataset.0, *content_hash))?.is_some();

@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, keccak256};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tributary_schemas::code::{ChallengeOutcome, Flag, Flags, Reason};
 use tributary_schemas::column::{hex_text, signed};
 use tributary_schemas::encoding::refused_digest;
@@ -337,16 +338,15 @@ impl<'a> Judge<'a> {
         refused: &mut Vec<(u32, Reason)>,
     ) -> Result<(Flags, usize, i64), IndexerError> {
         let at = self.state.reference;
-        if !self.closures.contains_key(&head.subject) {
-            self.closures.insert(head.subject, Closure::of(step.state, head.subject, at)?);
+        if let Entry::Vacant(place) = self.closures.entry(head.subject) {
+            place.insert(Closure::of(step.state, head.subject, at)?);
         }
         let start = rows.len();
         let mut flags = Flags::NONE;
         let mut sum = 0_i64;
         for (record, place) in records.iter().zip(first..) {
-            if !self.targets.contains_key(&record.target) {
-                let found = Target::find(step.state, record.target, at)?;
-                self.targets.insert(record.target, found);
+            if let Entry::Vacant(place) = self.targets.entry(record.target) {
+                place.insert(Target::find(step.state, record.target, at)?);
             }
             let closure = self.closures.get(&head.subject);
             let (Some(Some(target)), Some(closure)) = (self.targets.get(&record.target), closure) else {

@@ -48,10 +48,9 @@ impl Closure {
             if closure.versions.len() >= VERSIONS_MAX || !closure.versions.insert(id) {
                 continue;
             }
-            if let Some(version) = state.get::<Version>(&Key::version(id))? {
-                if version.kind == EntityKind::Dataset {
-                    closure.datasets.entry(version.entity).or_default().push(version.version);
-                }
+            let version = state.get::<Version>(&Key::version(id))?;
+            if let Some(version) = version.filter(|version| version.kind == EntityKind::Dataset) {
+                closure.datasets.entry(version.entity).or_default().push(version.version);
             }
             for (_, edge) in state.scan::<EdgeState>(&Key::edges_from(id))? {
                 // What was external when the edge was made stays outside, even if it is registered later.

@@ -18,7 +18,8 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
             let tables = Tables::open(&config.storage.data_dir).await?;
             let ctx = tables.session().await?;
             let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir).await?;
-            named(epochs, None)
+            let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
+            log.differences.into_iter().chain(named(epochs, None)).collect()
         }
         ("epoch", Some(epoch)) => {
             let tables = Tables::open(&config.storage.data_dir).await?;

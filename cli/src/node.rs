@@ -1,5 +1,6 @@
 //! Everything in one process: follow, settle, serve.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,8 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_accounting::SettleOutcome;
-use tributary_indexer::{IndexerConfig, IndexerError, IndexerProgress};
-use tributary_store::{Archive, Lake, StoreError, Tail, TailOptions};
+use tributary_indexer::endpoint::EndpointOptions;
+use tributary_indexer::follow::{FollowOptions, Until};
+use tributary_indexer::seal::PublishLimits;
+use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as Followed};
+use tributary_store::{Archive, Lake, Tail, TailOptions};
+use url::Url;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
@@ -23,11 +28,14 @@ use crate::{environment, output};
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 
+/// Blobs fetched at once.
+const BLOB_FETCHES_MAX: usize = 8;
+
 /// The tasks of a running node.
 pub(crate) struct Node {
     tasks: JoinSet<Result<Done, Failure>>,
     shutdown: CancellationToken,
-    progress: watch::Receiver<IndexerProgress>,
+    progress: watch::Receiver<Followed>,
     address: Option<SocketAddr>,
     settled: watch::Receiver<bool>,
 }
@@ -54,7 +62,7 @@ impl Node {
         let tail = Arc::new(Tail::open(&dir, TailOptions::default()).or_exit(Exit::Store)?);
         let archive = Archive::open(&dir).or_exit(Exit::Store)?;
         let indexer = indexer_config(config, until_block).or_exit(Exit::Configuration)?;
-        let (progress_sender, progress) = watch::channel(IndexerProgress::default());
+        let (progress_sender, progress) = watch::channel(Followed::default());
         let (sealed_sender, sealed) = watch::channel(false);
         let (settled_sender, settled) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -101,7 +109,7 @@ impl Node {
                 },
                 _ = tick.tick() => {
                     let now = self.progress.borrow().clone();
-                    shown.show(now.sealed, &now.doing);
+                    shown.show(now.sealed.unwrap_or(0), &doing(&now));
                 }
             }
         }
@@ -125,6 +133,17 @@ impl Node {
             joined(Some(ended))?;
         }
         Ok(())
+    }
+}
+
+/// What it is doing or waiting for: the bottleneck, in words.
+fn doing(now: &Followed) -> String {
+    let indexed = now.indexed.unwrap_or(0);
+    match (now.waiting.first(), now.finalized) {
+        (Some(reason), _) => reason.clone(),
+        (None, _) if indexed < now.head => format!("following: block {indexed} of {}", now.head),
+        (None, Some(last)) if now.sealed.unwrap_or(0) < last => "sealing".to_owned(),
+        (None, _) => "waiting for the chain".to_owned(),
     }
 }
 
@@ -201,46 +220,59 @@ async fn bind(
 }
 
 fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
-    let addresses = |name: &str, texts: &[String]| {
-        texts
-            .iter()
-            .map(|text| text.parse().with_context(|| format!("contracts.{name}: {text:?} is no address")))
-            .collect::<anyhow::Result<Vec<_>>>()
-    };
     let contracts = &config.contracts;
+    let roles = [
+        ("datanet_registry", &contracts.datanet_registry),
+        ("model_registry", &contracts.model_registry),
+        ("agent_registry", &contracts.agent_registry),
+        ("attribution_hub", &contracts.attribution_hub),
+        ("reward_vault", &contracts.reward_vault),
+    ];
+    let addresses = |name: &str, texts: &[String]| {
+        let one = |text: &String| text.parse().with_context(|| format!("contracts.{name}: {text:?} is no address"));
+        texts.iter().map(one).collect::<anyhow::Result<BTreeSet<_>>>()
+    };
+    let contracts = roles.into_iter().map(|(name, texts)| Ok((name.to_owned(), addresses(name, texts)?)));
     if config.chain.l2_urls.is_empty() {
         return Err(anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2"));
     }
     Ok(IndexerConfig {
         chain_id: config.chain.chain_id,
-        start_block: config.chain.start_block,
-        until_block,
-        l2_urls: config.chain.l2_urls.clone(),
-        proxy_urls: config.eigenda.proxy_urls.clone(),
-        poll_interval: Duration::from_millis(config.chain.poll_interval_ms),
-        contracts: tributary_indexer::Contracts {
-            datanet_registry: addresses("datanet_registry", &contracts.datanet_registry)?,
-            model_registry: addresses("model_registry", &contracts.model_registry)?,
-            agent_registry: addresses("agent_registry", &contracts.agent_registry)?,
-            attribution_hub: addresses("attribution_hub", &contracts.attribution_hub)?,
-            reward_vault: addresses("reward_vault", &contracts.reward_vault)?,
-        },
+        l2: urls("chain.l2_urls", &config.chain.l2_urls)?,
+        proxies: urls("eigenda.proxy_urls", &config.eigenda.proxy_urls)?,
+        contracts: contracts.collect::<anyhow::Result<_>>()?,
+        mapping: MappingChoice::Reference,
         epoch_origin: config.settlement.epoch_origin,
         epoch_seconds: config.settlement.epoch_seconds,
         data_dir: config.storage.data_dir.clone(),
-        ..IndexerConfig::default()
+        follow: FollowOptions {
+            start_block: config.chain.start_block,
+            poll_interval: Duration::from_millis(config.chain.poll_interval_ms),
+            until: until_block.map_or(Until::Stopped, Until::Final),
+            ..FollowOptions::default()
+        },
+        endpoint: EndpointOptions::default(),
+        blob_fetches_max: BLOB_FETCHES_MAX,
+        publish: PublishLimits::default(),
     })
 }
 
-fn exit_of(error: &IndexerError) -> Exit {
-    match error {
-        IndexerError::Store { source, .. } => exit_of_store(source),
-        _ => Exit::Unreachable,
-    }
+fn urls(key: &str, texts: &[String]) -> anyhow::Result<Vec<Url>> {
+    texts.iter().map(|text| Url::parse(text).with_context(|| format!("{key}: {text:?} is no URL"))).collect()
 }
 
-pub(crate) const fn exit_of_store(_: &StoreError) -> Exit {
-    Exit::Store
+const fn exit_of(error: &IndexerError) -> Exit {
+    match error {
+        IndexerError::Configuration { .. } => Exit::Configuration,
+        IndexerError::Store(_) | IndexerError::State { .. } | IndexerError::Sealing { .. } => Exit::Store,
+        IndexerError::Unanswered { .. }
+        | IndexerError::Refused { .. }
+        | IndexerError::Lie { .. }
+        | IndexerError::ContradictsFinal { .. }
+        | IndexerError::BlockGone { .. }
+        | IndexerError::NoEndpoint { .. } => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
 }
 
 /// `tributary run`.

@@ -64,7 +64,10 @@ async fn command(
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Config(arguments::Config::Show(arguments)) => {
-            show(&configuration(&arguments.source, variables, Vec::new())?, &arguments)
+            {
+            let loaded = configuration(&arguments.source, variables, Vec::new())?;
+            show(&loaded, &arguments)
+        }
         }
     }
 }

@@ -25,6 +25,8 @@ const EPOCH_BLOCKS: u64 = 60;
 const UNATTRIBUTED_AFTER_BLOCKS: u64 = 40;
 /// Blocks after which a missing blob is declared missing.
 const BLOB_DEADLINE_BLOCKS: u64 = 64;
+/// Blocks by which the head moves at a time: finality moves as far, and every move is a publication.
+const HEAD_STEP_BLOCKS: u64 = 24;
 /// Challenge window in blocks.
 const CHALLENGE_BLOCKS: u64 = 20;
 
@@ -40,7 +42,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
             policy: policy(),
             ..Workload::default()
         },
-        advance_on_read: 4,
+        advance_on_read: HEAD_STEP_BLOCKS,
         ..DevnetConfig::default()
     };
     // Quiet blocks follow the work, until everything that waits for time has had it.
@@ -133,11 +135,14 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
     let count = async |query: &str| -> Result<i64, Failure> { tables.number(query).await };
     let heads = &tables.snapshot().heads;
     let mut tokens = Vec::new();
+    // A refund after its payment was settled is paid with other money: it is an adjustment, not less revenue.
     let per_token = "with money as (
-            select token, sum(amount) as received, cast(0 as decimal(38,0)) as back, cast(0 as decimal(38,0)) as credited, cast(0 as decimal(38,0)) as held from payments group by token
-            union all select token, 0, sum(amount), 0, 0 from refunds group by token
-            union all select token, 0, 0, sum(credited), sum(held) from epochs group by token)
-        select token, sum(received) - sum(back) as revenue, sum(credited) as credited, sum(held) as held from money group by token order by token";
+            select token, sum(amount) as revenue, 0 as credited, 0 as held from payments group by token
+            union all select token, -sum(amount), 0, 0 from refunds group by token
+            union all select token, sum(amount), 0, 0 from ledger_entries where code = 'adjust' group by token
+            union all select token, 0, sum(credited), sum(held) from epochs group by token)
+        select token, sum(revenue) as revenue, sum(credited) as credited, sum(held) as held
+        from money group by token order by token";
     for row in tables.rows(per_token).await? {
         tokens.push(json!({ "token": row["token"], "revenue": row["revenue"], "credited": row["credited"], "held": row["held"] }));
     }

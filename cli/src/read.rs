@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use arrow::array::RecordBatch;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 use tributary_api::rows;
@@ -40,19 +41,15 @@ impl Tables {
         &self.snapshot
     }
 
-    pub(crate) const fn lake(&self) -> &Lake {
-        &self.lake
-    }
-
     /// The rows of a query; wide integers are decimal text.
     pub(crate) async fn rows(&self, query: &str) -> Result<Vec<Value>, Failure> {
-        self.limited(query, usize::MAX).await
+        let batches = self.limited(query, usize::MAX).await?;
+        Ok(serde_json::from_slice(&rows::json(&batches)?)?)
     }
 
-    async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<Value>, Failure> {
+    async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<RecordBatch>, Failure> {
         let limits = SqlLimits { rows_max, ..SqlLimits::default() };
-        let batches = sql_gate::query(&self.lake, &self.snapshot, query, &limits).await?;
-        Ok(serde_json::from_slice(&rows::json(&batches)?)?)
+        Ok(sql_gate::query(&self.lake, &self.snapshot, query, &limits).await?)
     }
 
     /// A session with every table of the snapshot registered.
@@ -90,13 +87,15 @@ impl Tables {
 /// `tributary sql`.
 pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Failure> {
     let tables = Tables::open(&config.storage.data_dir).await?;
-    let rows = tables.limited(&arguments.query, arguments.rows_max).await?;
+    let batches = tables.limited(&arguments.query, arguments.rows_max).await?;
+    let json = rows::json(&batches)?;
     if arguments.json {
-        output::json(&rows)?;
+        output::result(&String::from_utf8(json)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let header: Vec<&str> =
-        rows.first().and_then(Value::as_object).map(|row| row.keys().map(String::as_str).collect()).unwrap_or_default();
+    let schema = batches.first().map(RecordBatch::schema);
+    let header: Vec<&str> = schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().as_str()).collect();
+    let rows: Vec<Value> = serde_json::from_slice(&json)?;
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| header.iter().map(|name| plain(&row[*name])).collect()).collect();
     output::result(&output::table(&header, &cells));

@@ -47,23 +47,31 @@ pub async fn settle_next(
     data_dir: &Path,
 ) -> Result<SettleOutcome, AccountingError> {
     let Some(snapshot) = lake.latest().await? else { return Ok(SettleOutcome::NothingToDo) };
+    let heads = &snapshot.heads;
+    let sealed = heads.epoch_of(heads.block_timestamp);
+    let waiting = |epoch| {
+        let why = format!(
+            "the sealed head is block {} of epoch {sealed}: expected a sealed block of a later epoch than {epoch}",
+            heads.block_number
+        );
+        Ok(SettleOutcome::Waiting { epoch, why: vec![why] })
+    };
+    // Asked after every publication: without a session, as long as the answer is no.
+    let next = heads.settled_epoch.map(|settled| settled + 1);
+    if let Some(epoch) = next.filter(|epoch| sealed <= *epoch) {
+        return waiting(epoch);
+    }
     let ctx = session()?;
     register(&ctx, lake, &snapshot).await?;
-    let heads = &snapshot.heads;
-    let epoch = match heads.settled_epoch {
-        Some(settled) => settled + 1,
+    let epoch = match next {
+        Some(epoch) => epoch,
         None => match first_epoch(&ctx).await? {
             Some(first) => first,
             None => return Ok(SettleOutcome::NothingToDo),
         },
     };
-    let sealed = heads.epoch_of(heads.block_timestamp);
     if sealed <= epoch {
-        let why = format!(
-            "the sealed head is block {} of epoch {sealed}: expected a sealed block of a later epoch than {epoch}",
-            heads.block_number
-        );
-        return Ok(SettleOutcome::Waiting { epoch, why: vec![why] });
+        return waiting(epoch);
     }
     let input = Input {
         chain_id: heads.chain_id,

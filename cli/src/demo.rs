@@ -112,7 +112,7 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
     let contracts = devnet.contracts();
     let mut config = Config::default();
     config.chain.chain_id = chain_id;
-    config.chain.l2_urls = vec![devnet.l2_ws(), devnet.l2_http()];
+    config.chain.l2_urls = vec![devnet.l2_ws()];
     config.chain.poll_interval_ms = 20;
     config.eigenda.proxy_urls = vec![devnet.proxy_url()];
     config.contracts = Contracts {
@@ -135,11 +135,13 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
     let count = async |query: &str| -> Result<i64, Failure> { tables.number(query).await };
     let heads = &tables.snapshot().heads;
     let mut tokens = Vec::new();
-    // A refund after its payment was settled is paid with other money: it is an adjustment, not less revenue.
+    // Emissions are revenue too. A refund after its payment was settled is paid with other money: it is an adjustment,
+    // not less revenue.
     let per_token = "with money as (
             select token, sum(amount) as revenue, 0 as credited, 0 as held from payments group by token
             union all select token, -sum(amount), 0, 0 from refunds group by token
             union all select token, sum(amount), 0, 0 from ledger_entries where code = 'adjust' group by token
+            union all select token, sum(amount), 0, 0 from pool_fundings group by token
             union all select token, 0, sum(credited), sum(held) from epochs group by token)
         select token, sum(revenue) as revenue, sum(credited) as credited, sum(held) as held
         from money group by token order by token";

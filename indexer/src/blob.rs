@@ -10,7 +10,7 @@ mod manifest;
 mod payload;
 mod proxy;
 
-pub use fetch::{Answer, BlobSource, Fetcher, NotFound};
+pub use fetch::{Answer, BlobSource, Fetcher, Kept, NotFound};
 pub use manifest::{Manifest, read_manifest};
 pub use payload::{Batch, Commitment, InferenceHead, Record, Unreadable, read_batch};
 pub use proxy::Proxies;

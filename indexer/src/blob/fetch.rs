@@ -20,6 +20,9 @@ pub trait BlobSource: Send + Sync {
     async fn fetch(&self, hash: B256) -> Answer;
 }
 
+/// An archived payload, and where it was found when that is still known.
+pub type Kept = (Vec<u8>, Option<String>);
+
 /// Why a blob was not found this time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFound {
@@ -77,7 +80,7 @@ impl Fetcher {
     }
 
     /// The blob, if it is archived, and where it was found when that is still known.
-    pub fn get(&mut self, hash: B256) -> Result<Option<(Vec<u8>, Option<String>)>, IndexerError> {
+    pub fn get(&mut self, hash: B256) -> Result<Option<Kept>, IndexerError> {
         match self.archive.get(hash) {
             Ok(Some(bytes)) => Ok(Some((bytes, self.found.get(&hash).cloned()))),
             Ok(None) => Ok(None),

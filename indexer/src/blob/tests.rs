@@ -144,15 +144,15 @@ fn every_broken_rule_refuses_the_whole_batch() {
 fn the_file_must_be_what_was_committed_to() {
     let good = commitment(&GOOD);
     let payload = file(&GOOD, &good);
-    let other_root = Commitment { records_root: B256::ZERO, ..good.clone() };
+    let other_root = Commitment { records_root: B256::ZERO, ..good };
     assert_eq!(refusal(&payload, &other_root).0, Reason::RecordRootMismatch);
     for other in [
-        Commitment { seq: 4, ..good.clone() },
-        Commitment { hub: Address::ZERO, ..good.clone() },
-        Commitment { params_hash: B256::ZERO, ..good.clone() },
-        Commitment { records: 6, ..good.clone() },
-        Commitment { chain_id: 2, ..good.clone() },
-        Commitment { inferences: 3, ..good.clone() },
+        Commitment { seq: 4, ..good },
+        Commitment { hub: Address::ZERO, ..good },
+        Commitment { params_hash: B256::ZERO, ..good },
+        Commitment { records: 6, ..good },
+        Commitment { chain_id: 2, ..good },
+        Commitment { inferences: 3, ..good },
     ] {
         assert_eq!(refusal(&payload, &other).0, Reason::BlobMalformed, "{other:?}");
     }

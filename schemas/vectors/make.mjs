@@ -30,13 +30,13 @@ const hash = (label) => keccak(Buffer.from(label));
 const address = (label) => hash(label).slice(0, 42);
 
 function anvilBinary() {
-  if (process.env.TRIBUTARY_ANVIL) return process.env.TRIBUTARY_ANVIL;
+  if (process.env.TESTS_ANVIL) return process.env.TESTS_ANVIL;
   const scope = join(tools, "node_modules", "@foundry-rs");
   for (const name of existsSync(scope) ? readdirSync(scope).sort() : []) {
     const path = join(scope, name, "bin", "anvil");
     if (existsSync(path)) return path;
   }
-  throw new Error("no anvil: run tests/install-node.sh, or set TRIBUTARY_ANVIL");
+  throw new Error("no anvil: run tests/install-node.sh, or set TESTS_ANVIL");
 }
 
 async function startAnvil() {

@@ -41,11 +41,11 @@ def main():
         relation = database.read_parquet(uris)
         types = dict(zip(relation.columns, map(str, relation.types)))
         assert set(frame.columns) == set(types), (table, frame.columns, types)
-        rows = relation.aggregate("count(*)").fetchone()[0]
+        rows = relation.aggregate("count(*)").fetchall()[0][0]
         assert rows == frame.height, (table, rows, frame.height)
         for name in columns:
             assert types[name] == "DECIMAL(38,0)", (table, name, types[name])
-            duck = relation.aggregate(f'sum("{name}")').fetchone()[0]
+            duck = relation.aggregate(f'sum("{name}")').fetchall()[0][0]
             assert text(duck) == sums[name], (table, name, duck, sums[name])
         out[table] = {"rows": rows, "sums": sums}
     print(json.dumps(out))

@@ -14,7 +14,7 @@ use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 pub enum AnvilError {
     /// The binary is not where the test tools are installed.
     #[error(
-        "no anvil below {searched}: run tests/run, which installs it (or tests/install-node.sh, or set TRIBUTARY_ANVIL)"
+        "no anvil below {searched}: run tests/run, which installs it (or tests/install-node.sh, or set TESTS_ANVIL)"
     )]
     NotInstalled {
         /// The folder that was searched.
@@ -114,7 +114,7 @@ fn end(child: &mut Child) {
     drop(child.wait());
 }
 
-/// The binary named by `TRIBUTARY_ANVIL`, or the one in the platform package that npm installed.
+/// The binary named by `TESTS_ANVIL`, or the one in the platform package that npm installed.
 fn find_binary() -> Result<PathBuf, AnvilError> {
     match named_binary() {
         Some(named) => Ok(named.into()),
@@ -136,7 +136,7 @@ fn find_below(scope: &Path) -> Result<PathBuf, AnvilError> {
 
 #[expect(clippy::disallowed_methods, reason = "a test harness has no configuration but the environment")]
 fn named_binary() -> Option<OsString> {
-    std::env::var("TRIBUTARY_ANVIL").ok().filter(|path| !path.is_empty()).map(OsString::from)
+    std::env::var("TESTS_ANVIL").ok().filter(|path| !path.is_empty()).map(OsString::from)
 }
 
 /// Reads until Anvil says where it listens, then keeps both pipes empty: a full one would stop it.

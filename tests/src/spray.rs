@@ -41,7 +41,7 @@ pub async fn bench(binary: &Path, load: Load) -> Value {
         let _receipt = mined(call.from(admin)).await.expect("the events are emitted");
     }
     let last = provider.get_block_number().await.expect("anvil answers");
-    let _: Value = provider.raw_request("anvil_mine".into(), ["0x4"]).await.expect("anvil mines");
+    let _answer: Value = provider.raw_request("anvil_mine".into(), ["0x4"]).await.expect("anvil mines");
 
     let blobs = BlobServer::start().await.expect("a port is free");
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -70,7 +70,7 @@ fn a_lying_endpoint_is_refused_and_nothing_of_it_is_stored() {
         // What was sealed before the lie is what an honest run seals.
         if sealed > 0 {
             let honest = tempfile::tempdir().unwrap();
-            let _ = run_demo(9, BLOCKS, "", honest.path());
+            let _printed = run_demo(9, BLOCKS, "", honest.path());
             let query = format!("select log_root from blocks where number = {}", sealed - 1);
             let root = |dir: &str| run(&["sql", "--json", "--data-dir", dir, &query]).unwrap().stdout;
             assert_eq!(root(&data), root(&honest.path().display().to_string()), "{fault}");

@@ -1,6 +1,6 @@
 //! A kill at any moment loses nothing and books nothing twice: the next run ends with the roots of a straight one.
 //!
-//! Ten seeds here; `TRIBUTARY_KILLS` asks for more.
+//! Ten seeds here; `TESTS_KILLS` asks for more.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ const BLOCKS: u64 = 300;
 
 #[expect(clippy::disallowed_methods, reason = "a longer run is asked for from outside")]
 fn seeds() -> u64 {
-    std::env::var("TRIBUTARY_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+    std::env::var("TESTS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
 
 /// Kills a run of the demo up to three times at moments drawn from the seed.

@@ -16,7 +16,7 @@ fn python() -> PathBuf {
         let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
         PathBuf::from(cache).join("tributary/venv/bin/python")
     };
-    std::env::var("TRIBUTARY_PYTHON").map_or_else(|_| cache(), PathBuf::from)
+    std::env::var("TESTS_PYTHON").map_or_else(|_| cache(), PathBuf::from)
 }
 
 fn tables() -> Vec<TableInfo> {
@@ -33,7 +33,7 @@ fn by_python(data: &Path, names: &[&str]) -> Value {
 #[test]
 fn duckdb_polars_and_deltalake_read_every_table_without_a_cast() {
     let folder = tempfile::tempdir().unwrap();
-    let _ = run_demo(11, 300, "", folder.path());
+    let _printed = run_demo(11, 300, "", folder.path());
     let data = folder.path().display().to_string();
     let published: Vec<TableInfo> = tables()
         .into_iter()

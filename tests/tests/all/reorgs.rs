@@ -32,7 +32,7 @@ impl World {
         let anvil = Anvil::start_l2(&["--slots-in-an-epoch", "256", "--timestamp", &genesis, "--order", "fifo"]).unwrap();
         let provider = anvil.provider();
         let admin = provider.get_accounts().await.unwrap()[0];
-        let _: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
+        let _answer: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
         let suite = Suite::deploy(&provider, admin).await.unwrap();
         let blobs = BlobServer::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn reorg(&self, depth: u64) {
-        let _: Value = self.provider.raw_request("anvil_reorg".into(), json!([depth, []])).await.unwrap();
+        let _answer: Value = self.provider.raw_request("anvil_reorg".into(), json!([depth, []])).await.unwrap();
     }
 
     async fn head(&self) -> u64 {
@@ -62,7 +62,7 @@ impl World {
     /// Mines until the head of now is final, waits until it is sealed, and compares every log with the node's own.
     async fn compare(&self, follower: &Follower) {
         let head = self.head().await;
-        let _: Value = self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
+        let _answer: Value = self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
         follower.sealed(head).await;
         let filter = Filter::new().from_block(self.suite.first_block).to_block(head).address(*self.suite.vault.address());
         let mut truth: Vec<(u64, u64, String)> = self

@@ -42,7 +42,7 @@ struct Season {
 }
 
 async fn mine(provider: &DynProvider, blocks: u64) {
-    let _: Value = provider.raw_request("anvil_mine".into(), [format!("{blocks:#x}")]).await.unwrap();
+    let _answer: Value = provider.raw_request("anvil_mine".into(), [format!("{blocks:#x}")]).await.unwrap();
 }
 
 impl Season {
@@ -56,7 +56,7 @@ impl Season {
             producer: accounts[6],
             payers: [accounts[7], accounts[8]],
         };
-        let _: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
+        let _answer: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
         let suite = Suite::deploy(&provider, people.admin).await.unwrap();
         let token = deploy_token(&provider, people.admin).await.unwrap();
         let blobs = BlobServer::start().await.unwrap();
@@ -258,7 +258,7 @@ async fn a_season_from_registration_to_claim() {
     season.pay_native(people.payers[1], subject, batch.0, 555).await;
     let before = season.provider.get_block_number().await.unwrap();
     follower.indexed(before).await;
-    let _: Value = season.provider.raw_request("anvil_reorg".into(), json!([45, []])).await.unwrap();
+    let _answer: Value = season.provider.raw_request("anvil_reorg".into(), json!([45, []])).await.unwrap();
     season.pay_token(people.payers[1], subject, batch.0, 2_000_001).await;
     season.pay_native(people.payers[0], subject, B256::ZERO, 31_337).await;
 

@@ -198,8 +198,8 @@ async fn a_sound_batch_is_what_its_commitment_says() {
     for batch in &truth.batches {
         let event = &committed[&batch.key];
         let seq = seqs.entry(batch.producer).or_default();
-        *seq += 1;
         assert_eq!((batch.seq, batch.key), (*seq, key_of(batch.producer, *seq)));
+        *seq += 1;
         makes.insert(batch.make);
         let url = format!("{}/get/{}?return_encoded_payload=true", net.proxy_url(), event.blobRef);
         let encoded = http.get(url).send().await.unwrap().bytes().await.unwrap();

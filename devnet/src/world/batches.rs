@@ -29,6 +29,7 @@ const SOUND_FIRST: usize = 3;
 #[derive(Debug)]
 pub(super) struct Producer {
     pub(super) account: Address,
+    /// The `seq` of its next batch.
     pub(super) seq: u64,
     pub(super) method: MethodId,
     pub(super) params: B256,
@@ -91,7 +92,7 @@ impl World {
     /// The id the next batch of a producer will have: payments may name it beforehand.
     pub(super) fn next_batch(&self, producer: usize) -> Option<BatchId> {
         let producer = self.producers.get(producer)?;
-        let native = key_of(producer.account, producer.seq.saturating_add(1));
+        let native = key_of(producer.account, producer.seq);
         Some(BatchId::native(self.chain_id, self.contracts.attribution_hub, native))
     }
 
@@ -116,8 +117,8 @@ impl World {
         let claim = self.make_blob(batch, which, &inferences, make)?;
         let hub = self.contracts.attribution_hub;
         let producer = self.producers.get_mut(which)?;
-        producer.seq = producer.seq.saturating_add(1);
         let (account, seq, method) = (producer.account, producer.seq, producer.method);
+        producer.seq = producer.seq.saturating_add(1);
         let native = key_of(account, seq);
         self.told.batches.push(TruthBatch {
             block: self.number,
@@ -261,7 +262,7 @@ impl World {
         let count = u32::try_from(inferences.len()).ok()?;
         let records = u32::try_from(inferences.iter().map(|one| one.records.len()).sum::<usize>()).ok()?;
         let records_root = root(batch, inferences);
-        let seq = producer.seq.saturating_add(if make == Make::WrongFooter { 2 } else { 1 });
+        let seq = producer.seq.saturating_add(u64::from(make == Make::WrongFooter));
         let footer = BatchFooter {
             format: FORMAT.to_owned(),
             chain_id: self.chain_id,

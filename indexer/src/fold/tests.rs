@@ -188,13 +188,14 @@ fn agent_version(version: u32, upstream: Vec<Upstream>) -> Payload {
 fn asserted(from: VersionId, to: B256, relation: Relation, asserter: Address) -> Payload {
     Payload::LineageAsserted { from, to: VersionId(to), relation, share_ppb: Some(500_000_000), asserter }
 }
-fn committed(n: u8, seq: u64, method: MethodId) -> Payload {
+/// The `nth` commit, counted from one; its `seq` is counted from zero.
+fn committed(n: u8, nth: u64, method: MethodId) -> Payload {
     Payload::AttributionBatchCommitted {
         batch: batch(n),
         key: key(n),
         producer: PRODUCER,
         method,
-        seq,
+        seq: nth.saturating_sub(1),
         inferences: 2,
         records: 4,
         payload_hash: key(1),

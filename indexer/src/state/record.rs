@@ -150,8 +150,8 @@ pub(crate) struct MethodState {
 pub(crate) struct ProducerState {
     /// Scopes it may speak for now.
     pub(crate) scopes: u32,
-    /// Valid commits so far: the next has this plus one.
-    pub(crate) last_seq: u64,
+    /// Valid commits so far, which is the `seq` of the next.
+    pub(crate) commits: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -61,7 +61,7 @@ fn a_lying_endpoint_is_refused_and_nothing_of_it_is_stored() {
         let output = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(5), "{fault}: {said}");
-        assert!(said.contains("receipts root"), "{fault}: says {said}");
+        assert!(said.contains("receipts: root expected"), "{fault}: says {said}");
         let data = folder.path().display().to_string();
         let sql = run(&["sql", "--json", "--data-dir", &data, "select count(*) as n from blocks"]).unwrap();
         let rows: Value = serde_json::from_slice(&sql.stdout).unwrap_or(Value::Null);

@@ -12,7 +12,7 @@ use crate::suite::Suite;
 
 /// How often a state that comes by itself is asked for, and how many times before the test gives up.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-const ASK_TIMES: u32 = 1200;
+const ASK_TIMES: u32 = 600;
 
 /// A running follower. Dropped, it is killed.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Follower {
     url: String,
     said: Receiver<String>,
     http: reqwest::Client,
+    data: PathBuf,
 }
 
 /// Writes the configuration of a follower of `suite`'s chain.
@@ -91,7 +92,8 @@ impl Follower {
             }
             heard.push(line);
         };
-        Self { child, url, said, http: reqwest::Client::new() }
+        let data = config.parent().map(|folder| folder.join("data")).unwrap_or_default();
+        Self { child, url, said, http: reqwest::Client::new(), data }
     }
 
     /// Where GraphQL is.
@@ -139,9 +141,21 @@ impl Follower {
     }
 
     /// Waits until this block is indexed, sealed or not.
+    ///
+    /// # Panics
+    /// When it never is.
     pub async fn indexed(&self, number: u64) {
-        let query = "{ status { indexed { number } } }";
-        self.wait(query, |data| data["status"]["indexed"]["number"].as_u64().is_some_and(|at| at >= number)).await;
+        let mut last = None;
+        for _ in 0..ASK_TIMES {
+            // Asked of the data folder: nothing is published before the first block is final.
+            let status = tributary_store::read_status(&self.data).ok().flatten();
+            last = status.and_then(|status| status.indexed).map(|block| block.number);
+            if last.is_some_and(|at| at >= number) {
+                return;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        panic!("block {number} was never indexed; last: {last:?}\n{}", self.heard());
     }
 
     /// Waits until this block is sealed.

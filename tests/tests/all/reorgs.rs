@@ -9,7 +9,8 @@ use tributary_tests::anvil::Anvil;
 use tributary_tests::blobs::BlobServer;
 use tributary_tests::follower::{Follower, configure};
 use tributary_tests::program::json as tributary_json;
-use tributary_tests::suite::{Suite, mined};
+use tributary_tests::suite::{RewardVault, Suite, mined};
+use alloy::sol_types::SolEvent as _;
 
 const CHAIN_ID: u64 = 1612;
 const GENESIS: u64 = 1_750_000_000;
@@ -64,7 +65,9 @@ impl World {
         let head = self.head().await;
         let _answer: Value = self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
         follower.sealed(head).await;
-        let filter = Filter::new().from_block(self.suite.first_block).to_block(head).address(*self.suite.vault.address());
+        let paid = RewardVault::RevenueReceived::SIGNATURE_HASH;
+        let vault = *self.suite.vault.address();
+        let filter = Filter::new().from_block(self.suite.first_block).to_block(head).address(vault).event_signature(paid);
         let mut truth: Vec<(u64, u64, String)> = self
             .provider
             .get_logs(&filter)
@@ -76,8 +79,8 @@ impl World {
         truth.sort();
         let data = self.folder.path().join("data").display().to_string();
         let query = format!(
-            "select block_number, log_index, tx_hash from raw_logs where address = '{:#x}' and block_number <= {head} order by 1, 2",
-            self.suite.vault.address()
+            "select block_number, log_index, tx_hash from raw_logs where topic0 = '{paid}' and address = '{vault:#x}' \
+             and block_number <= {head} order by 1, 2"
         );
         let rows = tributary_json(&["sql", "--json", "--rows-max", "1000000", "--data-dir", &data, &query]);
         let ours: Vec<(u64, u64, String)> = rows
@@ -89,8 +92,7 @@ impl World {
                 (number("block_number"), number("log_index"), row["tx_hash"].as_str().unwrap().to_owned())
             })
             .collect();
-        let paid = truth.len();
-        assert!(paid > 0, "the node has no logs to compare with");
+        assert!(!truth.is_empty(), "the node has no logs to compare with");
         assert_eq!(ours, truth);
         let blocks = format!("select hash from blocks where number = {head}");
         let hash = tributary_json(&["sql", "--json", "--data-dir", &data, &blocks]);

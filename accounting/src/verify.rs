@@ -27,7 +27,12 @@ impl Findings {
     pub const fn is_clean(&self) -> bool {
         self.differences.is_empty()
     }
-    pub(crate) fn expect(&mut self, what: &str, got: impl PartialEq + std::fmt::Display, expected: impl std::fmt::Display) {
+    pub(crate) fn expect(
+        &mut self,
+        what: &str,
+        got: impl PartialEq + std::fmt::Display,
+        expected: impl std::fmt::Display,
+    ) {
         let (got, expected) = (got.to_string(), expected.to_string());
         if got != expected {
             self.differences.push(format!("{what} is {got}: expected {expected}"));

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// What to log on standard error, such as `info` or `tributary_indexer=debug` [env: TRIBUTARY_LOG]
+    /// What to log on standard error, such as `info` or `tributary_indexer=debug` (environment: `TRIBUTARY_LOG`)
     #[arg(long, global = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Demo {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
-    /// The configuration file; `tributary.toml` is read when it is there [env: TRIBUTARY_CONFIG]
+    /// The configuration file; `tributary.toml` is read when it is there (environment: `TRIBUTARY_CONFIG`)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The data folder

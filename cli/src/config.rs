@@ -158,16 +158,20 @@ pub(crate) fn load(
         flatten(&defaults).into_iter().map(|(key, value)| (key, (value, Origin::Default))).collect();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        let tree: Value =
-            toml::from_str::<toml::Table>(&text).map(Value::Table).with_context(|| format!("reading {}", path.display()))?;
+        let tree: Value = toml::from_str::<toml::Table>(&text)
+            .map(Value::Table)
+            .with_context(|| format!("reading {}", path.display()))?;
         for (key, value) in flatten(&tree) {
-            set(&mut values, &key, value, Origin::File(path.to_owned())).with_context(|| format!("in {}", path.display()))?;
+            set(&mut values, &key, value, Origin::File(path.to_owned()))
+                .with_context(|| format!("in {}", path.display()))?;
         }
     }
     for (name, text) in environment.iter().filter(|(name, _)| !NOT_KEYS.contains(&name.as_str())) {
         let Some(rest) = name.strip_prefix("TRIBUTARY_") else { continue };
         let key = values.keys().find(|key| key.replace('.', "_").eq_ignore_ascii_case(rest)).cloned();
-        let key = key.ok_or_else(|| anyhow!("environment variable {name} names no key{}", hint(&values, &rest.to_lowercase())))?;
+        let key = key.ok_or_else(|| {
+            anyhow!("environment variable {name} names no key{}", hint(&values, &rest.to_lowercase()))
+        })?;
         let value = like(&values[&key].0, text).with_context(|| format!("environment variable {name}"))?;
         set(&mut values, &key, value, Origin::Environment(name.clone()))?;
     }
@@ -209,7 +213,9 @@ fn flatten(tree: &Value) -> Vec<(String, Value)> {
     let mut out = Vec::new();
     for (name, value) in table {
         match value {
-            Value::Table(_) => out.extend(flatten(value).into_iter().map(|(key, leaf)| (format!("{name}.{key}"), leaf))),
+            Value::Table(_) => {
+                out.extend(flatten(value).into_iter().map(|(key, leaf)| (format!("{name}.{key}"), leaf)))
+            }
             leaf => out.push((name.clone(), leaf.clone())),
         }
     }
@@ -220,9 +226,15 @@ fn flatten(tree: &Value) -> Vec<(String, Value)> {
 fn like(known: &Value, text: &str) -> anyhow::Result<Value> {
     Ok(match known {
         Value::Integer(_) => Value::Integer(text.parse().with_context(|| format!("{text:?} is no integer"))?),
-        Value::Boolean(_) => Value::Boolean(text.parse().with_context(|| format!("{text:?} is neither true nor false"))?),
+        Value::Boolean(_) => {
+            Value::Boolean(text.parse().with_context(|| format!("{text:?} is neither true nor false"))?)
+        }
         Value::Array(_) => Value::Array(
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Value::String(part.to_owned())).collect(),
+            text.split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
         ),
         _ => Value::String(text.to_owned()),
     })
@@ -251,7 +263,10 @@ mod tests {
         let flags = [("settlement.epoch_seconds", Value::Integer(3), "--epoch-seconds")];
         let loaded = load(Some(file.path()), &environment, &flags).unwrap();
         let config = &loaded.config;
-        assert_eq!((config.settlement.epoch_seconds, config.engine.memory_mib, config.settlement.epoch_origin), (3, 2, 7));
+        assert_eq!(
+            (config.settlement.epoch_seconds, config.engine.memory_mib, config.settlement.epoch_origin),
+            (3, 2, 7)
+        );
         assert_eq!(config.engine.partitions, 2);
         assert_eq!(loaded.values["settlement.epoch_seconds"].1, Origin::Flag("--epoch-seconds".to_owned()));
         assert_eq!(loaded.values["settlement.epoch_origin"].1, Origin::File(file.path().to_owned()));

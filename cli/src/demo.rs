@@ -37,11 +37,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
     let config = DevnetConfig {
         seed: arguments.seed,
         faults: faults.map_err(|error| anyhow!("{error}"))?,
-        workload: Workload {
-            blocks: arguments.blocks,
-            policy: policy(),
-            ..Workload::default()
-        },
+        workload: Workload { blocks: arguments.blocks, policy: policy(), ..Workload::default() },
         advance_on_read: HEAD_STEP_BLOCKS,
         ..DevnetConfig::default()
     };
@@ -62,7 +58,10 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
     let shutdown = CancellationToken::new();
     let mut node = Node::start(&config, Some(last), !arguments.once, &shutdown).await?;
     if let Some(address) = node.address() {
-        output::say(&format!("dashboard  http://{address}/\nGraphQL    http://{address}/graphql\ndata       {}", dir.display()));
+        output::say(&format!(
+            "dashboard  http://{address}/\nGraphQL    http://{address}/graphql\ndata       {}",
+            dir.display()
+        ));
     }
     let progress = Progress::new(last);
     let code = tokio::select! {
@@ -78,7 +77,11 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
     let summary = summary(&arguments, chain_id, &dir, reorgs, started.elapsed().as_secs_f64()).await?;
     if arguments.once {
         node.stop().await?;
-        if arguments.json { output::json(&summary)? } else { output::result(&words(&summary)) }
+        if arguments.json {
+            output::json(&summary)?
+        } else {
+            output::result(&words(&summary))
+        }
         return Ok(ExitCode::SUCCESS);
     }
     output::say(&words(&summary));
@@ -104,7 +107,9 @@ fn folder(arguments: &Demo) -> Result<PathBuf, Failure> {
     let dir = arguments.data_dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("tributary-demo-{}-{}", arguments.seed, std::process::id()))
     });
-    std::fs::create_dir_all(&dir).with_context(|| format!("making the data folder {}", dir.display())).or_exit(Exit::Store)?;
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("making the data folder {}", dir.display()))
+        .or_exit(Exit::Store)?;
     Ok(dir)
 }
 
@@ -174,8 +179,19 @@ fn words(summary: &Value) -> String {
     let text = |key: &str| summary[key].to_string();
     let mut out = format!(
         "{} blocks, {} events ({} refused), {} blobs, {} batches with {} attributions, {} payments, {} accounts, {} epochs, {} reorgs\nlog root      {}\nmerkle root   {}\nledger digest {}",
-        text("blocks"), text("events"), text("rejected_events"), text("blobs"), text("batches"), text("attributions"),
-        text("payments"), text("accounts"), text("epochs"), text("reorgs"), text("log_root"), text("merkle_root"), text("ledger_digest"),
+        text("blocks"),
+        text("events"),
+        text("rejected_events"),
+        text("blobs"),
+        text("batches"),
+        text("attributions"),
+        text("payments"),
+        text("accounts"),
+        text("epochs"),
+        text("reorgs"),
+        text("log_root"),
+        text("merkle_root"),
+        text("ledger_digest"),
     );
     for token in summary["tokens"].as_array().into_iter().flatten() {
         out.push_str(&format!(

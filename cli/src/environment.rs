@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 /// The variables that concern us.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub(crate) fn variables() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_")).collect()
 }

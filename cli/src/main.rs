@@ -64,10 +64,8 @@ async fn command(
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Config(arguments::Config::Show(arguments)) => {
-            {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)
-        }
         }
     }
 }

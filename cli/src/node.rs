@@ -82,7 +82,8 @@ impl Node {
             sealed_sender.send_replace(true);
             Ok(Done::Indexer)
         });
-        let settler = Settler { lake, dir, sealed, settled: settled_sender, stop: shutdown.clone(), config: config.clone() };
+        let settler =
+            Settler { lake, dir, sealed, settled: settled_sender, stop: shutdown.clone(), config: config.clone() };
         tasks.spawn(settler.run());
         Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled })
     }
@@ -119,7 +120,7 @@ impl Node {
     pub(crate) async fn failed(&mut self) -> Failure {
         loop {
             match joined(self.tasks.join_next().await) {
-                Ok(Some(Done::Server)) | Ok(None) => return anyhow!("the server ended").into(),
+                Ok(Some(Done::Server) | None) => return anyhow!("the server ended").into(),
                 Ok(Some(_)) => {}
                 Err(failure) => return failure,
             }

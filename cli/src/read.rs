@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use arrow::array::RecordBatch;
 use anyhow::{Context as _, anyhow};
+use arrow::array::RecordBatch;
+use datafusion::prelude::SessionContext;
 use serde_json::{Value, json};
+use tributary_accounting::Explanation;
 use tributary_api::rows;
 use tributary_api::sql_gate::{self, SqlLimits};
-use datafusion::prelude::SessionContext;
-use tributary_accounting::Explanation;
 use tributary_store::{Lake, Snapshot};
 
 use crate::arguments::{Explain, Proof, Sql, Status};
@@ -94,7 +94,8 @@ pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Fa
         return Ok(ExitCode::SUCCESS);
     }
     let schema = batches.first().map(RecordBatch::schema);
-    let header: Vec<&str> = schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().as_str()).collect();
+    let header: Vec<&str> =
+        schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().as_str()).collect();
     let rows: Vec<Value> = serde_json::from_slice(&json)?;
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| header.iter().map(|name| plain(&row[*name])).collect()).collect();

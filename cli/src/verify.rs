@@ -63,6 +63,11 @@ fn proofs(file: &str) -> Result<Vec<String>, Failure> {
     }
     let wrong = proofs.iter().filter(|proof| !tributary_accounting::verify_proof(proof));
     Ok(wrong
-        .map(|proof| format!("the proof of {} for {} of {} does not lead to {}", proof.account, proof.cumulative, proof.token, proof.root))
+        .map(|proof| {
+            format!(
+                "the proof of {} for {} of {} does not lead to {}",
+                proof.account, proof.cumulative, proof.token, proof.root
+            )
+        })
         .collect())
 }

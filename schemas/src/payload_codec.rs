@@ -29,7 +29,11 @@ pub fn encode(payload: &[u8]) -> Result<Vec<u8>, SchemaError> {
 /// The payload of an encoded payload, refused when any forced byte differs.
 pub fn decode(encoded: &[u8]) -> Result<Vec<u8>, SchemaError> {
     let elements = encoded.len() / ELEMENT;
-    if encoded.is_empty() || !encoded.len().is_multiple_of(ELEMENT) || !elements.is_power_of_two() || elements > ELEMENTS_MAX {
+    if encoded.is_empty()
+        || !encoded.len().is_multiple_of(ELEMENT)
+        || !elements.is_power_of_two()
+        || elements > ELEMENTS_MAX
+    {
         return Err(malformed(format!(
             "{} bytes: expected a power-of-two number, at most {ELEMENTS_MAX}, of 32-byte elements",
             encoded.len()

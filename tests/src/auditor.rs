@@ -100,11 +100,14 @@ pub enum Named {
     Pool(String),
 }
 
+/// Event, vault and token, amount, and the epoch the payment was settled in.
+type LateRefund = (String, Key, BigUint, i64);
+
 pub(crate) fn big(value: i128) -> BigUint {
     BigUint::from(u128::try_from(value).expect("the world has no negative amounts"))
 }
 
-/// part_i = ⌊X·C_i/W⌋ − ⌊X·C_{i−1}/W⌋; nothing when W is zero.
+/// `part_i = ⌊X·C_i/W⌋ − ⌊X·C_{i−1}/W⌋`; nothing when `W` is zero.
 #[must_use]
 pub fn cascade(x: &BigUint, weights: &[BigUint]) -> Vec<BigUint> {
     let total: BigUint = weights.iter().sum();
@@ -135,7 +138,7 @@ impl<'a> Cut<'a> {
                 (row.block_number, row.log_index, row.vault.clone(), row.scope.clone(), policy)
             })
             .collect();
-        policies.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        policies.sort_by_key(|policy| (policy.0, policy.1));
         policies.insert(0, (-1, -1, String::new(), String::new(), Policy::default()));
         Self { facts, epoch, first, last, policies }
     }
@@ -372,7 +375,7 @@ impl Auditor {
     }
 
     /// What settles now, each payment once, and refunds of what settled before.
-    fn receipts(&mut self, cut: &Cut<'_>) -> (Vec<Receipt>, Vec<(String, Key, BigUint, i64)>) {
+    fn receipts(&mut self, cut: &Cut<'_>) -> (Vec<Receipt>, Vec<LateRefund>) {
         let mut receipts = Vec::new();
         let mut late = Vec::new();
         for p in cut.facts.payments.iter().filter(|p| p.block_number <= cut.last) {

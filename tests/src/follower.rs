@@ -1,5 +1,7 @@
 //! `tributary run` as a process beside a test: configured, waited for, asked over GraphQL, killed and started again.
 
+#![expect(clippy::panic, reason = "a test that cannot go on says why and stops")]
+
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -86,7 +88,8 @@ impl Follower {
         let mut heard = Vec::new();
         let url = loop {
             let line = said.recv().unwrap_or_else(|_| panic!("the follower ended: {}", heard.join("\n")));
-            let address = line.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with("/graphql"));
+            let address =
+                line.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with("/graphql"));
             if let Some(address) = address {
                 break address.to_owned();
             }

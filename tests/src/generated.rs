@@ -21,6 +21,7 @@ pub fn files() -> Vec<(String, String)> {
         out.push((format!("schemas/tables/{}.md", table.name), table.markdown()));
     }
     out.push(("schemas/tables/README.md".to_owned(), index));
+    out.push(("schemas/graphql/schema.graphql".to_owned(), tributary_api::sdl()));
     out
 }
 

@@ -1,5 +1,7 @@
 //! The program as a process: how the tests run `tributary`.
 
+#![expect(clippy::panic, reason = "a test that cannot go on says why and stops")]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,7 +11,9 @@ use std::process::{Child, Command, Output, Stdio};
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     let folder = test.ancestors().find(|folder| folder.join("tributary").is_file());
-    folder.map(|folder| folder.join("tributary")).unwrap_or_else(|| PathBuf::from("tributary-is-not-built-run-tests-run"))
+    folder
+        .map(|folder| folder.join("tributary"))
+        .unwrap_or_else(|| PathBuf::from("tributary-is-not-built-run-tests-run"))
 }
 
 /// A command of the program, with an environment of its own.
@@ -35,7 +39,10 @@ pub fn json(arguments: &[&str]) -> Value {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "tributary {arguments:?} ended with {}:\n{said}", output.status);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("tributary {arguments:?} printed no JSON ({error}):\n{}\n{said}", String::from_utf8_lossy(&output.stdout))
+        panic!(
+            "tributary {arguments:?} printed no JSON ({error}):\n{}\n{said}",
+            String::from_utf8_lossy(&output.stdout)
+        )
     })
 }
 

@@ -29,7 +29,8 @@ pub struct Load {
 /// When a part of it fails, or the follower's tables are not complete.
 pub async fn bench(binary: &Path, load: Load) -> Value {
     let genesis = GENESIS.to_string();
-    let anvil = Anvil::start_l2(&["--slots-in-an-epoch", "1", "--timestamp", &genesis, "--gas-limit", "1000000000000"]).expect("anvil starts");
+    let anvil = Anvil::start_l2(&["--slots-in-an-epoch", "1", "--timestamp", &genesis, "--gas-limit", "1000000000000"])
+        .expect("anvil starts");
     let provider = anvil.provider();
     let admin = provider.get_accounts().await.expect("anvil has accounts")[0];
     let suite = Suite::deploy(&provider, admin).await.expect("the suite deploys");
@@ -49,7 +50,10 @@ pub async fn bench(binary: &Path, load: Load) -> Value {
     let config = format!(
         "[chain]\nchain_id = {CHAIN_ID}\nstart_block = {}\nl2_urls = [\"{}\"]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [\"{}\"]\n\
          [contracts]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = \"{data}\"\n[settlement]\nepoch_origin = {GENESIS}\nepoch_seconds = 1000000\n[api]\nlisten = \"127.0.0.1:0\"\n",
-        suite.first_block, anvil.http_url(), blobs.url(), spray.address(),
+        suite.first_block,
+        anvil.http_url(),
+        blobs.url(),
+        spray.address(),
     );
     let file = folder.path().join("tributary.toml");
     std::fs::write(&file, config).expect("a file can be written");
@@ -78,7 +82,8 @@ pub async fn bench(binary: &Path, load: Load) -> Value {
 /// Completeness before speed: the sum over event numbers is what the contract emitted.
 fn complete(binary: &Path, data: &str, events: u64) {
     let query = "select count(*) as n, sum(delta) as total from stakes";
-    let output = Command::new(binary).args(["sql", "--json", "--data-dir", data, query]).output().expect("the program starts");
+    let output =
+        Command::new(binary).args(["sql", "--json", "--data-dir", data, query]).output().expect("the program starts");
     let rows: Value = serde_json::from_slice(&output.stdout).expect("sql --json prints JSON");
     let total = u128::from(events) * (u128::from(events) + 1) / 2;
     assert_eq!(rows, json!([{ "n": events, "total": total.to_string() }]), "rows are missing or wrong");

@@ -32,7 +32,7 @@ pub(super) fn divide(cut: &Cut<'_>, data: BTreeMap<(Key, Option<Subject>, Named)
                 flows.add(&key, None, through(cut, &subject), End::Suspense("blob_missing"), &sub);
             }
             (_, None) if found.is_empty() => {
-                flows.add(&key, None, super::line(4), End::Suspense("no_inferences"), &sub)
+                flows.add(&key, None, super::line(4), End::Suspense("no_inferences"), &sub);
             }
             (_, Some(subject)) if found.is_empty() => *without.entry((key, None, subject)).or_default() += sub,
             _ => {

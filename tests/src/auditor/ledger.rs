@@ -156,6 +156,7 @@ fn pay(
 }
 
 impl Auditor {
+    #[expect(clippy::too_many_lines, reason = "the obvious version is read from top to bottom")]
     pub(super) fn book(
         &mut self,
         cut: &Cut<'_>,
@@ -311,11 +312,11 @@ impl Auditor {
     }
 }
 
+/// A party, what it gets, and its lines.
+type Share = (Party, BigUint, Vec<(Line, BigUint)>);
+
 /// Floors, then one more for the largest remainders, ties by order; and each party's lines by cascade.
-fn largest_remainder(
-    shares: BTreeMap<Party, BTreeMap<Line, BigUint>>,
-    scale: &BigUint,
-) -> Vec<(Party, BigUint, Vec<(Line, BigUint)>)> {
+fn largest_remainder(shares: BTreeMap<Party, BTreeMap<Line, BigUint>>, scale: &BigUint) -> Vec<Share> {
     let mut rows: Vec<(Party, BigUint, BTreeMap<Line, BigUint>)> =
         shares.into_iter().map(|(party, lines)| (party, lines.values().sum(), lines)).collect();
     let whole: BigUint = rows.iter().map(|r| &r.1).sum::<BigUint>() / scale;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 fn option(name: &str, default: i64) -> Result<i64, Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let Some(at) = arguments.iter().position(|one| one == name) else { return Ok(default) };
-    Ok(arguments.get(at + 1).ok_or(format!("{name} needs a number"))?.parse()?)
+    Ok(arguments.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?.parse()?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]

@@ -83,7 +83,8 @@ fn a_missing_blob_is_waited_for_and_then_named() {
     let folder = folder();
     let out = run_demo(10, BLOCKS, "missing-blob", folder.path());
     let data = folder.path().display().to_string();
-    let sql = run(&["sql", "--json", "--data-dir", &data, "select status, count(*) as n from blobs group by status"]).unwrap();
+    let sql = run(&["sql", "--json", "--data-dir", &data, "select status, count(*) as n from blobs group by status"])
+        .unwrap();
     let rows: Value = serde_json::from_slice(&sql.stdout).unwrap();
     assert!(rows.as_array().unwrap().iter().any(|row| row["status"] == "missing"), "{rows}");
     let query = "select account, sum(amount) as held from entitlements where account = 'suspense:blob_missing' group by account";

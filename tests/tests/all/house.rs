@@ -64,7 +64,8 @@ fn normal_dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().unwrap().iter();
-            let normal = dependencies.filter(|one| one["kind"].is_null()).map(|one| one["name"].as_str().unwrap().to_owned());
+            let normal =
+                dependencies.filter(|one| one["kind"].is_null()).map(|one| one["name"].as_str().unwrap().to_owned());
             (package["name"].as_str().unwrap().to_owned(), normal.collect())
         })
         .collect()
@@ -120,6 +121,11 @@ fn architecture_quotes_every_invariant() {
     assert_eq!(tributary_schemas::invariant::ALL.len(), 11);
     for invariant in tributary_schemas::invariant::ALL {
         assert!(text.contains(invariant.id), "{} is not in ARCHITECTURE.md", invariant.id);
-        assert!(text.contains(invariant.holds), "ARCHITECTURE.md words {} otherwise: {}", invariant.id, invariant.holds);
+        assert!(
+            text.contains(invariant.holds),
+            "ARCHITECTURE.md words {} otherwise: {}",
+            invariant.id,
+            invariant.holds
+        );
     }
 }

@@ -25,7 +25,8 @@ fn tables() -> Vec<TableInfo> {
 
 fn by_python(data: &Path, names: &[&str]) -> Value {
     let script = root().join("tests/python/read_tables.py");
-    let output = Command::new(python()).arg(script).arg(data).args(names).output().expect("tests/run installs Python's readers");
+    let output =
+        Command::new(python()).arg(script).arg(data).args(names).output().expect("tests/run installs Python's readers");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -51,7 +52,8 @@ fn duckdb_polars_and_deltalake_read_every_table_without_a_cast() {
             .map(|field| format!("coalesce(sum({0}), 0) as {0}", field.name()))
             .collect();
         let columns = std::iter::once("count(*) as rows".to_owned()).chain(sums).collect::<Vec<_>>().join(", ");
-        let ours = tributary_json(&["sql", "--json", "--data-dir", &data, &format!("select {columns} from {}", table.name)]);
+        let ours =
+            tributary_json(&["sql", "--json", "--data-dir", &data, &format!("select {columns} from {}", table.name)]);
         let theirs = &read[table.name];
         assert_eq!(ours[0]["rows"], theirs["rows"], "{}", table.name);
         for (name, sum) in theirs["sums"].as_object().unwrap() {
@@ -77,7 +79,13 @@ fn openzeppelin_loads_our_dump_and_accepts_our_proofs() {
     let file = folder.path().join("proofs.json");
     std::fs::write(&file, serde_json::to_vec(&json!(proofs)).unwrap()).unwrap();
     let dump = folder.path().join(format!("epochs/{epoch}/{}.json", vault.to_lowercase()));
-    let output = Command::new("node").arg("judge.mjs").arg(&dump).arg(&file).current_dir(root().join("tests/node")).output().unwrap();
+    let output = Command::new("node")
+        .arg("judge.mjs")
+        .arg(&dump)
+        .arg(&file)
+        .current_dir(root().join("tests/node"))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(judged["verified"], proofs.len());
@@ -87,6 +95,12 @@ fn openzeppelin_loads_our_dump_and_accepts_our_proofs() {
     let more = wrong["cumulative"].as_str().unwrap().parse::<u128>().unwrap() + 1;
     wrong["cumulative"] = more.to_string().into();
     std::fs::write(&file, serde_json::to_vec(&json!([wrong])).unwrap()).unwrap();
-    let output = Command::new("node").arg("judge.mjs").arg(&dump).arg(&file).current_dir(root().join("tests/node")).output().unwrap();
+    let output = Command::new("node")
+        .arg("judge.mjs")
+        .arg(&dump)
+        .arg(&file)
+        .current_dir(root().join("tests/node"))
+        .output()
+        .unwrap();
     assert!(!output.status.success(), "a wrong proof was accepted");
 }

@@ -4,13 +4,13 @@
 use alloy::primitives::B256;
 use alloy::providers::{DynProvider, Provider as _};
 use alloy::rpc::types::Filter;
+use alloy::sol_types::SolEvent as _;
 use serde_json::{Value, json};
 use tributary_tests::anvil::Anvil;
 use tributary_tests::blobs::BlobServer;
 use tributary_tests::follower::{Follower, configure};
 use tributary_tests::program::json as tributary_json;
 use tributary_tests::suite::{RewardVault, Suite, mined};
-use alloy::sol_types::SolEvent as _;
 
 const CHAIN_ID: u64 = 1612;
 const GENESIS: u64 = 1_750_000_000;
@@ -30,14 +30,16 @@ struct World {
 impl World {
     async fn begin() -> Self {
         let genesis = GENESIS.to_string();
-        let anvil = Anvil::start_l2(&["--slots-in-an-epoch", "256", "--timestamp", &genesis, "--order", "fifo"]).unwrap();
+        let anvil =
+            Anvil::start_l2(&["--slots-in-an-epoch", "256", "--timestamp", &genesis, "--order", "fifo"]).unwrap();
         let provider = anvil.provider();
         let admin = provider.get_accounts().await.unwrap()[0];
         let _answer: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
         let suite = Suite::deploy(&provider, admin).await.unwrap();
         let blobs = BlobServer::start().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config = configure(folder.path(), CHAIN_ID, anvil.ws_url(), &blobs.url(), &suite, (GENESIS, 100_000)).unwrap();
+        let config =
+            configure(folder.path(), CHAIN_ID, anvil.ws_url(), &blobs.url(), &suite, (GENESIS, 100_000)).unwrap();
         let mut world = Self { anvil, provider, suite, _blobs: blobs, folder, config, paid: 0 };
         world.pay(5).await;
         world
@@ -63,11 +65,13 @@ impl World {
     /// Mines until the head of now is final, waits until it is sealed, and compares every log with the node's own.
     async fn compare(&self, follower: &Follower) {
         let head = self.head().await;
-        let _answer: Value = self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
+        let _answer: Value =
+            self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
         follower.sealed(head).await;
         let paid = RewardVault::RevenueReceived::SIGNATURE_HASH;
         let vault = *self.suite.vault.address();
-        let filter = Filter::new().from_block(self.suite.first_block).to_block(head).address(vault).event_signature(paid);
+        let filter =
+            Filter::new().from_block(self.suite.first_block).to_block(head).address(vault).event_signature(paid);
         let mut truth: Vec<(u64, u64, String)> = self
             .provider
             .get_logs(&filter)

@@ -73,7 +73,9 @@ impl Season {
     async fn datanet(&self, native: u64, contributors: &[Address]) -> (DatasetId, Vec<ContributionId>) {
         let datanets = &self.suite.datanets;
         let owner = self.people.owner;
-        mined(datanets.createDatanet(0, B256::ZERO, B256::ZERO, format!("ipfs://datanet/{native}")).from(owner)).await.unwrap();
+        mined(datanets.createDatanet(0, B256::ZERO, B256::ZERO, format!("ipfs://datanet/{native}")).from(owner))
+            .await
+            .unwrap();
         let mut members = Vec::new();
         for (index, contributor) in (0_u64..).zip(contributors) {
             let content = keccak256(format!("{native}/{index}"));
@@ -183,7 +185,8 @@ impl Season {
     /// Publishes the root that the follower computed for epoch 0.
     async fn publish(&self, follower: &Follower) -> u64 {
         let query = "{ epoch(number: 0) { lastBlock tokens { token root ledgerDigest cumulative { raw } } } }";
-        let epoch = follower.wait(query, |data| data["epoch"]["tokens"].as_array().is_some_and(|all| !all.is_empty())).await;
+        let epoch =
+            follower.wait(query, |data| data["epoch"]["tokens"].as_array().is_some_and(|all| !all.is_empty())).await;
         let epoch = &epoch["epoch"];
         let mut totals = BTreeMap::new();
         for token in epoch["tokens"].as_array().unwrap() {
@@ -194,7 +197,14 @@ impl Season {
         let first = &epoch["tokens"][0];
         let last_block = epoch["lastBlock"].as_u64().unwrap();
         let (tokens, amounts): (Vec<_>, Vec<_>) = totals.into_iter().unzip();
-        let call = self.suite.vault.publishEpoch(0, last_block, word(&first["ledgerDigest"]), word(&first["root"]), tokens, amounts);
+        let call = self.suite.vault.publishEpoch(
+            0,
+            last_block,
+            word(&first["ledgerDigest"]),
+            word(&first["root"]),
+            tokens,
+            amounts,
+        );
         let receipt = mined(call.from(self.people.admin)).await.unwrap();
         receipt.block_number.unwrap()
     }
@@ -229,6 +239,7 @@ fn inference(subject: B256, weights: &[(ContributionId, i64)]) -> Inference {
     Inference { subject, fee_weight: None, id: None, records }
 }
 
+#[expect(clippy::too_many_lines, reason = "a story is read from its beginning to its end")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_season_from_registration_to_claim() {
     let genesis = GENESIS.to_string();
@@ -265,13 +276,22 @@ async fn a_season_from_registration_to_claim() {
     // Past the end of the epoch, and that past finality.
     mine(&season.provider, 200 + 70).await;
     let published = season.publish(&follower).await;
-    let paid_in: Value = follower.ask("{ epoch(number: 0) { tokens { token revenue { raw } credited { raw } held { raw } } } }").await;
-    let revenue: Vec<(String, u128)> = paid_in["epoch"]["tokens"].as_array().unwrap().iter().map(|token| {
-        let number = |key: &str| token[key]["raw"].as_str().unwrap().parse::<u128>().unwrap();
-        assert_eq!(number("revenue"), number("credited") + number("held"), "{token}");
-        (token["token"].as_str().unwrap().to_owned(), number("revenue"))
-    }).collect();
-    let mut expected = vec![(Address::ZERO.to_string(), 1_000_000_000_000_000_007 + 31_337), (season.token.address().to_string(), 2_000_001)];
+    let paid_in: Value =
+        follower.ask("{ epoch(number: 0) { tokens { token revenue { raw } credited { raw } held { raw } } } }").await;
+    let revenue: Vec<(String, u128)> = paid_in["epoch"]["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| {
+            let number = |key: &str| token[key]["raw"].as_str().unwrap().parse::<u128>().unwrap();
+            assert_eq!(number("revenue"), number("credited") + number("held"), "{token}");
+            (token["token"].as_str().unwrap().to_owned(), number("revenue"))
+        })
+        .collect();
+    let mut expected = vec![
+        (Address::ZERO.to_string(), 1_000_000_000_000_000_007 + 31_337),
+        (season.token.address().to_string(), 2_000_001),
+    ];
     expected.sort_by_key(|(token, _)| token.to_lowercase());
     let mut found = revenue;
     found.sort_by_key(|(token, _)| token.to_lowercase());
@@ -307,6 +327,9 @@ async fn a_season_from_registration_to_claim() {
     }
 
     // A payment to a vault by a bare transfer is refused: nothing enters that is not accounted for.
-    let bare = TransactionRequest::default().with_from(people.payers[0]).with_to(*season.suite.vault.address()).with_value(U256::from(1));
+    let bare = TransactionRequest::default()
+        .with_from(people.payers[0])
+        .with_to(*season.suite.vault.address())
+        .with_value(U256::from(1));
     assert!(season.provider.call(bare).await.is_err());
 }

@@ -11,7 +11,7 @@
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `remainder`: base units and the lines that add up to them;
 //! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
 //! 8. [`tree`]: what claims are proved against; [`settle()`] ties 2 to 8 together and writes the manifest;
-//! 9. [`next`]: the next epoch of a data folder, published; [`proof`], [`explain`] and [`verify`]: what people ask of it.
+//! 9. [`next`]: the next epoch of a data folder, published; [`mod@proof`], [`mod@explain`] and [`verify`]: what people ask of it.
 //!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
 //! The rows of payments, graph and payees are few and are worked on in memory; records are many and stay in the engine.

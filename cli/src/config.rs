@@ -214,7 +214,7 @@ fn flatten(tree: &Value) -> Vec<(String, Value)> {
     for (name, value) in table {
         match value {
             Value::Table(_) => {
-                out.extend(flatten(value).into_iter().map(|(key, leaf)| (format!("{name}.{key}"), leaf)))
+                out.extend(flatten(value).into_iter().map(|(key, leaf)| (format!("{name}.{key}"), leaf)));
             }
             leaf => out.push((name.clone(), leaf.clone())),
         }

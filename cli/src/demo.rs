@@ -78,9 +78,9 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
     if arguments.once {
         node.stop().await?;
         if arguments.json {
-            output::json(&summary)?
+            output::json(&summary)?;
         } else {
-            output::result(&words(&summary))
+            output::result(&words(&summary));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -9,7 +9,7 @@
 //!
 //! An endpoint is up, failing or quarantined. Failing is survived: broken connections, status 429 with and without
 //! `Retry-After`, truncated or oversized bodies, answers that take longer than the deadline. Each is retried with a
-//! back-off that the [`Clock`](crate::Clock) measures. Quarantine is for endpoints that lie, and lasts until the
+//! back-off that the [`Clock`] measures. Quarantine is for endpoints that lie, and lasts until the
 //! process is started again, because an endpoint that lied once has no word left to clear itself with; the reason is
 //! kept and shown.
 //!

@@ -6,7 +6,7 @@
 //! 2. [`event`]: the facts themselves; [`policy`]: the one fact that is a document;
 //! 3. [`cbor`], [`encoding`]: the bytes that contracts and two indexers agree on, and the log root over them;
 //! 4. [`payload_codec`], [`batch`]: what a blob holds;
-//! 5. [`column`], [`table`], [`facts`], [`money`]: the published tables, whose doc comments are their manual;
+//! 5. [`mod@column`], [`table`], [`facts`], [`money`]: the published tables, whose doc comments are their manual;
 //! 6. [`invariant`]: what must always hold, by name.
 
 pub mod amount;

@@ -80,6 +80,8 @@ pub(crate) struct Settlement {
 pub(crate) struct Api {
     /// Address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
+    /// Names of tokens for people: `ADDRESS:SYMBOL:DECIMALS`.
+    pub(crate) tokens: Vec<String>,
 }
 
 /// What queries and settlement may use.
@@ -106,7 +108,7 @@ impl Default for Config {
             },
             storage: Storage { data_dir: PathBuf::from("tributary-data") },
             settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
-            api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)) },
+            api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
             engine: Engine { memory_mib: 512, partitions: 2 },
         }
     }

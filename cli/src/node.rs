@@ -11,7 +11,9 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use alloy_primitives::Address;
 use tributary_accounting::SettleOutcome;
+use tributary_api::Token;
 use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::seal::PublishLimits;
@@ -214,10 +216,23 @@ async fn bind(
     dir: &std::path::Path,
     shutdown: &CancellationToken,
 ) -> Result<tributary_api::Bound, Failure> {
-    let api = tributary_api::ApiConfig { listen: config.api.listen, ..tributary_api::ApiConfig::default() };
+    let mut api = tributary_api::ApiConfig { listen: config.api.listen, ..tributary_api::ApiConfig::default() };
+    for text in &config.api.tokens {
+        let (address, token) = token(text).or_exit(Exit::Configuration)?;
+        api.tokens.insert(address, token);
+    }
     let assets: tributary_api::Assets = Arc::new(tributary_dashboards::asset);
     let bound = tributary_api::serve(api, lake.clone(), dir.to_owned(), Some(assets), shutdown.clone()).await;
     bound.with_context(|| format!("listening on {}", config.api.listen)).or_exit(Exit::Failed)
+}
+
+/// A token's address and its name for people.
+fn token(text: &str) -> anyhow::Result<(Address, Token)> {
+    let wrong = || format!("api.tokens: {text:?} is not of the form ADDRESS:SYMBOL:DECIMALS");
+    let (address, rest) = text.split_once(':').with_context(wrong)?;
+    let (symbol, decimals) = rest.split_once(':').with_context(wrong)?;
+    let decimals = decimals.parse().with_context(wrong)?;
+    Ok((address.parse().with_context(wrong)?, Token { symbol: symbol.to_owned(), decimals }))
 }
 
 fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {

@@ -6,7 +6,6 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::amount::Amount;
@@ -68,13 +67,7 @@ mod bytes {
 /// An address, hash or id as the tables show it: lower-case hex after 0x.
 #[must_use]
 pub fn hex_text(bytes: impl AsRef<[u8]>) -> String {
-    let bytes = bytes.as_ref();
-    let mut out = String::with_capacity(2 + 2 * bytes.len());
-    out.push_str("0x");
-    for byte in bytes {
-        write!(out, "{byte:02x}").expect("a String takes everything");
-    }
-    out
+    alloy_primitives::hex::encode_prefixed(bytes)
 }
 
 /// Number as a signed column; numbers beyond 2^63 stop there (block numbers and counts never do).

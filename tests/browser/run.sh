@@ -4,6 +4,7 @@
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 dir="$(mktemp -d)"
+: >"$dir/log"
 "$1" demo --seed 4 --blocks 300 --data-dir "$dir/data" >"$dir/out" 2>"$dir/log" &
 demo=$!
 trap 'kill "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; rm -rf "$dir"' EXIT

@@ -28,7 +28,7 @@ pub struct PublishLimits {
 
 impl Default for PublishLimits {
     fn default() -> Self {
-        Self { rows_max: 400_000, blocks_max: 4096 }
+        Self { rows_max: 150_000, blocks_max: 4096 }
     }
 }
 

@@ -153,8 +153,21 @@ async fn faults_restarts_and_a_lost_tail_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_nobody_has_is_declared_missing_at_its_deadline() {
-    let (devnet, last) = start(devnet_config(9, &[Fault::MissingBlob])).await;
+    let config = devnet_config(9, &[Fault::MissingBlob]);
+    let last = config.decided_at();
+    let devnet = Devnet::start(config).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
+    // The chain grows until a final block waits for the blob, and the status says for which and until when.
+    let (mut said, mut head) = (Vec::new(), 20);
+    while said.is_empty() && head < last {
+        devnet.mine_to(head);
+        index(&devnet, dir.path(), devnet.finalized()).await;
+        said = read_status(dir.path()).unwrap().unwrap().waiting;
+        head += 10;
+    }
+    assert!(said.iter().any(|line| line.contains("waits for blob 0x") && line.contains("deadline block")), "{said:?}");
+    devnet.mine_to(last);
+    let last = devnet.finalized();
     let outcome = index(&devnet, dir.path(), last).await;
     assert_eq!(outcome.sealed.map(|block| block.number), Some(last), "{:?}", outcome.progress.waiting);
     let missing: Vec<BlobRow> =

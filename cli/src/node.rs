@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy_primitives::Address;
 use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use alloy_primitives::Address;
 use tributary_accounting::SettleOutcome;
 use tributary_api::Token;
 use tributary_indexer::endpoint::EndpointOptions;

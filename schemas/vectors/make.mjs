@@ -64,7 +64,14 @@ async function rpc(url, method, params) {
 async function deploy(url) {
   const [from] = await rpc(url, "eth_accounts", []);
   const sent = await rpc(url, "eth_sendTransaction", [{ from, data: artifact.bytecode, gas: "0x989680" }]);
-  const { contractAddress, status } = await rpc(url, "eth_getTransactionReceipt", [sent]);
+  // The chain mines on its own task: the answer to sending may come before the block does.
+  let receipt = null;
+  for (let asked = 0; receipt === null && asked < 500; asked += 1) {
+    receipt = await rpc(url, "eth_getTransactionReceipt", [sent]);
+    if (receipt === null) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  if (receipt === null) throw new Error(`transaction ${sent} was never mined`);
+  const { contractAddress, status } = receipt;
   if (status !== "0x1") throw new Error("Vectors was not deployed");
   return async (name, ...values) => {
     const { inputs, outputs } = artifact.abi.find((item) => item.name === name);

@@ -26,6 +26,12 @@ pub enum DevnetError {
         /// All names, separated by commas.
         known: String,
     },
+    /// Blocks that no batch can hold.
+    #[error("no batch can be made: {reason}")]
+    Unbatchable {
+        /// What does not fit.
+        reason: String,
+    },
     /// A fork was asked for that would reach into finalised blocks.
     #[error("a fork of depth {depth} would cut finalised block {finalized}; the head is {head}")]
     ForkTooDeep {

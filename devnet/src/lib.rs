@@ -63,6 +63,7 @@ mod deposit;
 mod devnet;
 mod error;
 mod fault;
+pub mod inbox;
 mod keys;
 mod node;
 pub mod payload;

@@ -16,6 +16,9 @@
 //! 7. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 8. [`pipeline`]: all of it together, as one service.
 //!
+//! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block. It is pure,
+//! and not yet wired to following.
+//!
 //! [`block`] holds what passes between following and folding. Time is an input ([`clock`]); what can go wrong, and
 //! what a caller can do about it, is in [`error`]. There is no SQL engine and no HTTP server here.
 
@@ -27,6 +30,7 @@ pub mod endpoint;
 pub mod error;
 pub mod fold;
 pub mod follow;
+pub mod inbox;
 pub mod mapping;
 pub mod pipeline;
 pub mod seal;

@@ -5,7 +5,7 @@
 //! 1. [`id`], [`position`], [`amount`], [`code`]: what a fact is made of;
 //! 2. [`event`]: the facts themselves; [`policy`]: the one fact that is a document;
 //! 3. [`cbor`], [`encoding`]: the bytes that contracts and two indexers agree on, and the log root over them;
-//! 4. [`payload_codec`], [`batch`]: what a blob holds;
+//! 4. [`eigenda`], [`payload_codec`], [`batch`]: what a blob is certified by, how it is packed, what it holds;
 //! 5. [`mod@column`], [`table`], [`facts`], [`money`]: the published tables, whose doc comments are their manual;
 //! 6. [`invariant`]: what must always hold, by name.
 
@@ -14,6 +14,7 @@ pub mod batch;
 pub mod cbor;
 pub mod code;
 pub mod column;
+pub mod eigenda;
 pub mod encoding;
 pub mod error;
 pub mod event;

@@ -134,7 +134,7 @@ async fn publish(
             heads.ledger_digest = Some(*ledger_digest);
             heads.roots.extend(roots.iter().copied());
         }
-        let change = Change { money: rows.clone(), ..Change::default() };
+        let change = Change { money: rows.clone().into(), ..Change::default() };
         match lake.publish(Some(&base), heads, change).await {
             Err(StoreError::SnapshotTaken { version }) => {
                 tracing::debug!(version, "somebody published first: settling on top of it");

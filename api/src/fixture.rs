@@ -71,7 +71,10 @@ pub(crate) async fn publish() -> Published {
         roots: [(VAULT.parse().unwrap(), tree.root())].into(),
         ..Heads::default()
     };
-    let snapshot = lake.publish(None, heads, Change { facts, money, ..Change::default() }).await.unwrap();
+    let snapshot = lake
+        .publish(None, heads, Change { facts: facts.into(), money: money.into(), ..Change::default() })
+        .await
+        .unwrap();
     let head = BlockRef { number: 23, hash: B256::ZERO, parent_hash: B256::ZERO, timestamp: 1_230 };
     let status =
         Status { head: Some(head), lag_blocks: 3, waiting: vec!["epoch 2 is open".to_owned()], ..Status::default() };

@@ -193,20 +193,6 @@ impl Finality {
     }
 }
 
-/// One step along the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Blocks that follow the last one, in order, each the child of the one before.
-    Forward(Vec<VerifiedBlock>),
-    /// Everything above this block is no longer canonical.
-    Unwind {
-        /// The last block that stays.
-        to: BlockRef,
-    },
-    /// The heads moved.
-    Heads(Heads),
-}
-
 /// Who takes the steps: the pipeline, and in tests a plain list.
 #[async_trait]
 pub trait Sink: Send {

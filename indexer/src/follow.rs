@@ -76,7 +76,7 @@ impl Default for FollowOptions {
             poll_interval: Duration::from_secs(1),
             step_blocks_max: 512,
             step_bytes_max: 32 << 20,
-            prefetch_bytes_max: 256 << 20,
+            prefetch_bytes_max: 64 << 20,
             fetches_max: 64,
             verify_threads: 2,
             until: Until::Stopped,

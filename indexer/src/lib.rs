@@ -37,7 +37,7 @@ pub mod seal;
 pub mod state;
 pub mod verify;
 
-pub use block::{Chain, Finality, Heads, L1Origin, Sink, Step, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
+pub use block::{Chain, Finality, Heads, L1Origin, Sink, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
 pub use clock::Clock;
 pub use error::{IndexerError, Remedy};
 pub use mapping::{Contracts, Mapping};

@@ -26,13 +26,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tributary_schemas::encoding::{events_digest, log_root_next};
-use tributary_schemas::facts::{Row, Rows};
+use tributary_schemas::facts::{Columns, Row};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
 use tributary_store::{DeclaredOutcome, Staged};
 
 use crate::IndexerError;
 use crate::fold::{BlobNeed, Chronology, FoldedEvent};
-use crate::state::{Key, StateRead, StateView, Writes};
+use crate::state::{Key, Overlay, StateRead, StateView, Writes};
 pub use body::{Body, RawLog, TxBrief, ingest_block};
 pub use outcome::Outcome;
 pub use publish::{Progressed, PublishLimits, Sealer};
@@ -50,7 +50,7 @@ pub struct SealedHead {
 #[derive(Debug, Default)]
 pub struct Sealed {
     /// Their rows.
-    pub rows: Rows,
+    pub rows: Columns,
     /// Files of large batches.
     pub staged: Vec<Staged>,
     /// Outcomes that were inputs.
@@ -61,7 +61,7 @@ pub struct Sealed {
     pub blocks: u64,
     /// Rows staged in files.
     pub staged_rows: usize,
-    overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    overlay: Overlay,
 }
 
 impl Sealed {
@@ -105,23 +105,29 @@ pub fn seal_block(
     context: &SealContext,
     sealed: &mut Sealed,
     block: &BlockRef,
-    body: Body,
+    mut body: Body,
     outcomes: &BTreeMap<Position, Outcome>,
 ) -> Result<(), IndexerError> {
+    let (mut events, rows) = (std::mem::take(&mut body.folded.events), std::mem::take(&mut body.folded.rows));
     let mut state = StateView::resume(base, std::mem::take(&mut sealed.overlay));
     let previous = match &sealed.head {
         Some((_, root)) => *root,
         None => state.get::<SealedHead>(&Key::sealed())?.map_or(context.log_root_origin, |head| head.log_root),
     };
-    let mut step = SealStep { context, state: &mut state, block, body: &body, sealed, events: Vec::new() };
-    for folded in &body.folded.events {
+    let mut step =
+        SealStep { context, state: &mut state, block, body: &body, logged: &events, sealed, found: Vec::new() };
+    for folded in &events {
         step.event(folded, outcomes)?;
     }
-    let mut events = std::mem::take(&mut step.events);
-    events.extend(body.folded.events.iter().cloned());
-    events.sort_by_key(|folded| folded.event.position);
+    let found = step.found;
+    if !found.is_empty() {
+        events.extend(found);
+        events.sort_by_key(|folded| folded.event.position);
+    }
     let log_root = log_root_next(previous, block.hash, events_digest(events.iter().map(|folded| &folded.event)));
-    step.rows(&events, log_root)?;
+    let mut step =
+        SealStep { context, state: &mut state, block, body: &body, logged: &events, sealed, found: Vec::new() };
+    step.rows(rows, log_root)?;
     state.put(Key::sealed(), &SealedHead { number: block.number, log_root })?;
     sealed.overlay = state.into_overlay();
     sealed.head = Some((*block, log_root));
@@ -134,10 +140,13 @@ struct SealStep<'a, 'b> {
     context: &'a SealContext,
     state: &'a mut StateView<'b>,
     block: &'a BlockRef,
+    /// What the tail kept of it, but for its events and rows.
     body: &'a Body,
+    /// Its events.
+    logged: &'a [FoldedEvent],
     sealed: &'a mut Sealed,
     /// Facts that blobs yield.
-    events: Vec<FoldedEvent>,
+    found: Vec<FoldedEvent>,
 }
 
 impl SealStep<'_, '_> {
@@ -172,8 +181,8 @@ impl SealStep<'_, '_> {
         let same_log = |other: &Position| {
             (other.tx_index, other.log_index) == (at.tx_index, at.log_index) && other.block_number == at.block_number
         };
-        let folded = self.body.folded.events.iter().map(|folded| folded.event.position);
-        let last = folded.chain(self.events.iter().map(|folded| folded.event.position)).filter(same_log).max();
+        let known = self.logged.iter().chain(&self.found).map(|folded| folded.event.position);
+        let last = known.filter(same_log).max();
         let sub_index = last.map_or(0, |last| last.sub_index.saturating_add(1));
         let event = Event {
             position: Position { sub_index, ..at },
@@ -182,11 +191,11 @@ impl SealStep<'_, '_> {
             flags: tributary_schemas::code::Flags::NONE,
             payload,
         };
-        self.events.push(FoldedEvent { event, rule: String::new(), detail });
+        self.found.push(FoldedEvent { event, rule: String::new(), detail });
     }
 
     fn push(&mut self, row: impl Into<Row>) {
-        self.sealed.rows.push(row.into());
+        self.sealed.rows.push(&row.into());
     }
 
     fn epoch(&self) -> i64 {

@@ -23,6 +23,9 @@ pub(crate) use record::{
 /// Writes of one block: `None` deletes.
 pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
+/// Writes by key: `None` deletes.
+pub type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// Keys and their values.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -37,8 +40,8 @@ pub trait StateRead {
 /// A state with writes laid over it.
 pub struct StateView<'a> {
     base: &'a dyn StateRead,
-    overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    fresh: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    overlay: Overlay,
+    fresh: Overlay,
 }
 
 impl<'a> StateView<'a> {
@@ -50,13 +53,13 @@ impl<'a> StateView<'a> {
 
     /// A view of `base` under writes that were made before.
     #[must_use]
-    pub fn resume(base: &'a dyn StateRead, overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Self {
+    pub fn resume(base: &'a dyn StateRead, overlay: Overlay) -> Self {
         Self { base, overlay, fresh: BTreeMap::new() }
     }
 
     /// All writes, by key.
     #[must_use]
-    pub fn into_overlay(mut self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    pub fn into_overlay(mut self) -> Overlay {
         self.overlay.extend(self.fresh);
         self.overlay
     }
@@ -84,15 +87,8 @@ impl<'a> StateView<'a> {
 
     /// Every record under keys with this prefix, in order.
     pub(crate) fn scan<T: DeserializeOwned>(&self, prefix: &Key) -> Result<Vec<(Vec<u8>, T)>, IndexerError> {
-        let mut found: BTreeMap<Vec<u8>, Vec<u8>> = self.base.scan(&prefix.0)?.into_iter().collect();
-        for layer in [&self.overlay, &self.fresh] {
-            for (key, value) in layer.range(prefix.0.clone()..).take_while(|(key, _)| key.starts_with(&prefix.0)) {
-                match value {
-                    Some(value) => found.insert(key.clone(), value.clone()),
-                    None => found.remove(key),
-                };
-            }
-        }
+        let found = laid_over(self.base.scan(&prefix.0)?, &self.overlay, &prefix.0);
+        let found = laid_over(found, &self.fresh, &prefix.0);
         found.into_iter().map(|(key, value)| read(prefix, &value).map(|value| (key, value))).collect()
     }
 
@@ -110,6 +106,22 @@ impl<'a> StateView<'a> {
         self.put(key, &(next + 1))?;
         Ok(next)
     }
+}
+
+/// What is under a prefix once writes are laid over what was found there.
+pub(crate) fn laid_over(found: Pairs, overlay: &Overlay, prefix: &[u8]) -> Pairs {
+    let mut writes = overlay.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)).peekable();
+    if writes.peek().is_none() {
+        return found;
+    }
+    let mut found: BTreeMap<Vec<u8>, Vec<u8>> = found.into_iter().collect();
+    for (key, value) in writes {
+        match value {
+            Some(value) => found.insert(key.clone(), value.clone()),
+            None => found.remove(key),
+        };
+    }
+    found.into_iter().collect()
 }
 
 impl std::fmt::Debug for StateView<'_> {

@@ -8,8 +8,13 @@ use std::fmt;
 /// The deterministic encoding of `value`.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CborError> {
     let mut out = Vec::with_capacity(256);
-    value.serialize(&mut Encoder { out: &mut out })?;
+    append(value, &mut out)?;
     Ok(out)
+}
+
+/// Appends the deterministic encoding of `value`.
+pub fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CborError> {
+    value.serialize(&mut Encoder { out })
 }
 
 /// Something the deterministic encoding has no form for.
@@ -265,20 +270,20 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self) {
-        let order = |key: &str| (key.len(), key.to_owned());
-        if self.entries.is_sorted_by_key(|(key, _)| order(key)) {
+        if self.entries.is_sorted_by(|(a, _), (b, _)| (a.len(), a) <= (b.len(), b)) {
             return;
         }
-        let mut begin = self.start;
+        let written = self.out.split_off(self.start);
+        let mut begin = 0;
         let mut parts = Vec::with_capacity(self.entries.len());
-        for (key, end) in &self.entries {
-            parts.push((*key, self.out[begin..*end].to_vec()));
-            begin = *end;
+        for (key, end) in self.entries {
+            let end = end - self.start;
+            parts.push((key, begin..end));
+            begin = end;
         }
-        parts.sort_by(|a, b| (a.0.len(), a.0).cmp(&(b.0.len(), b.0)));
-        self.out.truncate(self.start);
-        for (_, bytes) in parts {
-            self.out.extend_from_slice(&bytes);
+        parts.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        for (_, range) in parts {
+            self.out.extend_from_slice(&written[range]);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The types a published column can have: those every reader has (DuckDB, Polars, Spark, Trino), so that nobody casts.
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Int32Array, Int64Array, StringArray,
-    TimestampMicrosecondArray,
+    Array, ArrayBuilder, ArrayRef, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Decimal128Array,
+    Decimal128Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, StringArray, StringBuilder,
+    TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
@@ -16,10 +17,12 @@ pub trait Column: Sized {
     fn data_type() -> DataType;
     /// Whether it may be NULL.
     const NULLABLE: bool;
-    /// A column of these values.
-    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
-    where
-        Self: 'a;
+    /// A growing column of these values.
+    type Builder: ArrayBuilder + Default;
+    /// Adds a value to a growing column.
+    fn append(&self, builder: &mut Self::Builder);
+    /// A growing column, finished.
+    fn finish(builder: Self::Builder) -> ArrayRef;
     /// The value of row `row`, or `None` when the array is of another type or NULL where it may not be.
     fn read(array: &dyn Array, row: usize) -> Option<Self>;
 }
@@ -77,12 +80,17 @@ pub fn signed(number: u64) -> i64 {
 }
 
 macro_rules! primitive {
-    ($($rust:ty, $array:ty, $data_type:expr, |$v:ident| $into:expr, |$n:ident| $from:expr, |$a:ident| $finish:expr;)*) => {$(
+    ($($rust:ty, $array:ty, $builder:ty, $data_type:expr, |$v:ident| $into:expr, |$n:ident| $from:expr, |$a:ident| $finish:expr;)*) => {$(
         impl Column for $rust {
             fn data_type() -> DataType { $data_type }
             const NULLABLE: bool = false;
-            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
-                let $a = <$array>::from_iter_values(values.map(|$v| $into));
+            type Builder = $builder;
+            fn append(&self, builder: &mut $builder) {
+                let $v = self;
+                builder.append_value($into);
+            }
+            fn finish(mut builder: $builder) -> ArrayRef {
+                let $a = builder.finish();
                 Arc::new($finish)
             }
             fn read(array: &dyn Array, row: usize) -> Option<Self> {
@@ -93,9 +101,12 @@ macro_rules! primitive {
         impl Column for Option<$rust> {
             fn data_type() -> DataType { $data_type }
             const NULLABLE: bool = true;
-            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
-                let $a = values.map(|one| one.as_ref().map(|$v| $into)).collect::<$array>();
-                Arc::new($finish)
+            type Builder = $builder;
+            fn append(&self, builder: &mut $builder) {
+                builder.append_option(self.as_ref().map(|$v| $into));
+            }
+            fn finish(builder: $builder) -> ArrayRef {
+                <$rust as Column>::finish(builder)
             }
             fn read(array: &dyn Array, row: usize) -> Option<Self> {
                 let array = array.as_any().downcast_ref::<$array>()?;
@@ -105,12 +116,12 @@ macro_rules! primitive {
     )*};
 }
 primitive! {
-    i32, Int32Array, DataType::Int32, |v| *v, |n| n, |a| a;
-    i64, Int64Array, DataType::Int64, |v| *v, |n| n, |a| a;
-    String, StringArray, DataType::Utf8, |v| v.as_str(), |n| n.to_owned(), |a| a;
-    Binary, BinaryArray, DataType::Binary, |v| v.0.as_slice(), |n| Self::from_slice(n), |a| a;
-    Micros, TimestampMicrosecondArray, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |v| v.0, |n| Micros(n), |a| a.with_timezone("UTC");
-    Decimal38, Decimal128Array, DataType::Decimal128(38, 0), |v| v.0, |n| Decimal38(n),
+    i32, Int32Array, Int32Builder, DataType::Int32, |v| *v, |n| n, |a| a;
+    i64, Int64Array, Int64Builder, DataType::Int64, |v| *v, |n| n, |a| a;
+    String, StringArray, StringBuilder, DataType::Utf8, |v| v.as_str(), |n| n.to_owned(), |a| a;
+    Binary, BinaryArray, BinaryBuilder, DataType::Binary, |v| v.0.as_slice(), |n| Self::from_slice(n), |a| a;
+    Micros, TimestampMicrosecondArray, TimestampMicrosecondBuilder, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |v| v.0, |n| Micros(n), |a| a.with_timezone("UTC");
+    Decimal38, Decimal128Array, Decimal128Builder, DataType::Decimal128(38, 0), |v| v.0, |n| Decimal38(n),
         |a| a.with_precision_and_scale(38, 0).expect("38 and 0 are within the type");
 }
 
@@ -133,8 +144,12 @@ impl Column for bool {
         DataType::Boolean
     }
     const NULLABLE: Self = false;
-    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(BooleanArray::from(values.copied().collect::<Vec<_>>()))
+    type Builder = BooleanBuilder;
+    fn append(&self, builder: &mut BooleanBuilder) {
+        builder.append_value(*self);
+    }
+    fn finish(mut builder: BooleanBuilder) -> ArrayRef {
+        Arc::new(builder.finish())
     }
     fn read(array: &dyn Array, row: usize) -> Option<Self> {
         let array = array.as_any().downcast_ref::<BooleanArray>()?;

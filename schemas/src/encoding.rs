@@ -32,7 +32,7 @@ pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
         position: event.position,
         validity: event.is_valid(),
     };
-    out.extend(cbor::to_vec(&encoded).expect("the vocabulary has no floats and no maps with computed keys"));
+    cbor::append(&encoded, out).expect("the vocabulary has no floats and no maps with computed keys");
 }
 
 /// keccak256 of the encoded events of one block, in position order, invalid ones included.

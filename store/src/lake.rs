@@ -60,9 +60,9 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct Change {
     /// Rows of the indexer's tables.
-    pub facts: facts::Rows,
+    pub facts: facts::Columns,
     /// Rows of accounting's tables.
-    pub money: money::Rows,
+    pub money: money::Columns,
     /// Files already written.
     pub staged: Vec<Staged>,
 }

@@ -34,7 +34,11 @@ impl Default for Shape {
 pub fn context(shape: Shape, facts: &facts::Rows, money: &money::Rows) -> SessionContext {
     let context = tributary_accounting::session_with_batches(shape.memory, shape.partitions, shape.rows)
         .expect("a session needs nothing but memory");
-    let mut batches: BTreeMap<&str, RecordBatch> = facts.batches().into_iter().chain(money.batches()).collect();
+    let mut batches: BTreeMap<&str, RecordBatch> = facts::Columns::from(facts.clone())
+        .into_batches()
+        .into_iter()
+        .chain(money::Columns::from(money.clone()).into_batches())
+        .collect();
     for info in facts::all().into_iter().chain(money::all()) {
         let batch = batches.remove(info.name).unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&info.schema)));
         let mut order: Vec<u32> = (0..u32::try_from(batch.num_rows()).expect("small")).collect();

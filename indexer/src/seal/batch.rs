@@ -219,9 +219,9 @@ impl SealStep<'_, '_> {
             let staged = super::publish::stage(&self.context.staging, self.epoch(), batch_sk, &rows)?;
             self.sealed.staged.push(staged);
         } else {
-            self.sealed.rows.attributions.extend(rows);
+            rows.into_iter().for_each(|row| self.sealed.rows.push(&row.into()));
         }
-        self.sealed.rows.inferences.extend(inferences);
+        inferences.into_iter().for_each(|row| self.push(row));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 use tributary_schemas::encoding::log_root_origin;
 use tributary_schemas::facts::AttributionRow;
 use tributary_schemas::{BlockRef, Position, Table as _};
@@ -15,6 +16,7 @@ use super::{Body, Outcome, SealContext, Sealed, seal_block};
 use crate::blob::{Fetcher, reference_hash};
 use crate::fold::{BlobNeed, BlobOwner, Chronology};
 use crate::pipeline::TailState;
+use crate::state::{Overlay, StateRead};
 use crate::{IndexerError, Mapping};
 
 /// When to publish.
@@ -40,8 +42,39 @@ pub struct Sealer {
     identity: Heads,
     limits: PublishLimits,
     sealed: Sealed,
+    publishing: Option<Publishing>,
     /// Why the next block cannot be sealed yet.
     waiting: Vec<String>,
+}
+
+/// A publication under way, while the blocks after it are sealed.
+struct Publishing {
+    block: BlockRef,
+    /// What the blocks in it wrote: read by those after it until the tail has it.
+    overlay: Arc<Overlay>,
+    task: JoinSet<Result<Option<Arc<Snapshot>>, IndexerError>>,
+}
+
+/// The tail under the writes of a publication that is under way.
+struct Ahead<'a> {
+    tail: TailState,
+    overlay: Option<&'a Overlay>,
+}
+
+impl StateRead for Ahead<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexerError> {
+        match self.overlay.and_then(|overlay| overlay.get(key)) {
+            Some(value) => Ok(value.clone()),
+            None => self.tail.get(key),
+        }
+    }
+    fn scan(&self, prefix: &[u8]) -> Result<crate::state::Pairs, IndexerError> {
+        let found = self.tail.scan(prefix)?;
+        match self.overlay {
+            Some(overlay) => Ok(crate::state::laid_over(found, overlay, prefix)),
+            None => Ok(found),
+        }
+    }
 }
 
 /// What one attempt to seal came to.
@@ -83,13 +116,14 @@ impl Sealer {
             trust: "full".to_owned(),
             ..Heads::default()
         };
-        Self { tail, lake, context, identity, limits, sealed: Sealed::default(), waiting: Vec::new() }
+        Self { tail, lake, context, identity, limits, sealed: Sealed::default(), publishing: None, waiting: Vec::new() }
     }
 
     /// The last block sealed, published or not yet.
     #[must_use]
     pub fn head(&self) -> Option<BlockRef> {
-        self.sealed.head.map(|(block, _)| block).or_else(|| self.tail.sealed())
+        let sealed = self.sealed.head.map(|(block, _)| block);
+        sealed.or_else(|| self.publishing.as_ref().map(|under_way| under_way.block)).or_else(|| self.tail.sealed())
     }
 
     /// Why the next block cannot be sealed yet, by name.
@@ -119,10 +153,11 @@ impl Sealer {
                 Ok(outcomes) => outcomes,
                 Err(progressed) => return Ok(progressed),
             };
-            let state = TailState(Arc::clone(&self.tail));
+            let overlay = self.publishing.as_ref().map(|under_way| under_way.overlay.as_ref());
+            let state = Ahead { tail: TailState(Arc::clone(&self.tail)), overlay };
             seal_block(&state, &self.context, &mut self.sealed, &block, body, &outcomes)?;
             if self.sealed.len() >= self.limits.rows_max || self.sealed.blocks >= self.limits.blocks_max {
-                self.publish(finalized.number).await?;
+                self.begin_publishing(finalized.number).await?;
             }
         }
     }
@@ -207,42 +242,57 @@ impl Sealer {
         attempts == 0
     }
 
-    /// Publishes what is sealed and lets the tail forget it. Somebody who published in between is built upon.
+    /// Publishes what is sealed and lets the tail forget it; returns when that is done. `None` when there was nothing
+    /// to publish, or somebody who published in between has to be built upon.
     pub async fn publish(&mut self, finalized: u64) -> Result<Option<Arc<Snapshot>>, IndexerError> {
-        let Some((block, log_root)) = self.sealed.head else { return Ok(None) };
-        let writes = self.sealed.writes();
-        let sealed = std::mem::take(&mut self.sealed);
-        let mut change = Change { facts: sealed.rows, staged: sealed.staged, ..Change::default() };
-        let base = self.lake.latest().await?;
-        let heads = self.heads(base.as_deref(), &block, log_root, finalized, sealed.declared);
-        let published = self.lake.publish(base.as_deref(), heads.clone(), std::mem::take(&mut change)).await;
-        let snapshot = match published {
-            Ok(snapshot) => snapshot,
-            // The rows are gone with the attempt: they are sealed again from the tail, which has not forgotten them.
-            Err(StoreError::SnapshotTaken { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        self.tail.seal(block, writes)?;
-        Ok(Some(snapshot))
+        self.begin_publishing(finalized).await?;
+        self.end_publishing().await
     }
 
-    fn heads(
-        &self,
-        base: Option<&Snapshot>,
-        block: &BlockRef,
-        log_root: B256,
-        finalized: u64,
-        declared: Vec<tributary_store::DeclaredOutcome>,
-    ) -> Heads {
-        let mut heads = base.map_or_else(|| self.identity.clone(), |base| base.heads.clone());
-        heads.block_number = block.number;
-        heads.block_hash = block.hash;
-        heads.block_timestamp = block.timestamp;
-        heads.log_root = log_root;
-        heads.finality.clone_from(&self.context.finality);
-        heads.finalized_number = std::cmp::max(finalized, block.number);
-        heads.declared_outcomes.extend(declared);
-        heads
+    /// Begins to publish what is sealed, after the publication before. At most two cuts are in memory: the one being
+    /// written, and the one that grows meanwhile.
+    async fn begin_publishing(&mut self, finalized: u64) -> Result<(), IndexerError> {
+        self.end_publishing().await?;
+        let sealed = std::mem::take(&mut self.sealed);
+        let Some((block, log_root)) = sealed.head else { return Ok(()) };
+        let overlay = Arc::new(sealed.overlay);
+        let change = Change { facts: sealed.rows, staged: sealed.staged, ..Change::default() };
+        let (lake, identity, finality) = (self.lake.clone(), self.identity.clone(), self.context.finality.clone());
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let base = lake.latest().await?;
+            let mut heads = base.as_ref().map_or(identity, |base| base.heads.clone());
+            heads.block_number = block.number;
+            heads.block_hash = block.hash;
+            heads.block_timestamp = block.timestamp;
+            heads.log_root = log_root;
+            heads.finality = finality;
+            heads.finalized_number = std::cmp::max(finalized, block.number);
+            heads.declared_outcomes.extend(sealed.declared);
+            match lake.publish(base.as_deref(), heads, change).await {
+                Ok(snapshot) => Ok(Some(snapshot)),
+                // The rows are gone with the attempt: they are sealed again from the tail, which has not forgotten them.
+                Err(StoreError::SnapshotTaken { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        });
+        self.publishing = Some(Publishing { block, overlay, task });
+        Ok(())
+    }
+
+    /// Waits for the publication that is under way and writes what its blocks wrote into the tail.
+    async fn end_publishing(&mut self) -> Result<Option<Arc<Snapshot>>, IndexerError> {
+        let Some(mut under_way) = self.publishing.take() else { return Ok(None) };
+        let Some(done) = under_way.task.join_next().await else { return Ok(None) };
+        let done = done.map_err(|error| IndexerError::Ended { task: "publishing", reason: error.to_string() })?;
+        let Some(snapshot) = done? else {
+            // What was sealed on top of it is sealed again too.
+            self.sealed = Sealed::default();
+            return Ok(None);
+        };
+        let overlay = Arc::unwrap_or_clone(under_way.overlay);
+        self.tail.seal(under_way.block, overlay.into_iter().collect())?;
+        Ok(Some(snapshot))
     }
 
     /// Brings tail and lake to the same sealed head, before anything is followed: checks that the lake is of this
@@ -283,7 +333,7 @@ impl Sealer {
                 outcomes.insert(need.position, published_outcome(snapshot, need, archive)?);
             }
             seal_block(&state, &context, &mut self.sealed, &block, body, &outcomes)?;
-            self.sealed.rows = tributary_schemas::facts::Rows::default();
+            self.sealed.rows = tributary_schemas::facts::Columns::default();
             last = Some(block);
         }
         let sealed = std::mem::take(&mut self.sealed);

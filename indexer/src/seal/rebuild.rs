@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::encoding::payload_from_json;
-use tributary_schemas::facts::{BlockRow, EventRow, Rows};
+use tributary_schemas::facts::{BlockRow, Columns, EventRow};
 use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::{Archive, Lake, Snapshot, Tail};
 
@@ -64,7 +64,7 @@ pub(super) async fn rebuild(
             folded,
         };
         seal_block(&state, &context, &mut sealed, &block, body, &outcomes)?;
-        sealed.rows = Rows::default();
+        sealed.rows = Columns::default();
         let root = sealed.head.map(|(_, root)| tributary_schemas::column::hex_text(root));
         if root.as_deref() != Some(row.log_root.as_str()) {
             return Err(IndexerError::Sealing {

@@ -18,16 +18,16 @@ use crate::state::Key;
 
 impl SealStep<'_, '_> {
     /// All rows that are not a blob's.
-    pub(super) fn rows(&mut self, events: &[FoldedEvent], log_root: B256) -> Result<(), IndexerError> {
-        for folded in events {
+    pub(super) fn rows(&mut self, rows: Vec<Row>, log_root: B256) -> Result<(), IndexerError> {
+        for folded in self.logged {
             self.push_event(folded);
         }
-        for row in &self.body.folded.rows {
+        for row in rows {
             let row = match row {
-                Row::DatasetVersionRow(row) => self.with_members(row.clone())?.into(),
-                row => row.clone(),
+                Row::DatasetVersionRow(row) => self.with_members(row)?.into(),
+                row => row,
             };
-            self.sealed.rows.push(row);
+            self.sealed.rows.push(&row);
         }
         self.push_raw_logs();
         let row = BlockRow {
@@ -39,7 +39,7 @@ impl SealStep<'_, '_> {
             l1_origin_number: self.body.l1_origin.map(signed),
             tx_count: i32::try_from(self.body.tx_count).unwrap_or(i32::MAX),
             log_count: i32::try_from(self.body.log_count).unwrap_or(i32::MAX),
-            event_count: i32::try_from(events.len()).unwrap_or(i32::MAX),
+            event_count: i32::try_from(self.logged.len()).unwrap_or(i32::MAX),
             finality: self.context.finality.clone(),
             trust: trust_word(self.body.trust).to_owned(),
             log_root: hex_text(log_root),
@@ -124,7 +124,7 @@ impl SealStep<'_, '_> {
                 data: Binary(log.data.to_vec()),
                 tx_value,
             };
-            self.sealed.rows.push(row.into());
+            self.sealed.rows.push(&row.into());
         }
     }
 

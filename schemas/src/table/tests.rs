@@ -1,5 +1,5 @@
 use crate::column::{Decimal38, Micros, hex_text};
-use crate::facts::{self, PaymentRow, Rows};
+use crate::facts::{self, Columns, PaymentRow, Rows};
 use crate::money;
 use crate::table::{Growth, Table};
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ fn rows_come_back_from_arrow() {
     }
     assert_eq!(all.len(), 5);
     assert_eq!(
-        all.batches().into_iter().map(|(name, batch)| (name, batch.num_rows())).collect::<Vec<_>>(),
+        Columns::from(all).into_batches().into_iter().map(|(name, batch)| (name, batch.num_rows())).collect::<Vec<_>>(),
         [("payments", 5)]
     );
 }

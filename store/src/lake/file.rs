@@ -1,6 +1,5 @@
 //! One Parquet file of a table: written durably under a name made of its content, read back, and summed up for the log.
 
-use alloy_primitives::{B256, Keccak256};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -66,7 +65,7 @@ pub(crate) fn write(folder: &Path, prefix: &str, info: &TableInfo, rows: &Record
     let mut file = durable::temporary(&folder.join(prefix))?;
     let hash = {
         let properties = writer_properties(info, rows.num_rows());
-        let sink = Hashing { to: std::io::BufWriter::new(file.as_file_mut()), hash: Keccak256::new() };
+        let sink = Hashing { to: std::io::BufWriter::new(file.as_file_mut()), hash: blake3::Hasher::new() };
         let fail = |source| StoreError::Parquet { path: folder.join(prefix), source };
         let mut writer = ArrowWriter::try_new(sink, rows.schema(), Some(properties)).map_err(fail)?;
         writer.write(rows).map_err(fail)?;
@@ -74,7 +73,7 @@ pub(crate) fn write(folder: &Path, prefix: &str, info: &TableInfo, rows: &Record
         sink.flush().map_err(durable::io("writing", folder))?;
         sink.hash.finalize()
     };
-    let name = name(prefix, hash);
+    let name = name(prefix, &hash);
     let path = folder.join(&name);
     let bytes = file.as_file().metadata().map_err(durable::io("measuring", &path))?.len();
     durable::keep(file, &path)?;
@@ -86,7 +85,7 @@ pub(crate) fn write(folder: &Path, prefix: &str, info: &TableInfo, rows: &Record
 /// Links a staged file into `folder` under its content's name, so that a publication that fails can be done again from
 /// the same staged file.
 pub(crate) fn adopt(folder: &Path, prefix: &str, staged: &Path) -> Result<DataFile, StoreError> {
-    let mut hash = Keccak256::new();
+    let mut hash = blake3::Hasher::new();
     let mut file = File::open(staged).map_err(durable::io("opening", staged))?;
     file.sync_all().map_err(durable::io("syncing", staged))?;
     let mut buffer = vec![0; 1 << 20];
@@ -97,7 +96,7 @@ pub(crate) fn adopt(folder: &Path, prefix: &str, staged: &Path) -> Result<DataFi
         }
         hash.update(&buffer[..count]);
     }
-    let name = name(prefix, hash.finalize());
+    let name = name(prefix, &hash.finalize());
     let path = folder.join(&name);
     match std::fs::hard_link(staged, &path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -140,13 +139,14 @@ pub(crate) fn read(path: &Path) -> Result<Vec<RecordBatch>, StoreError> {
     Ok(out)
 }
 
-fn name(prefix: &str, hash: B256) -> String {
-    format!("{prefix}-{:x}.parquet", alloy_primitives::FixedBytes::<16>::from_slice(&hash[..16]))
+/// Half of the BLAKE3 hash of the content: the same rows are the same file, however often they are written.
+fn name(prefix: &str, hash: &blake3::Hash) -> String {
+    format!("{prefix}-{}.parquet", &hash.to_hex()[..32])
 }
 
 struct Hashing<W> {
     to: W,
-    hash: Keccak256,
+    hash: blake3::Hasher,
 }
 
 impl<W: Write> Write for Hashing<W> {

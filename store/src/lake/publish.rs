@@ -104,7 +104,7 @@ pub(super) async fn publish(
 /// What is new, by table.
 fn news(change: Change) -> Result<BTreeMap<&'static str, News>, StoreError> {
     let mut out: BTreeMap<&'static str, News> = BTreeMap::new();
-    for (name, rows) in change.facts.batches().into_iter().chain(change.money.batches()) {
+    for (name, rows) in change.facts.into_batches().into_iter().chain(change.money.into_batches()) {
         out.entry(name).or_default().rows = Some(rows);
     }
     for staged in change.staged {
@@ -166,8 +166,12 @@ fn fact_prefix(epoch: i64) -> String {
 fn by_epoch(info: &TableInfo, rows: &RecordBatch) -> Result<Vec<(i64, RecordBatch)>, StoreError> {
     let arrow = |source| StoreError::Arrow { table: info.name.to_owned(), source };
     let epochs = states::column(rows, "epoch").map_err(arrow)?;
+    let epochs = epochs.as_primitive::<Int64Type>().values();
+    if let Some(epoch) = epochs.first().filter(|first| epochs.iter().all(|epoch| epoch == *first)) {
+        return Ok(vec![(*epoch, states::sorted(info, rows).map_err(arrow)?)]);
+    }
     let mut indices: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
-    for (row, epoch) in (0_u64..).zip(epochs.as_primitive::<Int64Type>().values()) {
+    for (row, epoch) in (0_u64..).zip(epochs) {
         indices.entry(*epoch).or_default().push(row);
     }
     indices

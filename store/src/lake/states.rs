@@ -1,7 +1,8 @@
 //! States: a change ends the open row of its key and begins another.
 
+use arrow::array::make_comparator;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use arrow::row::{Row, RowConverter, SortField};
@@ -41,8 +42,23 @@ pub(crate) fn merge(info: &TableInfo, open: &[RecordBatch], change: &RecordBatch
 /// Rows in the order of their table.
 pub(crate) fn sorted(info: &TableInfo, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = info.sort.iter().map(|name| column(rows, name)).collect::<Result<Vec<_>, _>>()?;
+    if is_sorted(&columns, rows.num_rows())? {
+        return Ok(rows.clone());
+    }
     let by = columns.into_iter().map(|values| SortColumn { values, options: None }).collect::<Vec<_>>();
     take_record_batch(rows, &lexsort_to_indices(&by, None)?)
+}
+
+/// Whether rows are in order already, as facts are that were written block by block: copying them is what costs.
+fn is_sorted(columns: &[ArrayRef], rows: usize) -> Result<bool, ArrowError> {
+    let compare = columns
+        .iter()
+        .map(|column| make_comparator(column, column, SortOptions::default()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((1..rows).all(|row| {
+        let order = compare.iter().map(|compare| compare(row - 1, row)).find(|order| order.is_ne());
+        order.is_none_or(std::cmp::Ordering::is_lt)
+    }))
 }
 
 /// A column by name.

@@ -68,16 +68,20 @@ async fn what_is_published_comes_back_at_every_snapshot() {
 
     let mut change = Change::default();
     // Out of order and over two epochs, so that sorting and cutting show.
-    change.facts.raw_logs = vec![raw_log(1, 12, 0), raw_log(0, 11, 3), raw_log(0, 10, 1)];
-    change.facts.accounts = vec![account("0x01", "0xaa", 10, None), account("0x02", "0xaa", 10, None)];
+    [raw_log(1, 12, 0), raw_log(0, 11, 3), raw_log(0, 10, 1)]
+        .into_iter()
+        .for_each(|row| change.facts.push(&row.into()));
+    [account("0x01", "0xaa", 10, None), account("0x02", "0xaa", 10, None)]
+        .into_iter()
+        .for_each(|row| change.facts.push(&row.into()));
     let first = lake.publish(None, heads(12), change).await.unwrap();
     assert_eq!((first.version, first.parent), (0, None));
     assert_eq!(first.tables["raw_logs"], TableRef { delta_version: 0, rows: 3 });
     assert_eq!(lake.files(&first, "raw_logs").await.unwrap().len(), 2);
 
     let mut change = Change::default();
-    change.facts.accounts = vec![account("0x01", "0xbb", 13, None)];
-    change.money.claims = vec![claim(0, "0x01", 5)];
+    [account("0x01", "0xbb", 13, None)].into_iter().for_each(|row| change.facts.push(&row.into()));
+    [claim(0, "0x01", 5)].into_iter().for_each(|row| change.money.push(&row.into()));
     let second = lake.publish(Some(&first), heads(14), change).await.unwrap();
     assert_eq!((second.version, second.parent), (1, Some(0)));
     assert_eq!(second.tables["raw_logs"], first.tables["raw_logs"]);
@@ -109,9 +113,11 @@ async fn what_is_published_comes_back_at_every_snapshot() {
 /// A change of block `block`: a fact, a state of an account that changes every time, and money.
 fn change(block: i64) -> Change {
     let mut change = Change::default();
-    change.facts.raw_logs = vec![raw_log(block / 2, block, 0), raw_log(block / 2, block, 1)];
-    change.facts.accounts = vec![account("0x01", &format!("0x{block}"), block, None)];
-    change.money.claims = vec![claim(block, "0x01", block.into())];
+    [raw_log(block / 2, block, 0), raw_log(block / 2, block, 1)]
+        .into_iter()
+        .for_each(|row| change.facts.push(&row.into()));
+    [account("0x01", &format!("0x{block}"), block, None)].into_iter().for_each(|row| change.facts.push(&row.into()));
+    [claim(block, "0x01", block.into())].into_iter().for_each(|row| change.money.push(&row.into()));
     change
 }
 
@@ -165,8 +171,8 @@ async fn a_publication_killed_at_any_step_leaves_nothing_behind() {
                 let before = lake.latest().await.unwrap();
                 // What is killed differs from what is done in the end, so that a leak would show.
                 let mut other = change(block);
-                other.facts.raw_logs.push(raw_log(99, block, 9));
-                other.facts.accounts.push(account("0xff", "0x00", block, None));
+                other.facts.push(&raw_log(99, block, 9).into());
+                other.facts.push(&account("0xff", "0x00", block, None).into());
                 let ends = if step == Step::Published { change(block) } else { other };
                 let error = lake.publish_hooked(base.as_deref(), heads.clone(), ends, &hook).await.unwrap_err();
                 assert!(matches!(error, StoreError::Worker { .. } | StoreError::SnapshotTaken { .. }), "{error}");
@@ -252,7 +258,7 @@ async fn states_agree_with_the_obvious_version() {
                 if !ends {
                     rows.push(row.clone());
                 }
-                change.facts.accounts.push(row);
+                change.facts.push(&row.into());
             }
             let snapshot = lake.publish(base.as_deref(), heads(u64::try_from(block).unwrap()), change).await.unwrap();
             rows.sort_by_key(|row| (row.account.clone(), row.valid_from_block));
@@ -268,7 +274,9 @@ async fn a_state_that_goes_back_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).await.unwrap();
     let mut change = Change::default();
-    change.facts.accounts = vec![account("0x01", "0xaa", 10, None), account("0x01", "0xbb", 9, None)];
+    [account("0x01", "0xaa", 10, None), account("0x01", "0xbb", 9, None)]
+        .into_iter()
+        .for_each(|row| change.facts.push(&row.into()));
     let error = lake.publish(None, heads(10), change).await.unwrap_err();
     assert!(matches!(error, StoreError::StateOrder { table: "accounts", got: 9, expected: 10 }), "{error}");
     assert_eq!(lake.latest().await.unwrap(), None);
@@ -305,7 +313,7 @@ async fn old_snapshots_stay_readable_past_checkpoints() {
     let mut snapshots: Vec<Arc<Snapshot>> = Vec::new();
     for epoch in 0..104 {
         let mut change = Change::default();
-        change.money.claims = vec![claim(epoch, "0x01", epoch.into())];
+        [claim(epoch, "0x01", epoch.into())].into_iter().for_each(|row| change.money.push(&row.into()));
         let heads = heads(u64::try_from(epoch).unwrap());
         snapshots.push(lake.publish(snapshots.last().map(|last| &**last), heads, change).await.unwrap());
     }
@@ -340,8 +348,10 @@ async fn small_files_become_one_and_open_states_stay_apart_by_key() {
     let mut snapshots: Vec<Arc<Snapshot>> = Vec::new();
     for block in 0..40 {
         let mut change = Change::default();
-        change.facts.raw_logs = vec![raw_log(block / 20, block, 0)];
-        change.facts.accounts = vec![account("0x01", &format!("0x{block}"), block, None)];
+        [raw_log(block / 20, block, 0)].into_iter().for_each(|row| change.facts.push(&row.into()));
+        [account("0x01", &format!("0x{block}"), block, None)]
+            .into_iter()
+            .for_each(|row| change.facts.push(&row.into()));
         let heads = heads(u64::try_from(block).unwrap());
         snapshots.push(lake.publish(snapshots.last().map(|last| &**last), heads, change).await.unwrap());
     }

@@ -3,7 +3,6 @@
 //! A process never appends to a segment that an earlier one wrote: what lies there beyond the last record sled names
 //! may be torn, and needs no repair if nobody writes or reads it. A segment goes when no block needs it.
 
-use alloy_primitives::{B256, keccak256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -20,7 +19,8 @@ pub(super) struct Extent {
     pub(super) segment: u64,
     pub(super) offset: u64,
     pub(super) length: u64,
-    pub(super) hash: B256,
+    /// BLAKE3: it guards against torn writes and failing disks, not against people, and is read with every block.
+    pub(super) hash: [u8; 32],
 }
 
 /// The segments of a tail.
@@ -98,10 +98,11 @@ impl Segments {
         let mut bytes = vec![0; length];
         let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, extent.offset));
         read.map_err(|error| damaged(format!("{}: {error}", path.display())))?;
-        let got = keccak256(&bytes);
+        let got = blake3::hash(&bytes);
         if got != extent.hash {
-            let (segment, offset, hash) = (extent.segment, extent.offset, extent.hash);
-            return Err(damaged(format!("segment {segment} at {offset} hashes to {got}: expected {hash}")));
+            let (segment, offset) = (extent.segment, extent.offset);
+            let expected = blake3::Hash::from_bytes(extent.hash);
+            return Err(damaged(format!("segment {segment} at {offset} hashes to {got}: expected {expected}")));
         }
         Ok(bytes)
     }
@@ -131,7 +132,7 @@ impl Writer<'_> {
         self.file.write_all(bytes).map_err(durable::io("writing", &path))?;
         let (offset, length) = (self.length, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         self.length += length;
-        Ok(Extent { segment: self.id, offset, length, hash: keccak256(bytes) })
+        Ok(Extent { segment: self.id, offset, length, hash: *blake3::hash(bytes).as_bytes() })
     }
 
     /// Makes what was appended durable; returns the segment.

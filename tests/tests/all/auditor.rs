@@ -174,7 +174,7 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
         ..tributary_store::Heads::default()
     };
     let change =
-        tributary_store::Change { facts: as_changes(world.facts.clone()), ..tributary_store::Change::default() };
+        tributary_store::Change { facts: as_changes(world.facts.clone()).into(), ..tributary_store::Change::default() };
     lake.publish(None, heads, change).await.unwrap();
     let mut epoch = first;
     loop {

@@ -19,7 +19,7 @@ use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, wr
 
 use crate::blob::{Fetcher, Proxies, reference_hash};
 use crate::endpoint::{EndpointState, Pool};
-use crate::fold::Chronology;
+use crate::fold::{BlobNeed, Chronology};
 use crate::follow::{Follower, Until};
 use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
 use crate::state::{Key, StateRead, StateView};
@@ -176,13 +176,13 @@ impl Pipeline {
         let first = self.tail.sealed().map_or(0, |sealed| sealed.number.saturating_add(1));
         for number in first..=head.number {
             let Some(bytes) = self.tail.body(number)? else { continue };
-            self.want(&Body::from_bytes(&bytes)?)?;
+            self.want(&Body::from_bytes(&bytes)?.folded.needs)?;
         }
         Ok(())
     }
 
-    fn want(&mut self, body: &Body) -> Result<(), IndexerError> {
-        for need in &body.folded.needs {
+    fn want(&mut self, needs: &[BlobNeed]) -> Result<(), IndexerError> {
+        for need in needs {
             if let Some(hash) = reference_hash(&need.reference) {
                 self.fetcher.want(hash)?;
             }
@@ -305,28 +305,25 @@ impl Pipeline {
 impl Sink for Pipeline {
     async fn ingest(&mut self, blocks: Vec<VerifiedBlock>) -> Result<(), IndexerError> {
         let base = TailState(Arc::clone(&self.tail));
-        let mut appended = Vec::with_capacity(blocks.len());
+        let mut tail_blocks = Vec::with_capacity(blocks.len());
+        let mut needs = Vec::new();
+        let (mut events, mut rejected) = (0, 0);
         {
             let mut state = StateView::new(&base);
-            for block in &blocks {
-                let body = ingest_block(&mut state, &self.chronology, &self.mapping, block)?;
-                let rejected = body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
-                appended.push((body, state.take_writes(), block.block, rejected));
+            for block in blocks {
+                let body = ingest_block(&mut state, &self.chronology, &self.mapping, &block)?;
+                events += body.folded.events.len();
+                rejected += body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
+                // As bytes at once: what a block comes to takes many times the room of the block while it is rows.
+                tail_blocks.push(TailBlock { block: block.block, body: body.to_bytes()?, writes: state.take_writes() });
+                needs.extend(body.folded.needs);
             }
         }
-        let mut tail_blocks = Vec::with_capacity(appended.len());
-        let mut bodies = Vec::with_capacity(appended.len());
-        for (body, writes, block, rejected) in appended {
-            self.count("events", body.folded.events.len());
-            self.count("rejected_events", rejected);
-            tail_blocks.push(TailBlock { block, body: body.to_bytes()?, writes });
-            if !body.folded.needs.is_empty() {
-                bodies.push(body);
-            }
-        }
+        self.count("events", events);
+        self.count("rejected_events", rejected);
         self.count("blocks", tail_blocks.len());
         self.tail.append(tail_blocks)?;
-        bodies.iter().try_for_each(|body| self.want(body))
+        self.want(&needs)
     }
 
     async fn unwind(&mut self, to: BlockRef) -> Result<(), IndexerError> {

@@ -30,7 +30,7 @@ pub struct PublishLimits {
 
 impl Default for PublishLimits {
     fn default() -> Self {
-        Self { rows_max: 150_000, blocks_max: 4096 }
+        Self { rows_max: 100_000, blocks_max: 4096 }
     }
 }
 

@@ -90,15 +90,23 @@ fn fill(tail: &Arc<Tail>, numbers: std::ops::Range<u64>) {
 }
 
 async fn sealer(dir: &std::path::Path, tail: &Arc<Tail>) -> Sealer {
+    sealer_with(dir, tail, PublishLimits::default()).await
+}
+
+async fn sealer_with(dir: &std::path::Path, tail: &Arc<Tail>, limits: PublishLimits) -> Sealer {
     let lake = Lake::open(dir).await.unwrap();
-    Sealer::new(Arc::clone(tail), lake, CHRONOLOGY, 0, &mapping(), &dir.join("staging"), PublishLimits::default())
+    Sealer::new(Arc::clone(tail), lake, CHRONOLOGY, 0, &mapping(), &dir.join("staging"), limits)
 }
 
 async fn seal_to(dir: &std::path::Path, tail: &Arc<Tail>, last: u64) -> B256 {
+    seal_to_with(dir, tail, last, PublishLimits::default()).await
+}
+
+async fn seal_to_with(dir: &std::path::Path, tail: &Arc<Tail>, last: u64, limits: PublishLimits) -> B256 {
     let archive = Archive::open(dir).unwrap();
     let clock = Arc::new(ManualClock::at(1));
     let mut fetcher = Fetcher::new(Arc::new(Nobody), archive.clone(), Arc::clone(&clock) as _, 2);
-    let mut sealer = sealer(dir, tail).await;
+    let mut sealer = sealer_with(dir, tail, limits).await;
     sealer.recover(&mapping(), &archive).await.unwrap();
     // Far past every deadline, so that what nobody has is declared missing.
     let finalized = BlockRef { number: 1_000_000, ..block(last) };
@@ -107,7 +115,25 @@ async fn seal_to(dir: &std::path::Path, tail: &Arc<Tail>, last: u64) -> B256 {
         while fetcher.settle_one().await.unwrap() {}
         clock.advance(std::time::Duration::from_secs(100));
     }
-    sealer.publish(finalized.number).await.unwrap().unwrap().heads.log_root
+    sealer.publish(finalized.number).await.unwrap();
+    Lake::open(dir).await.unwrap().latest().await.unwrap().unwrap().heads.log_root
+}
+
+#[tokio::test]
+async fn however_often_it_is_published_the_state_and_the_root_are_the_same() {
+    let mut seen = Vec::new();
+    // Blocks are sealed on the writes of a publication that is still under way when each is one of its own.
+    for blocks_max in [1, 3, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let tail = Arc::new(Tail::open(&dir.path().join("tail"), TailOptions::default()).unwrap());
+        fill(&tail, 0..14);
+        let limits = PublishLimits { blocks_max, ..PublishLimits::default() };
+        let root = seal_to_with(dir.path(), &tail, 13, limits).await;
+        assert_eq!(tail.sealed(), Some(block(13)));
+        seen.push((root, tail.scan(b"").unwrap()));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[1], seen[2]);
 }
 
 #[tokio::test]

@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Proof(Proof),
     /// Verifies a proof, an epoch or the whole store offline; exit 3 when something differs
     Verify(Verify),
+    /// Looks into what was posted to L1 and to EigenDA
+    #[command(subcommand)]
+    Da(Da),
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),
@@ -159,6 +162,46 @@ pub(crate) struct Verify {
     pub(crate) number: Option<i64>,
     #[command(flatten)]
     pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Da {
+    /// Decodes a batcher's transaction or payload down to L2 blocks and their transactions
+    Decode(DaDecode),
+}
+
+/// Decodes a batcher's transaction or payload: frames, channels, batches, and each L2 block with its timestamp, L1
+/// origin and transaction hashes.
+///
+/// A value may be hex text or the name of a file that holds hex text or the bytes. A payload may be EigenDA's encoded
+/// payload, an EIP-4844 blob, or decoded; which one it was is said. Span batches leave out what the chain's
+/// configuration says: without --chain-id their transactions have no hashes, without --l2-genesis-time their
+/// timestamps count from the first L2 block. Nothing is judged: whether blocks came to be as posted is for the chain
+/// to say. Exit 3 when the payload is not the one committed to, 1 when derivation would skip it.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["tx", "commitment", "payload"]))]
+pub(crate) struct DaDecode {
+    /// A signed L1 transaction, of any type
+    #[arg(long, value_name = "RAWTX", conflicts_with = "commitment")]
+    pub(crate) tx: Option<String>,
+    /// An alt-DA commitment as the EigenDA proxy takes it, without the 01 of the calldata
+    #[arg(long)]
+    pub(crate) commitment: Option<String>,
+    /// The payload that the commitment leads to, or a blob of the transaction
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload: Option<String>,
+    /// Chain id of the L2
+    #[arg(long)]
+    pub(crate) chain_id: Option<u64>,
+    /// Time of the first L2 block, in seconds since 1970
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) l2_genesis_time: Option<u64>,
+    /// Seconds between L2 blocks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    pub(crate) block_time: u64,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod da;
 mod demo;
 mod environment;
 mod failure;
@@ -68,6 +69,7 @@ async fn command(
         Command::Verify(arguments) => {
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
+        Command::Da(arguments) => da::da(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)

@@ -160,10 +160,7 @@ fn is_the_same(claim: &Claim<'_>, block: &L2Block) -> bool {
     debug_assert_eq!(claim.timestamp, block.timestamp, "looked up by it");
     claim.l1_origin == block.l1_origin
         && claim.transactions.len() == block.transactions.len()
-        && claim
-            .transactions
-            .hashes()
-            .map_or_else(|| block.transactions.is_empty(), |hashes| hashes.eq(block.transactions.iter().copied()))
+        && claim.transactions.hashes().is_some_and(|hashes| hashes.eq(block.transactions.iter().copied()))
 }
 
 struct Carried {

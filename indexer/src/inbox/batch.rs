@@ -202,6 +202,7 @@ impl Transactions<'_> {
         match self {
             Self::Encoded { rlp, .. } => Some(Box::new(singular::hashes(rlp))),
             Self::Hashes(hashes) => Some(Box::new(hashes.iter().copied())),
+            Self::Unknown(0) => Some(Box::new(std::iter::empty())),
             Self::Unknown(_) => None,
         }
     }

@@ -189,7 +189,7 @@ pub struct BlockReport {
     pub l1_origin: u64,
     /// Transactions in it, deposits left out.
     pub tx_count: usize,
-    /// Their hashes; `None` in a span batch when the chain id is not known.
+    /// Their hashes; `None` when there are some in a span batch and the chain id is not known.
     pub tx_hashes: Option<Vec<B256>>,
 }
 

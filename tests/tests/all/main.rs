@@ -8,6 +8,8 @@ mod benchmarks;
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod da;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod house;

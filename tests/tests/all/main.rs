@@ -14,6 +14,8 @@ mod demo;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod inbox;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod readers;

@@ -54,6 +54,8 @@ faults! {
     Drop = "drop",
     /// Some blocks that exist are answered with null.
     NullBlock = "null-block",
+    /// The node does not know `eth_getBlockReceipts`.
+    NoBlockReceipts = "no-block-receipts",
     /// The node says another chain id than its blocks were signed for.
     WrongChainId = "wrong-chain-id",
     /// Some answers end early although the transport says they are whole.

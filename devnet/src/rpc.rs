@@ -117,7 +117,7 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
             let found = find(node, layer, &Which::Hash(query::hash(params, 0)?));
             block_answer(node, found, full)
         }
-        "eth_getBlockReceipts" => {
+        "eth_getBlockReceipts" if !node.dice.has(Fault::NoBlockReceipts) => {
             let which = query::block(params, 0)?;
             let Some(stored) = find(node, layer, &which) else { return Ok("null".to_owned()) };
             let receipts = shape(node, &stored).receipts();

@@ -111,6 +111,15 @@ impl Failure {
     }
 }
 
+/// What is asked in one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    /// One call with these parameters.
+    One(&'a Value),
+    /// A batch of calls, one for each of these parameters: the answer is the array of their answers.
+    Each(&'a [Value]),
+}
+
 /// One node.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -154,12 +163,12 @@ impl Endpoint {
     }
 
     /// One attempt at one request.
-    pub(crate) async fn call(&self, method: &'static str, params: &Value) -> Result<Box<RawValue>, Failure> {
+    pub(crate) async fn call(&self, method: &'static str, asked: Asked<'_>) -> Result<Box<RawValue>, Failure> {
         if let Some(reason) = self.health(|health| health.quarantine().map(str::to_owned)) {
             return Err(Failure::Quarantined(reason));
         }
         let _pass = self.gate.enter().await;
-        let answer = self.within_deadline(self.ask(method, params)).await;
+        let answer = self.within_deadline(self.ask(method, asked)).await;
         let answered_at = self.clock.now_ms();
         self.health(|health| health.record(&answer, answered_at));
         match &answer {
@@ -197,9 +206,12 @@ impl Endpoint {
         }
     }
 
-    async fn ask(&self, method: &'static str, params: &Value) -> Result<Box<RawValue>, Failure> {
+    async fn ask(&self, method: &'static str, asked: Asked<'_>) -> Result<Box<RawValue>, Failure> {
         let client = self.client().await?;
-        let answer = client.request::<_, Box<RawValue>>(method, params.clone()).await;
+        let answer = match asked {
+            Asked::One(params) => client.request::<_, Box<RawValue>>(method, params.clone()).await,
+            Asked::Each(all) => each(&client, method, all).await,
+        };
         if let Err(RpcError::Transport(TransportErrorKind::BackendGone)) = &answer {
             // The socket is gone and alloy gave up on it: the next attempt connects again.
             *self.client.lock().await = None;
@@ -237,6 +249,26 @@ impl Endpoint {
             .map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(RpcClient::new(transport, true))
     }
+}
+
+/// Asks the same for many parameters in one batch; the answers as one array, in the order of the parameters.
+async fn each(client: &RpcClient, method: &'static str, all: &[Value]) -> Result<Box<RawValue>, TransportError> {
+    let mut batch = client.new_batch();
+    let mut waiters = Vec::with_capacity(all.len());
+    for params in all {
+        waiters.push(batch.add_call::<_, Box<RawValue>>(method, params)?);
+    }
+    batch.send().await?;
+    let mut answers = Vec::with_capacity(waiters.len());
+    for waiter in waiters {
+        answers.push(waiter.await?);
+    }
+    array(&answers).map_err(|error| TransportError::deser_err(error, ""))
+}
+
+/// Answers as one array.
+pub(crate) fn array(answers: &[Box<RawValue>]) -> Result<Box<RawValue>, serde_json::Error> {
+    serde_json::value::to_raw_value(answers)
 }
 
 /// What alloy's error means for whoever may ask again.

@@ -22,6 +22,7 @@ mod transaction;
 use alloy::consensus::Header;
 use alloy_primitives::{B256, Bytes};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::fmt;
 use tributary_schemas::BlockRef;
 
@@ -137,6 +138,39 @@ pub fn block(checked: CheckedHeader, block_json: &str, receipts_json: &str) -> R
     }
     let l1_origin = transactions.first().and_then(l1_origin);
     Ok(VerifiedBlock { block, header, l1_origin, transactions, logs, trust: Trust::Verified })
+}
+
+/// The hashes of a block's transactions as the node says them, for asking about each; [`block`] checks them. None when
+/// it says nothing readable, which [`block`] names.
+#[must_use]
+pub fn transaction_hashes(block_json: &str) -> Vec<B256> {
+    #[derive(Deserialize)]
+    struct Transaction {
+        hash: Fixed<32>,
+    }
+    #[derive(Deserialize)]
+    struct Block {
+        transactions: Vec<Transaction>,
+    }
+    let read: Result<Block, _> = serde_json::from_str(block_json);
+    read.map_or_else(|_| Vec::new(), |block| block.transactions.iter().map(|one| B256::from(one.hash.0)).collect())
+}
+
+/// The receipts of an array, when there are all and all say that they are of this block: a transaction that a reorg
+/// moved has one too, of another block.
+#[must_use]
+pub fn receipts_in(hash: B256, receipts_json: &str) -> Option<Vec<Box<RawValue>>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Mined {
+        block_hash: Fixed<32>,
+    }
+    let all: Vec<Box<RawValue>> = serde_json::from_str(receipts_json).ok()?;
+    let here = |receipt: &RawValue| {
+        let mined: Result<Mined, _> = serde_json::from_str(receipt.get());
+        mined.is_ok_and(|mined| mined.block_hash.0 == hash.0)
+    };
+    all.iter().all(|receipt| here(receipt)).then_some(all)
 }
 
 /// The EIP-2718 bytes of the transactions, whose trie root is the header's.

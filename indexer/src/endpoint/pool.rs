@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     Clock, IndexerError,
-    endpoint::{Endpoint, EndpointHealth, EndpointOptions, EndpointState, Failure},
+    endpoint::{Asked, Endpoint, EndpointHealth, EndpointOptions, EndpointState, Failure},
 };
 
 /// An endpoint by its place in the configuration.
@@ -80,13 +80,31 @@ impl Pool {
     ///
     /// When nobody did after all attempts, when all refuse, or when no endpoint is left.
     pub async fn call(&self, prefer: Preference, method: &'static str, params: &Value) -> Result<Answer, IndexerError> {
+        self.ask(prefer, method, Asked::One(params)).await
+    }
+
+    /// Asks the same for many parameters, in one batch; the answer is an array in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call): one call of a batch that fails is the failure of all.
+    pub async fn call_each(
+        &self,
+        prefer: Preference,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Answer, IndexerError> {
+        self.ask(prefer, method, Asked::Each(params)).await
+    }
+
+    async fn ask(&self, prefer: Preference, method: &'static str, asked: Asked<'_>) -> Result<Answer, IndexerError> {
         let mut tried: usize = 0;
         let mut attempt: u32 = 0;
         loop {
             let candidates = self.candidates(prefer, method)?;
             let id = candidates[tried.checked_rem(candidates.len()).unwrap_or_default()];
             let endpoint = &self.endpoints[id.0];
-            let failure = match Box::pin(endpoint.call(method, params)).await {
+            let failure = match Box::pin(endpoint.call(method, asked)).await {
                 Ok(json) => return Ok(Answer { endpoint: id, json }),
                 Err(failure) => failure,
             };

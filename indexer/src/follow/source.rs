@@ -1,14 +1,20 @@
 //! One header or one block at a time, checked, and the endpoint that is wrong found out.
 
 use serde_json::{Value, json, value::RawValue};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio::sync::oneshot;
 
 use alloy_primitives::B256;
 
 use crate::{
     Clock, IndexerError, VerifiedBlock,
-    endpoint::{Answer, EndpointId, EndpointOptions, Pool, Preference},
+    endpoint::{self, Answer, EndpointId, EndpointOptions, Pool, Preference},
     verify::{self, CheckedHeader, Differs, Part},
 };
 
@@ -19,7 +25,12 @@ pub(super) struct Source {
     workers: rayon::ThreadPool,
     clock: Arc<dyn Clock>,
     options: EndpointOptions,
+    /// No endpoint knows `eth_getBlockReceipts`.
+    one_by_one: AtomicBool,
 }
+
+/// So many receipts are asked for in one batch: nodes bound batches by count and by the bytes of their answer.
+const RECEIPTS_PER_BATCH: usize = 100;
 
 /// A checked header and who sent it.
 #[derive(Debug, Clone)]
@@ -68,7 +79,7 @@ impl Source {
             .thread_name(|index| format!("verify-{index}"))
             .build()
             .map_err(|error| IndexerError::Ended { task: "verification", reason: error.to_string() })?;
-        Ok(Self { pool, workers, clock, options })
+        Ok(Self { pool, workers, clock, options, one_by_one: AtomicBool::new(false) })
     }
 
     /// A checked header; `None` when there is none by this tag.
@@ -90,14 +101,13 @@ impl Source {
             let opened = self.open(prefer, By::Number(number), true, &mut strikes).await?;
             let (told, json) = opened.ok_or_else(|| self.gone(prefer, number.to_string()))?;
             let hash = told.checked.block.hash;
-            let receipts = self.pool.call(prefer, "eth_getBlockReceipts", &json!([hash])).await?;
-            if is_null(&receipts.json) {
+            let Some(receipts) = self.receipts(prefer, &told, &json).await? else {
                 // The block was replaced, or the node has not come to its receipts yet.
                 if !self.again(&mut strikes, NULLS_MAX).await {
                     return Err(self.gone(prefer, format!("{number} ({hash})")));
                 }
                 continue;
-            }
+            };
             let answer_bytes = json.get().len().saturating_add(receipts.json.get().len());
             let (endpoint, receipts_from) = (told.endpoint, receipts.endpoint);
             match self.verify(told.checked, json, receipts).await? {
@@ -108,6 +118,38 @@ impl Source {
                 }
             }
         }
+    }
+
+    /// The receipts of a block: in one answer where a node has that, else one by one, in batches. `None` when the node
+    /// has not all of them, or has some in another block.
+    async fn receipts(
+        &self,
+        prefer: Preference,
+        told: &Told,
+        block_json: &RawValue,
+    ) -> Result<Option<Answer>, IndexerError> {
+        let hash = told.checked.block.hash;
+        if !self.one_by_one.load(Ordering::Relaxed) {
+            match self.pool.call(prefer, "eth_getBlockReceipts", &json!([hash])).await {
+                Err(IndexerError::Refused { endpoint, reason, .. }) => {
+                    tracing::warn!(endpoint, reason, "no eth_getBlockReceipts: receipts are asked for in batches");
+                    self.one_by_one.store(true, Ordering::Relaxed);
+                }
+                answer => return answer.map(|answer| (!is_null(&answer.json)).then_some(answer)),
+            }
+        }
+        let params: Vec<Value> =
+            verify::transaction_hashes(block_json.get()).iter().map(|hash| json!([hash])).collect();
+        let (mut endpoint, mut all) = (told.endpoint, Vec::with_capacity(params.len()));
+        for batch in params.chunks(RECEIPTS_PER_BATCH) {
+            let answer = self.pool.call_each(prefer, "eth_getTransactionReceipt", batch).await?;
+            endpoint = answer.endpoint;
+            let Some(receipts) = verify::receipts_in(hash, answer.json.get()) else { return Ok(None) };
+            all.extend(receipts);
+        }
+        let json = endpoint::array(&all)
+            .map_err(|error| IndexerError::Ended { task: "reading receipts", reason: error.to_string() })?;
+        Ok(Some(Answer { endpoint, json }))
     }
 
     async fn open(

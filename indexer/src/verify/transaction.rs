@@ -53,7 +53,10 @@ impl TransactionJson<'_> {
             2 => self.eip1559()?.into_signed(self.signature()?).into(),
             4 => self.eip7702()?.into_signed(self.signature()?).into(),
             0x7e => self.deposit()?.seal_slow().into(),
-            other => return Err(Differs::new(Part::Transactions, format!("unknown type {other:#x}"))),
+            other => {
+                let known = "this version knows 0x0, 0x1, 0x2, 0x4 and 0x7e, and skips nothing";
+                return Err(Differs::new(Part::Transactions, format!("unknown type {other:#x}: {known}")));
+            }
         };
         let raw = Bytes::from(envelope.encoded_2718());
         let hash = alloy_primitives::keccak256(&raw);

@@ -87,6 +87,15 @@ async fn a_bad_network_is_survived() {
 }
 
 #[tokio::test]
+async fn without_block_receipts_they_are_asked_for_in_batches() {
+    for websocket in [false, true] {
+        let (ledger, _) = check(&[Fault::NoBlockReceipts], websocket).await;
+        assert!(ledger.blocks().iter().map(|block| block.logs.len()).sum::<usize>() > 100);
+        check(&[Fault::NoBlockReceipts, Fault::Reorg, Fault::TooManyRequests, Fault::Drop], websocket).await;
+    }
+}
+
+#[tokio::test]
 async fn all_faults_of_an_honest_node_at_once() {
     let honest = [
         Fault::Reorg,

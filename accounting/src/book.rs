@@ -2,76 +2,16 @@
 
 use alloy_primitives::{Address, B256};
 use std::collections::BTreeMap;
-
-use crate::error::{self, AccountingError};
-use crate::intake::Key;
-use crate::state::{State, Subject, SubjectKind};
+use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::policy::{PPB, Withheld};
 
-/// Why somebody earns. The order is the canonical order of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    Platform,
-    Agent,
-    Model,
-    Lineage,
-    Data,
-    Staker,
-    Payment,
-}
-
-impl Role {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Platform => "platform",
-            Self::Agent => "agent",
-            Self::Model => "model",
-            Self::Lineage => "lineage",
-            Self::Data => "data",
-            Self::Staker => "staker",
-            Self::Payment => "payment",
-        }
-    }
-}
-
-/// A line of a statement. The order of its fields is the canonical order of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Line {
-    pub(crate) role: Role,
-    pub(crate) dataset: Option<B256>,
-    pub(crate) contribution: Option<B256>,
-    pub(crate) model: Option<B256>,
-    pub(crate) agent: Option<B256>,
-}
-
-impl Line {
-    pub(crate) const fn of(role: Role) -> Self {
-        Self { role, dataset: None, contribution: None, model: None, agent: None }
-    }
-    /// A line for money that came through `subject`. An agent on exactly one model names that model too.
-    pub(crate) fn through(role: Role, state: &State, subject: Subject) -> Result<Self, AccountingError> {
-        let id = state.graph.version(subject)?.id;
-        let mut line = Self::of(role);
-        match subject.kind {
-            SubjectKind::Model => line.model = Some(id),
-            SubjectKind::Agent => {
-                line.agent = Some(id);
-                if let [only] = state.graph.models_of(subject).as_slice() {
-                    line.model = state.graph.models.get(&only.to).map(|version| version.id);
-                }
-            }
-        }
-        Ok(line)
-    }
-}
-
-/// A batch whose challenge window is open at the cut, with the blocks at which it closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Hold {
-    pub(crate) batch_sk: i64,
-    pub(crate) release: i64,
-    pub(crate) resolve_by: i64,
-}
+use crate::cascade::{portion, split};
+use crate::error::{self, AccountingError};
+use crate::intake::Key;
+pub(crate) use crate::names::{Hold, Line, Role};
+use crate::names::{LineKey, Names, Party, Share};
+use crate::state::{State, Subject};
+use crate::sums::Sums;
 
 /// Whom a flow ends at, before payouts and penalties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,39 +23,6 @@ pub(crate) enum To {
     Suspense(&'static str),
 }
 
-/// A participant of the largest remainder: addresses first, then pseudo-accounts by name (ruling 21).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Party {
-    Account(Address),
-    Pseudo {
-        name: String,
-        /// Whom it is kept for, when it is for somebody.
-        payee: Option<Address>,
-    },
-}
-
-impl Party {
-    pub(crate) fn treasury() -> Self {
-        Self::Pseudo { name: "treasury".to_owned(), payee: None }
-    }
-    pub(crate) fn suspense(reason: &str) -> Self {
-        Self::Pseudo { name: format!("suspense:{reason}"), payee: None }
-    }
-    /// Its name in the journal.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Account(account) => crate::journal::payable(*account),
-            Self::Pseudo { name, .. } => name.clone(),
-        }
-    }
-    /// Money that waits for the end of a challenge window.
-    pub(crate) fn pending(payee: Address, hold: Hold) -> Self {
-        let payee_text = tributary_schemas::column::hex_text(payee);
-        let Hold { batch_sk, release, resolve_by } = hold;
-        Self::Pseudo { name: format!("pending:{batch_sk}:{release}:{resolve_by}:{payee_text}"), payee: Some(payee) }
-    }
-}
-
 /// One end of an edge that money went over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Node {
@@ -123,22 +30,22 @@ pub(crate) enum Node {
     Id(B256),
 }
 
-/// Steps of the explanation.
+/// Steps of the explanation, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Channel,
-    Model,
-    Lineage,
     Data,
+    Lineage,
+    Model,
 }
 
 impl Step {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Channel => "channel",
-            Self::Model => "model",
-            Self::Lineage => "lineage",
             Self::Data => "data",
+            Self::Lineage => "lineage",
+            Self::Model => "model",
         }
     }
 }
@@ -146,14 +53,46 @@ impl Step {
 type Gross = (Key, Option<Hold>, Line, To);
 /// Vault and token.
 pub(crate) type Purse = (Address, Address);
-/// Sub-units per participant and line.
-pub(crate) type Shares = BTreeMap<Party, BTreeMap<Line, u128>>;
+
+/// An edge that money went over, in the order of its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edge {
+    pub(crate) token: Address,
+    pub(crate) step: Step,
+    pub(crate) from: Node,
+    pub(crate) to: Node,
+    pub(crate) vault: Address,
+    pub(crate) depth: u32,
+}
+
+/// What one flow of the data channel has in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DataFlow {
+    pub(crate) key: Key,
+    pub(crate) hold: Option<Hold>,
+    /// Its lines, but for dataset and contribution.
+    pub(crate) line: Line,
+    /// The version that answered.
+    pub(crate) from: B256,
+}
+
+/// Money from a dataset to a contribution.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    /// Place of the contribution.
+    place: u32,
+    /// Number of the purse.
+    purse: u32,
+    sub: u128,
+}
 
 /// The book.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     gross: BTreeMap<Gross, u128>,
-    pub(crate) edges: BTreeMap<(Purse, Step, u32, Node, Node), u128>,
+    edges: BTreeMap<Edge, u128>,
+    flows: Vec<DataFlow>,
+    sums: Sums,
 }
 
 impl Book {
@@ -165,23 +104,50 @@ impl Book {
 
     pub(crate) fn edge(&mut self, key: Key, step: Step, depth: u32, from: Node, to: Node, sub: u128) {
         if sub > 0 {
-            *self.edges.entry(((key.vault, key.token), step, depth, from, to)).or_default() += sub;
+            let edge = Edge { token: key.token, step, from, to, vault: key.vault, depth };
+            *self.edges.entry(edge).or_default() += sub;
         }
     }
 
-    /// Payees of everything in the book: splits, penalties, payout addresses, quarantine, holds.
-    pub(crate) fn close(self, state: &State) -> Result<BTreeMap<Purse, Shares>, AccountingError> {
-        let before = self.totals();
-        let mut closing = Closing { state, purses: BTreeMap::new() };
-        for ((key, hold, line, to), sub) in self.gross {
-            closing.pay(key, hold, line, to, sub)?;
+    /// What flows bring to contributions: nearly everything there is, so it stays numbers.
+    pub(crate) fn contributions(
+        &mut self,
+        state: &State,
+        flows: Vec<DataFlow>,
+        sums: Sums,
+    ) -> Result<(), AccountingError> {
+        let mut datasets: BTreeMap<(usize, i64), u128> = BTreeMap::new();
+        for (flow, place, sub) in sums.iter() {
+            *datasets.entry((flow, state.contributions.list()[place].dataset_sk)).or_default() += sub;
         }
-        let sum = |shares: &Shares| shares.values().flat_map(BTreeMap::values).sum::<u128>();
-        let after: BTreeMap<Purse, u128> = closing.purses.iter().map(|(purse, shares)| (*purse, sum(shares))).collect();
-        error::hold(&tributary_schemas::invariant::SPLIT_IS_WHOLE, before == after, || {
+        for ((flow, dataset_sk), sub) in datasets {
+            let flow = flows[flow];
+            let dataset = dataset(state, dataset_sk)?;
+            self.edge(flow.key, Step::Data, 0, Node::Id(flow.from), Node::Id(dataset), sub);
+        }
+        (self.flows, self.sums) = (flows, sums);
+        Ok(())
+    }
+
+    /// Payees of everything in the book: splits, penalties, payout addresses, quarantine, holds.
+    pub(crate) fn close(self, state: &State) -> Result<Closed, AccountingError> {
+        let before = self.totals();
+        let lines = self.gross.keys().map(|(_, _, line, _)| *line).chain(self.flows.iter().map(|flow| flow.line));
+        let holds = self.gross.keys().filter_map(|(_, hold, ..)| *hold);
+        let names = Names::new(state, lines, holds.chain(self.flows.iter().filter_map(|flow| flow.hold)))?;
+        let mut closing = Closing { state, names, parties: Vec::new(), few: BTreeMap::new(), purses: BTreeMap::new() };
+        for ((key, hold, line, to), sub) in self.gross {
+            closing.pay(key, hold, &line, to, sub)?;
+        }
+        let (purses, reached) = closing.data(&self.flows, self.sums)?;
+        let flows = MoneyFlows { edges: self.edges, reached, purses };
+        let (names, purses) = closing.finish();
+        let sum = |shares: &Vec<Share>| shares.iter().map(|share| share.amount).sum::<u128>();
+        let after: BTreeMap<Purse, u128> = purses.iter().map(|(purse, shares)| (*purse, sum(shares))).collect();
+        error::hold(&SPLIT_IS_WHOLE, before == after, || {
             format!("sub-units at payees are {after:?}: expected {before:?}")
         })?;
-        Ok(closing.purses)
+        Ok(Closed { names, purses, flows })
     }
 
     /// Sub-units in the book, per vault and token.
@@ -190,47 +156,149 @@ impl Book {
         for ((key, ..), sub) in &self.gross {
             *totals.entry((key.vault, key.token)).or_insert(0) += sub;
         }
+        let mut by_flow = vec![0; self.flows.len()];
+        for (flow, _, sub) in self.sums.iter() {
+            by_flow[flow] += sub;
+        }
+        for (flow, sub) in self.flows.iter().zip(by_flow).filter(|(_, sub)| *sub > 0) {
+            *totals.entry((flow.key.vault, flow.key.token)).or_insert(0) += sub;
+        }
         totals
+    }
+}
+
+fn dataset(state: &State, sk: i64) -> Result<B256, AccountingError> {
+    let dataset = state.graph.datasets.get(&sk).copied();
+    dataset.ok_or_else(|| AccountingError::inconsistent(format!("dataset {sk} is in no table")))
+}
+
+/// A closed book.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) names: Names,
+    /// Sub-units by party and line, each pair once.
+    pub(crate) purses: BTreeMap<Purse, Vec<Share>>,
+    pub(crate) flows: MoneyFlows,
+}
+
+/// Money along edges.
+#[derive(Debug, Default)]
+pub(crate) struct MoneyFlows {
+    edges: BTreeMap<Edge, u128>,
+    /// By token, dataset and contribution, vault.
+    reached: Vec<Reached>,
+    purses: Vec<Purse>,
+}
+
+impl MoneyFlows {
+    /// Number of edges.
+    pub(crate) fn len(&self) -> usize {
+        self.edges.len() + self.reached.len()
+    }
+
+    /// Every edge with its sub-units, in the order of the table.
+    pub(crate) fn iter(&self, state: &State) -> impl Iterator<Item = (Edge, u128)> {
+        let mut few = self.edges.iter().map(|(edge, sub)| (*edge, *sub)).peekable();
+        let mut many = self.reached.iter().filter_map(move |one| {
+            let contribution = state.contributions.list().get(crate::names::index(one.place))?;
+            let (vault, token) = *self.purses.get(crate::names::index(one.purse))?;
+            let from = Node::Id(*state.graph.datasets.get(&contribution.dataset_sk)?);
+            let edge = Edge { token, step: Step::Data, from, to: Node::Id(contribution.id), vault, depth: 1 };
+            Some((edge, one.sub))
+        });
+        let mut next = many.next();
+        std::iter::from_fn(move || {
+            let few_first = match (few.peek(), &next) {
+                (Some((a, _)), Some((b, _))) => a < b,
+                (few, _) => few.is_some(),
+            };
+            if few_first { few.next() } else { std::mem::replace(&mut next, many.next()) }
+        })
     }
 }
 
 struct Closing<'a> {
     state: &'a State,
-    purses: BTreeMap<Purse, Shares>,
+    names: Names,
+    /// As they come, some of them more than once.
+    parties: Vec<Party>,
+    /// Numbers of those that come again and again.
+    few: BTreeMap<Party, u32>,
+    purses: BTreeMap<Purse, Vec<Share>>,
 }
 
 impl Closing<'_> {
-    fn pay(&mut self, key: Key, hold: Option<Hold>, line: Line, to: To, sub: u128) -> Result<(), AccountingError> {
+    fn pay(&mut self, key: Key, hold: Option<Hold>, line: &Line, to: To, sub: u128) -> Result<(), AccountingError> {
+        let number = self.names.plain(line);
+        let hold = hold.map(|hold| self.names.hold(hold));
         match to {
-            To::Treasury => self.treasury(key, hold, line, sub),
-            To::Suspense(reason) => self.put(key, Party::suspense(reason), line, sub),
-            To::Account(account) => {
-                let scopes = [Some(B256::ZERO), line.dataset, line.contribution].into_iter().flatten();
-                self.account(key, hold, line, account, None, &scopes.collect::<Vec<_>>(), sub);
-            }
+            To::Treasury => self.treasury(key, hold, number, sub),
+            To::Suspense(reason) => self.put(key, Party::Suspense(reason), number, sub),
+            To::Account(account) => self.account(key, hold, number, account, None, &[B256::ZERO], sub),
             To::Entity(subject) => {
                 let version = *self.state.graph.version(subject)?;
                 let scopes = [B256::ZERO, version.entity];
-                if let Some(split) = self.state.payouts.split(version.entity) {
-                    let parts = crate::cascade::split(sub, split.iter().map(|(_, share)| *share));
-                    for ((account, _), part) in split.iter().copied().zip(parts) {
-                        self.account(key, hold, line, account, None, &scopes, part);
+                if let Some(shares) = self.state.payouts.split(version.entity) {
+                    let parts = split(sub, shares.iter().map(|(_, share)| *share));
+                    for ((account, _), part) in shares.iter().copied().zip(parts) {
+                        self.account(key, hold, number, account, None, &scopes, part);
                     }
                 } else {
                     let payout = self.state.payouts.of_entity(version.entity, key.vault, key.token);
-                    self.account(key, hold, line, version.owner, payout, &scopes, sub);
+                    self.account(key, hold, number, version.owner, payout, &scopes, sub);
                 }
             }
         }
         Ok(())
     }
 
+    /// The data channel, contribution by contribution: what comes over several flows mostly has one payee.
+    fn data(&mut self, flows: &[DataFlow], sums: Sums) -> Result<(Vec<Purse>, Vec<Reached>), AccountingError> {
+        let holds: Vec<Option<u32>> = flows.iter().map(|flow| flow.hold.map(|hold| self.names.hold(hold))).collect();
+        let mut purses: Vec<Purse> = flows.iter().map(|flow| (flow.key.vault, flow.key.token)).collect();
+        purses.sort_unstable_by_key(|(vault, token)| (*token, *vault));
+        purses.dedup();
+        let number = |key: &Key| purses.iter().position(|purse| *purse == (key.vault, key.token)).unwrap_or(0);
+        let numbers: Vec<u32> = flows.iter().map(|flow| u32::try_from(number(&flow.key)).unwrap_or(u32::MAX)).collect();
+        let mut counts: BTreeMap<Purse, usize> = BTreeMap::new();
+        for (flow, ..) in sums.iter() {
+            *counts.entry(purses[crate::names::index(numbers[flow])]).or_default() += 1;
+        }
+        for (purse, count) in counts {
+            self.purses.entry(purse).or_default().reserve(count);
+        }
+        let mut reached: Vec<Reached> = Vec::new();
+        let state = self.state;
+        for (flow, place, sub) in sums.iter() {
+            let one = state.contributions.list()[place];
+            let (hold, purse) = (holds[flow], numbers[flow]);
+            let DataFlow { key, line, .. } = flows[flow];
+            let number = self.names.of_contribution(&line, place);
+            if one.removed {
+                self.treasury(key, hold, number, sub);
+            } else {
+                let scopes = [B256::ZERO, dataset(state, one.dataset_sk)?, one.id];
+                self.account(key, hold, number, one.contributor, None, &scopes, sub);
+            }
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            let same = reached.iter_mut().rev().take_while(|last| last.place == place).find(|last| last.purse == purse);
+            match same {
+                Some(last) => last.sub += sub,
+                None => reached.push(Reached { place, purse, sub }),
+            }
+        }
+        drop(sums);
+        let token = |purse: u32| purses[crate::names::index(purse)].1;
+        reached.sort_unstable_by_key(|one| (token(one.purse), self.names.rank(one.place), one.purse));
+        Ok((purses, reached))
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one credit, spelled out")]
     fn account(
         &mut self,
         key: Key,
-        hold: Option<Hold>,
-        line: Line,
+        hold: Option<u32>,
+        line: LineKey,
         account: Address,
         payout: Option<Address>,
         scopes: &[B256],
@@ -241,34 +309,80 @@ impl Closing<'_> {
         let multiplier = payouts.multiplier(policy, account, scopes);
         let payout = payout.unwrap_or_else(|| payouts.of_account(account, key.vault, key.token));
         let quarantined = payouts.is_quarantined(account) || payouts.is_quarantined(payout);
-        let kept = crate::cascade::portion(sub, multiplier, u128::from(PPB));
+        let kept = if multiplier == u128::from(PPB) { sub } else { portion(sub, multiplier, u128::from(PPB)) };
         match policy.withheld {
             Withheld::Treasury => self.treasury(key, hold, line, sub - kept),
-            Withheld::Hold => self.put(key, Party::suspense("penalty"), line, sub - kept),
+            Withheld::Hold => self.put(key, Party::Suspense("penalty"), line, sub - kept),
         }
         let party = match hold {
-            _ if quarantined => Party::suspense("quarantined"),
-            Some(hold) => Party::pending(payout, hold),
+            _ if quarantined => Party::Suspense("quarantined"),
+            Some(hold) => Party::Pending(hold, payout),
             None => Party::Account(payout),
         };
         self.put(key, party, line, kept);
     }
 
     /// The treasury is an address when the policy names one. It waits for challenges like everybody else.
-    fn treasury(&mut self, key: Key, hold: Option<Hold>, line: Line, sub: u128) {
+    fn treasury(&mut self, key: Key, hold: Option<u32>, line: LineKey, sub: u128) {
         let treasury = self.state.policy(key.ruling).treasury;
         let party = match hold {
-            _ if treasury == Address::ZERO => Party::treasury(),
-            Some(hold) => Party::pending(treasury, hold),
+            _ if treasury == Address::ZERO => Party::Treasury,
+            Some(hold) => Party::Pending(hold, treasury),
             None => Party::Account(treasury),
         };
         self.put(key, party, line, sub);
     }
 
-    fn put(&mut self, key: Key, party: Party, line: Line, sub: u128) {
+    fn put(&mut self, key: Key, party: Party, line: LineKey, sub: u128) {
         if sub > 0 {
-            let lines = self.purses.entry((key.vault, key.token)).or_default().entry(party).or_default();
-            *lines.entry(line).or_default() += sub;
+            let party = self.number(party);
+            let shares = self.purses.entry((key.vault, key.token)).or_default();
+            shares.push(Share { party, rounding: 0, line, amount: sub });
         }
+    }
+
+    fn number(&mut self, party: Party) -> u32 {
+        let next = u32::try_from(self.parties.len()).unwrap_or(u32::MAX);
+        let found = match party {
+            Party::Suspense(_) | Party::Treasury => self.few.get(&party).copied(),
+            Party::Account(_) | Party::Pending(..) => {
+                next.checked_sub(1).filter(|_| self.parties.last() == Some(&party))
+            }
+        };
+        if let Some(found) = found {
+            return found;
+        }
+        if matches!(party, Party::Suspense(_) | Party::Treasury) {
+            self.few.insert(party, next);
+        }
+        self.parties.push(party);
+        next
+    }
+
+    /// Sorts parties and shares; what falls to the same party and line becomes one share.
+    fn finish(mut self) -> (Names, BTreeMap<Purse, Vec<Share>>) {
+        let mut order: Vec<(Party, u32)> = std::mem::take(&mut self.parties).into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let mut numbers = vec![0; order.len()];
+        for (party, came) in order {
+            if self.names.parties.last() != Some(&party) {
+                self.names.parties.push(party);
+            }
+            numbers[crate::names::index(came)] = u32::try_from(self.names.parties.len() - 1).unwrap_or(u32::MAX);
+        }
+        for shares in self.purses.values_mut() {
+            for share in &mut *shares {
+                share.party = numbers[crate::names::index(share.party)];
+            }
+            shares.sort_unstable_by_key(|share| (share.party, share.line));
+            shares.dedup_by(|next, kept| {
+                let same = (next.party, next.line) == (kept.party, kept.line);
+                if same {
+                    kept.amount += next.amount;
+                }
+                same
+            });
+        }
+        (self.names, self.purses)
     }
 }

@@ -36,6 +36,71 @@ pub fn portion(x: u128, c: u128, w: u128) -> u128 {
     u128::try_from(quotient).expect("x·c/w is at most x when c is at most w")
 }
 
+/// An amount made ready to be split over many weights of one total: ⌊x·c/w⌋ for a fixed x and w, without a division.
+///
+/// With x = a·w + r it is a·c + ⌊r·c/w⌋, and the second product has 128 bits. It is divided by multiplying with a
+/// reciprocal of w (Möller and Granlund, "Improved division by invariant integers", algorithm 4), which is exact.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    whole: u128,
+    rest: u128,
+    total: u64,
+    shift: u32,
+    divisor: u64,
+    reciprocal: u64,
+}
+
+impl Ready {
+    /// `None` for a total of zero.
+    pub(crate) fn new(x: u128, total: u64) -> Option<Self> {
+        if total == 0 {
+            return None;
+        }
+        let shift = total.leading_zeros();
+        let divisor = total << shift;
+        // ⌊(2^128 − 1)/d⌋ − 2^64 for a divisor d whose top bit is set.
+        let reciprocal = low(u128::MAX / u128::from(divisor));
+        Some(Self { whole: x / u128::from(total), rest: x % u128::from(total), total, shift, divisor, reciprocal })
+    }
+
+    /// The total.
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// ⌊x·c/w⌋ for c ≤ w.
+    pub(crate) fn portion(&self, c: u64) -> u128 {
+        debug_assert!(c <= self.total, "a running weight {c} lies within its total {}", self.total);
+        if c == self.total {
+            return self.whole * u128::from(c) + self.rest;
+        }
+        self.whole * u128::from(c) + u128::from(self.quotient(self.rest * u128::from(c)))
+    }
+
+    /// ⌊u/w⌋ for u < w·2^64. Here u = r·c < w·c.
+    fn quotient(&self, u: u128) -> u64 {
+        let u = u << self.shift;
+        let (upper, lower) = (low(u >> 64), low(u));
+        // Below 2^128: upper < d.
+        let guess = u128::from(self.reciprocal) * u128::from(upper) + u;
+        let mut quotient = low(guess >> 64).wrapping_add(1);
+        let mut rest = lower.wrapping_sub(quotient.wrapping_mul(self.divisor));
+        if rest > low(guess) {
+            quotient = quotient.wrapping_sub(1);
+            rest = rest.wrapping_add(self.divisor);
+        }
+        if rest >= self.divisor {
+            quotient = quotient.wrapping_add(1);
+        }
+        quotient
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+const fn low(word: u128) -> u64 {
+    word as u64
+}
+
 /// The part of `x` that falls to `weight` when `before` lies before it and `total` is the sum of all weights.
 /// A total of zero gives zero.
 #[must_use]
@@ -93,7 +158,7 @@ pub fn split_wide(x: u128, weights: &[U256]) -> Vec<u128> {
 
 #[cfg(test)]
 mod tests {
-    use super::{part, portion, split, split_wide};
+    use super::{Ready, part, portion, split, split_wide};
     use alloy_primitives::U256;
 
     fn numbers() -> impl Iterator<Item = u128> {
@@ -121,6 +186,23 @@ mod tests {
                 alloy_primitives::U512::from(x) * alloy_primitives::U512::from(c) / alloy_primitives::U512::from(w);
             assert_eq!(alloy_primitives::U512::from(portion(x, c, w)), exact, "{x}·{c}/{w}");
         }
+    }
+
+    #[test]
+    fn an_amount_made_ready_divides_as_exactly() {
+        let mut numbers = numbers();
+        let edges = [1, 2, 3, (1 << 62) - 1, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX];
+        for round in 0..200_000 {
+            let x = numbers.next().unwrap() % 10u128.pow(38);
+            let w = u64::try_from(numbers.next().unwrap() >> 64).unwrap();
+            let w = if round % 4 == 0 { edges[usize::try_from(w % 8).unwrap()] } else { std::cmp::max(w, 1) };
+            let ready = Ready::new(x, w).unwrap();
+            let c = u64::try_from(numbers.next().unwrap() >> 64).unwrap();
+            for c in [0, 1, w / 2, w - 1, w, if w == u64::MAX { c } else { c % (w + 1) }] {
+                assert_eq!(ready.portion(c), portion(x, u128::from(c), u128::from(w)), "{x}·{c}/{w}");
+            }
+        }
+        assert!(Ready::new(1, 0).is_none());
     }
 
     #[test]

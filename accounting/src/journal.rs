@@ -17,14 +17,20 @@
 
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
 use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
+use crate::names::{Names, Party, index};
 use crate::read::{address, amount, hash};
 
+/// The account that everything of an epoch goes through.
+pub(crate) const CLEARING: &str = "clearing";
+/// keccak256("trib/step/1close"): the source of entries that close the epoch's clearing.
+static CLOSING: LazyLock<B256> = LazyLock::new(|| step("close"));
 /// Number of the rule in ids.
 pub(crate) const RULE_NUMBER: u32 = 1;
 
@@ -102,8 +108,13 @@ pub(crate) struct Entry {
     pub(crate) adjusts: Option<i64>,
 }
 
+/// The source of entries that close the epoch's clearing.
+fn closing() -> B256 {
+    *CLOSING
+}
+
 /// The source of an entry that a step caused.
-pub(crate) fn step(name: &str) -> B256 {
+fn step(name: &str) -> B256 {
     keccak256([b"trib/step/1".as_slice(), name.as_bytes()].concat())
 }
 
@@ -111,16 +122,42 @@ pub(crate) fn payable(account: Address) -> String {
     format!("payable:{}", hex_text(account))
 }
 
+/// What a step of the settlement credits to a party: the mass of entries. Clearing is debited.
+#[derive(Debug, Clone, Copy)]
+struct Credit {
+    id: [u8; 16],
+    /// Number of the purse.
+    purse: u32,
+    /// Number of the party.
+    party: u32,
+    amount: u128,
+}
+
+/// An entry as its encoding and its row have it.
+#[derive(Debug)]
+struct Body<'a> {
+    purse: Purse,
+    debit: &'a str,
+    credit: &'a str,
+    amount: u128,
+    code: Code,
+    phase: Phase,
+    source: B256,
+    adjusts: Option<i64>,
+}
+
 /// The journal of an epoch.
 #[derive(Debug)]
 pub(crate) struct Journal {
     epoch: i64,
     entries: BTreeMap<[u8; 16], Entry>,
+    purses: Vec<Purse>,
+    credits: Vec<Credit>,
 }
 
 impl Journal {
     pub(crate) const fn new(epoch: i64) -> Self {
-        Self { epoch, entries: BTreeMap::new() }
+        Self { epoch, entries: BTreeMap::new(), purses: Vec::new(), credits: Vec::new() }
     }
 
     /// Adds an entry. The same entry again is a fault of ours: ids are made of what identifies it.
@@ -128,17 +165,22 @@ impl Journal {
         if entry.amount == 0 {
             return Ok(());
         }
-        let id = self.id(&entry);
+        let id = self.id(&entry.body(), keccak256(&entry.debit), keccak256(&entry.credit));
         match self.entries.insert(id, entry) {
             None => Ok(()),
-            Some(other) => Err(AccountingError::inconsistent(format!(
-                "two entries have the id {}: one is {other:?}",
-                hex_text(id)
-            ))),
+            Some(other) => Err(twice(id, &other)),
         }
     }
 
-    fn id(&self, entry: &Entry) -> [u8; 16] {
+    /// Adds what the parties of a purse are credited at the close of the epoch; [`Self::sort`] makes the ids.
+    pub(crate) fn close(&mut self, purse: Purse, credits: impl Iterator<Item = (u32, u128)>) {
+        let number = u32::try_from(self.purses.len()).unwrap_or(u32::MAX);
+        self.purses.push(purse);
+        let credits = credits.filter(|(_, amount)| *amount > 0);
+        self.credits.extend(credits.map(|(party, amount)| Credit { id: [0; 16], purse: number, party, amount }));
+    }
+
+    fn id(&self, entry: &Body<'_>, debit: B256, credit: B256) -> [u8; 16] {
         let mut hasher = Keccak256::new();
         hasher.update(b"trib/jrn/1");
         hasher.update(self.epoch.to_be_bytes());
@@ -146,29 +188,66 @@ impl Journal {
         hasher.update([entry.code.number()]);
         hasher.update(entry.purse.0);
         hasher.update(entry.purse.1);
-        hasher.update(keccak256(&entry.debit));
-        hasher.update(keccak256(&entry.credit));
+        hasher.update(debit);
+        hasher.update(credit);
         hasher.update(entry.source);
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize()[..16]);
         id
     }
 
+    /// Puts the entries in the order of their ids, which are unique.
+    pub(crate) fn sort(&mut self, names: &Names) -> Result<(), AccountingError> {
+        let (mut credits, debit) = (std::mem::take(&mut self.credits), keccak256(CLEARING));
+        for credit in &mut credits {
+            let party = names.party(credit.party);
+            let name = names.name(party);
+            let body = closing_entry(self.purses[index(credit.purse)], party, &name, credit.amount);
+            credit.id = self.id(&body, debit, keccak256(&name));
+        }
+        self.credits = credits;
+        self.credits.sort_unstable_by_key(|credit| credit.id);
+        let twin = self.credits.windows(2).find(|pair| pair[0].id == pair[1].id).map(|pair| &pair[0]);
+        let twin = twin.or_else(|| self.credits.iter().find(|credit| self.entries.contains_key(&credit.id)));
+        twin.map_or(Ok(()), |credit| Err(twice(credit.id, credit)))
+    }
+
+    /// Hands over every entry by id: the credits among the others.
+    fn each(&self, names: &Names, mut take: impl FnMut(&[u8; 16], &Body<'_>)) {
+        let mut others = self.entries.iter().peekable();
+        for credit in &self.credits {
+            while let Some((id, entry)) = others.next_if(|(id, _)| **id < credit.id) {
+                take(id, &entry.body());
+            }
+            let party = names.party(credit.party);
+            let purse = self.purses[index(credit.purse)];
+            take(&credit.id, &closing_entry(purse, party, &names.name(party), credit.amount));
+        }
+        for (id, entry) in others {
+            take(id, &entry.body());
+        }
+    }
+
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() + self.credits.len()
+    }
+
     /// The digest of the journal up to this epoch.
-    pub(crate) fn digest(&self, previous: B256) -> B256 {
-        let mut entries = Keccak256::new();
-        for (id, entry) in &self.entries {
+    pub(crate) fn digest(&self, names: &Names, previous: B256) -> B256 {
+        let (mut entries, clearing) = (Keccak256::new(), keccak256(CLEARING));
+        self.each(names, |id, entry| {
             entries.update(id);
             entries.update(self.epoch.to_be_bytes());
             entries.update(entry.purse.0);
             entries.update(entry.purse.1);
-            entries.update(keccak256(&entry.debit));
-            entries.update(keccak256(&entry.credit));
+            entries.update(if entry.debit == CLEARING { clearing } else { keccak256(entry.debit) });
+            entries.update(keccak256(entry.credit));
             entries.update(entry.amount.to_be_bytes());
             entries.update([entry.code.number(), entry.phase.number()]);
             entries.update(entry.source);
             entries.update(entry.adjusts.unwrap_or(-1).to_be_bytes());
-        }
+        });
         let mut hasher = Keccak256::new();
         hasher.update(b"trib/led/1");
         hasher.update(previous);
@@ -182,35 +261,73 @@ impl Journal {
         let mut clearing: BTreeMap<Purse, i128> = BTreeMap::new();
         for entry in self.entries.values() {
             let balance = clearing.entry(entry.purse).or_default();
-            if entry.debit == "clearing" {
+            if entry.debit == CLEARING {
                 *balance -= entry.amount.cast_signed();
             }
-            if entry.credit == "clearing" {
+            if entry.credit == CLEARING {
                 *balance += entry.amount.cast_signed();
             }
+        }
+        for credit in &self.credits {
+            *clearing.entry(self.purses[index(credit.purse)]).or_default() -= credit.amount.cast_signed();
         }
         hold(&DEBITS_ARE_CREDITS, clearing.values().all(|balance| *balance == 0), || {
             format!("clearing ends at {clearing:?}: expected zero")
         })
     }
 
-    /// Its rows, by id.
-    pub(crate) fn rows(&self) -> Vec<LedgerEntryRow> {
-        let rows = self.entries.iter().map(|(id, entry)| LedgerEntryRow {
-            epoch: self.epoch,
-            entry_id: hex_text(id),
-            vault: hex_text(entry.purse.0),
-            token: hex_text(entry.purse.1),
-            debit: entry.debit.clone(),
-            credit: entry.credit.clone(),
-            amount: Decimal38(entry.amount.cast_signed()),
-            code: entry.code.as_str().to_owned(),
-            phase: entry.phase.as_str().to_owned(),
-            source: hex_text(entry.source),
-            adjusts_epoch: entry.adjusts,
+    /// Hands over its rows, by id.
+    pub(crate) fn rows(&self, names: &Names, mut take: impl FnMut(LedgerEntryRow)) {
+        self.each(names, |id, entry| {
+            take(LedgerEntryRow {
+                epoch: self.epoch,
+                entry_id: hex_text(id),
+                vault: hex_text(entry.purse.0),
+                token: hex_text(entry.purse.1),
+                debit: entry.debit.to_owned(),
+                credit: entry.credit.to_owned(),
+                amount: Decimal38(entry.amount.cast_signed()),
+                code: entry.code.as_str().to_owned(),
+                phase: entry.phase.as_str().to_owned(),
+                source: hex_text(entry.source),
+                adjusts_epoch: entry.adjusts,
+            });
         });
-        rows.collect()
     }
+}
+
+impl Entry {
+    fn body(&self) -> Body<'_> {
+        Body {
+            purse: self.purse,
+            debit: &self.debit,
+            credit: &self.credit,
+            amount: self.amount,
+            code: self.code,
+            phase: self.phase,
+            source: self.source,
+            adjusts: self.adjusts,
+        }
+    }
+}
+
+/// What the close of an epoch credits to a party.
+fn closing_entry<'a>(purse: Purse, party: Party, name: &'a str, amount: u128) -> Body<'a> {
+    let (code, phase) = of_party(party);
+    Body { purse, debit: CLEARING, credit: name, amount, code, phase, source: closing(), adjusts: None }
+}
+
+/// Code and phase of what the close of an epoch credits to a party.
+pub(crate) const fn of_party(party: Party) -> (Code, Phase) {
+    match party {
+        Party::Account(_) | Party::Treasury => (Code::Credit, Phase::Single),
+        Party::Pending(..) => (Code::Credit, Phase::Pending),
+        Party::Suspense(_) => (Code::Hold, Phase::Single),
+    }
+}
+
+fn twice(id: [u8; 16], other: &dyn std::fmt::Debug) -> AccountingError {
+    AccountingError::inconsistent(format!("two entries have the id {}: one is {other:?}", hex_text(id)))
 }
 
 /// The digest of a journal read back from its table: every id is made again from what it identifies.
@@ -228,7 +345,8 @@ pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256
             source: hash(&row.source)?,
             adjusts: row.adjusts_epoch,
         };
-        if hex_text(journal.id(&entry)) != row.entry_id {
+        let id = journal.id(&entry.body(), keccak256(&entry.debit), keccak256(&entry.credit));
+        if hex_text(id) != row.entry_id {
             return Err(AccountingError::inconsistent(format!(
                 "entry {} has another id than its content",
                 row.entry_id
@@ -236,5 +354,5 @@ pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256
         }
         journal.write(entry)?;
     }
-    Ok(journal.digest(previous))
+    Ok(journal.digest(&Names::default(), previous))
 }

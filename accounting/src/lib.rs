@@ -7,14 +7,18 @@
 //! 2. `state`: what holds at the cut (policies, owners, graph, payouts, penalties, stake);
 //! 3. `intake`: payments that are ripe in the epoch, net of refunds, and pool fundings;
 //! 4. `flow`: each over its channels, the model channel over models and up their lineage;
-//! 5. `usage`: the data channel over inferences, then over their records: the one heavy query;
-//! 6. `book`: splits, penalties, payouts, quarantine, holds; `remainder`: base units and the lines that add up to them;
+//! 5. `usage`: the data channel over inferences, then over their records, the one heavy scan, into `sums`;
+//! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
+//!    units and the lines that add up to them;
 //! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
-//! 8. [`tree`]: what claims are proved against; [`settle()`] ties 2 to 8 together and writes the manifest;
-//! 9. [`next`]: the next epoch of a data folder, published; [`mod@proof`], [`mod@explain`] and [`verify`]: what people ask of it.
+//! 8. [`tree`]: what claims are proved against; [`tables`]: what is published, with `digest`; [`settle()`] ties 2 to 8
+//!    together and writes the manifest;
+//! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
+//!    people ask of it.
 //!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
-//! The rows of payments, graph and payees are few and are worked on in memory; records are many and stay in the engine.
+//! The rows of payments and graph are few and are worked on in memory; payees are as many as contributors, so what
+//! they are due stays numbers until it is published; records are many and stream by.
 //! The crate reads no clock, opens no socket and has no floating point: the same tables give the same bytes, however
 //! many threads or however little memory there is (INV-08, tested against a second settlement in `tests/`).
 //!
@@ -27,6 +31,7 @@
 
 mod book;
 pub mod cascade;
+mod digest;
 pub mod engine;
 pub mod error;
 pub mod explain;
@@ -34,14 +39,18 @@ mod flow;
 mod intake;
 mod journal;
 mod log;
+mod names;
 pub mod next;
 pub mod proof;
 mod read;
 pub mod register;
 mod remainder;
 pub mod settle;
+mod stage;
 mod standing;
 mod state;
+mod sums;
+pub mod tables;
 pub mod tree;
 mod usage;
 pub mod verify;
@@ -54,4 +63,5 @@ pub use next::{SettleOutcome, epoch_folder, settle_next};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
 pub use settle::{Input, RULE, Settled, settle};
+pub use tables::Tables;
 pub use verify::{Findings, verify_epoch, verify_store};

@@ -1,15 +1,18 @@
 //! Settling what can be settled: the next epoch of a data folder, from its newest snapshot to a published one.
 
+use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::column::hex_text;
-use tributary_store::{Change, Heads, Lake, Snapshot, StoreError};
+use tributary_schemas::money::{self, EpochRow};
+use tributary_store::{Change, Heads, Lake, Snapshot, Staged, StoreError};
 
 use crate::error::AccountingError;
 use crate::read::query;
 use crate::register::register;
 use crate::settle::{Input, Settled, settle};
+use crate::stage::stage;
 use crate::tree::save;
 
 /// What became of an attempt.
@@ -81,10 +84,12 @@ pub async fn settle_next(
         declared_outcomes: heads.declared_outcomes.clone(),
     };
     let settled = settle(&ctx, &input).await?;
-    if let Some(settled) = &settled {
-        write_files(data_dir, epoch, settled)?;
-    }
-    let snapshot = publish(lake, snapshot, epoch, settled).await?;
+    drop(ctx);
+    let news = match settled {
+        Some(settled) => Some(write_files(data_dir, epoch, settled).await?),
+        None => None,
+    };
+    let snapshot = publish(lake, snapshot, epoch, news).await?;
     Ok(SettleOutcome::Settled { epoch, snapshot })
 }
 
@@ -96,18 +101,33 @@ async fn first_epoch(ctx: &SessionContext) -> Result<Option<i64>, AccountingErro
     Ok(column.filter(|column| !column.is_empty() && column.is_valid(0)).map(|column| column.value(0)))
 }
 
+/// What a settled epoch brings to a publication.
+#[derive(Debug)]
+struct News {
+    epochs: Vec<EpochRow>,
+    staged: Vec<Staged>,
+    manifest_hash: B256,
+    ledger_digest: B256,
+    roots: Vec<(Address, B256)>,
+}
+
 /// The files of an epoch. They are functions of the epoch, so writing them again after a crash changes nothing.
-fn write_files(data_dir: &Path, epoch: i64, settled: &Settled) -> Result<(), AccountingError> {
+async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -> Result<News, AccountingError> {
     let folder = epoch_folder(data_dir, epoch);
     std::fs::create_dir_all(&folder).map_err(|source| AccountingError::File {
         action: "make",
         path: folder.display().to_string(),
         source,
     })?;
-    for (vault, tree) in &settled.trees {
+    for (vault, tree) in settled.trees() {
         tree.save(&folder, *vault)?;
     }
-    save(&folder.join("manifest.json"), |file| std::io::Write::write_all(file, settled.manifest.as_bytes()))
+    save(&folder.join("manifest.json"), |file| std::io::Write::write_all(file, settled.manifest.as_bytes()))?;
+    let Settled { tables, manifest_hash, ledger_digest, .. } = settled;
+    let epochs = tables.epochs().to_vec();
+    let roots = tables.trees.iter().map(|(vault, tree)| (*vault, tree.root())).collect();
+    let staged = stage(&folder, Arc::new(tables)).await?;
+    Ok(News { epochs, staged, manifest_hash, ledger_digest, roots })
 }
 
 /// Publishes on the newest snapshot. The indexer may publish in between: what it adds lies beyond the epoch, so the
@@ -116,25 +136,20 @@ async fn publish(
     lake: &Lake,
     mut base: Arc<Snapshot>,
     epoch: i64,
-    settled: Option<Settled>,
+    news: Option<News>,
 ) -> Result<Arc<Snapshot>, AccountingError> {
     let before = base.heads.settled_epoch;
-    let (rows, marks) = match settled {
-        Some(settled) => {
-            let roots = settled.trees.iter().map(|(vault, tree)| (*vault, tree.root())).collect::<Vec<_>>();
-            (settled.rows, Some((settled.manifest_hash, settled.ledger_digest, roots)))
-        }
-        None => (tributary_schemas::money::Rows::default(), None),
-    };
     loop {
         let mut heads: Heads = base.heads.clone();
         heads.settled_epoch = Some(epoch);
-        if let Some((manifest_hash, ledger_digest, roots)) = &marks {
-            heads.manifest_hash = Some(*manifest_hash);
-            heads.ledger_digest = Some(*ledger_digest);
-            heads.roots.extend(roots.iter().copied());
+        let mut change = Change::default();
+        if let Some(news) = &news {
+            heads.manifest_hash = Some(news.manifest_hash);
+            heads.ledger_digest = Some(news.ledger_digest);
+            heads.roots.extend(news.roots.iter().copied());
+            change.money = money::Rows { epochs: news.epochs.clone(), ..money::Rows::default() }.into();
+            change.staged.clone_from(&news.staged);
         }
-        let change = Change { money: rows.clone().into(), ..Change::default() };
         match lake.publish(Some(&base), heads, change).await {
             Err(StoreError::SnapshotTaken { version }) => {
                 tracing::debug!(version, "somebody published first: settling on top of it");

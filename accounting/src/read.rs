@@ -2,8 +2,10 @@
 
 use alloy_primitives::{Address, B256};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int32Type, Int64Type};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt as _;
 use std::str::FromStr;
 use tributary_schemas::Table;
 
@@ -13,6 +15,20 @@ use crate::error::AccountingError;
 pub(crate) async fn query(ctx: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, AccountingError> {
     let frame = ctx.sql(sql).await.map_err(AccountingError::query(sql))?;
     frame.collect().await.map_err(AccountingError::query(sql))
+}
+
+/// Hands over the batches a query yields, one at a time.
+pub(crate) async fn each(
+    ctx: &SessionContext,
+    sql: &str,
+    mut take: impl FnMut(Columns<'_>) -> Result<(), AccountingError>,
+) -> Result<(), AccountingError> {
+    let frame = ctx.sql(sql).await.map_err(AccountingError::query(sql))?;
+    let mut stream = frame.execute_stream().await.map_err(AccountingError::query(sql))?;
+    while let Some(batch) = stream.next().await {
+        take(Columns(&batch.map_err(AccountingError::query(sql))?))?;
+    }
+    Ok(())
 }
 
 /// Whole rows of a table that satisfy `filter`.
@@ -46,14 +62,18 @@ pub(crate) fn list(keys: impl IntoIterator<Item = i64>) -> String {
 pub(crate) struct Columns<'a>(pub(crate) &'a RecordBatch);
 
 impl Columns<'_> {
-    fn primitive<T: ArrowPrimitiveType>(self, name: &str) -> Result<Vec<T::Native>, AccountingError> {
+    /// A column as it is.
+    pub(crate) fn values<T: ArrowPrimitiveType>(self, name: &str) -> Result<ScalarBuffer<T::Native>, AccountingError> {
         let column = self.0.column_by_name(name).and_then(|column| column.as_primitive_opt::<T>());
         let column = column
             .ok_or_else(|| AccountingError::inconsistent(format!("column {name} is absent or of another type")))?;
         if column.null_count() > 0 {
             return Err(AccountingError::inconsistent(format!("column {name} has NULLs: expected none")));
         }
-        Ok(column.values().to_vec())
+        Ok(column.values().clone())
+    }
+    fn primitive<T: ArrowPrimitiveType>(self, name: &str) -> Result<Vec<T::Native>, AccountingError> {
+        self.values::<T>(name).map(|values| values.to_vec())
     }
     pub(crate) fn int64(self, name: &str) -> Result<Vec<i64>, AccountingError> {
         self.primitive::<Int64Type>(name)

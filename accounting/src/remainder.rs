@@ -1,44 +1,45 @@
 //! Step 7: base units. One largest remainder per (epoch, vault, token), on the epoch's own totals: on cumulative ones a
 //! published cumulative could fall by one.
 
-use alloy_primitives::B256;
-use std::collections::BTreeMap;
+use crate::cascade::portion;
+use crate::names::Share;
 
-use crate::book::{Line, Party, Shares};
-use crate::cascade::split;
-
-/// What a participant gets, in base units.
-#[derive(Debug, Clone)]
-pub(crate) struct Due {
-    pub(crate) amount: u128,
-    /// Per line: base units, and those of them that rounding placed (below zero where a line lost a unit to another).
-    pub(crate) lines: BTreeMap<Line, (u128, i128)>,
-}
-
-/// Floors every participant to base units of `scale` sub-units; the largest remainders get one more, ties by the order of
-/// participants. Returns what each gets and how many units were placed.
-pub(crate) fn round(shares: Shares, scale: u128) -> (BTreeMap<Party, Due>, u128) {
-    let totals: Vec<u128> = shares.values().map(|lines| lines.values().sum()).collect();
+/// Turns shares, sorted by participant, from sub-units into base units of `scale` sub-units: every participant is
+/// floored, the largest remainders get one more, ties by the order of participants, and its lines divide what it gets.
+/// Returns how many units were placed.
+pub(crate) fn round(shares: &mut [Share], scale: u128) -> u128 {
+    let totals: Vec<u128> = parties(shares).map(|lines| lines.iter().map(|line| line.amount).sum()).collect();
     let whole: u128 = totals.iter().sum();
     let floors: u128 = totals.iter().map(|total| total / scale).sum();
     let spare = whole / scale - floors;
-    let mut order: Vec<usize> = (0..totals.len()).collect();
-    order.sort_by_key(|index| (std::cmp::Reverse(totals[*index] % scale), *index));
-    let mut extra = vec![0; totals.len()];
-    for index in order.into_iter().take(usize::try_from(spare).unwrap_or(usize::MAX)) {
-        extra[index] = 1;
+    let mut order: Vec<(std::cmp::Reverse<u128>, usize)> =
+        totals.iter().map(|total| std::cmp::Reverse(total % scale)).zip(0..).collect();
+    let mut amounts: Vec<u128> = totals.iter().map(|total| total / scale).collect();
+    let count = usize::try_from(spare).unwrap_or(usize::MAX);
+    if count < order.len() {
+        order.select_nth_unstable(count);
     }
-    let mut out = BTreeMap::new();
-    for (index, (party, lines)) in shares.into_iter().enumerate() {
-        let amount = totals[index] / scale + extra[index];
-        let parts = split(amount, lines.values().copied());
-        let lines = lines
-            .into_iter()
-            .zip(parts)
-            .map(|((line, sub), part)| (line, (part, part.cast_signed() - (sub / scale).cast_signed())));
-        out.insert(party, Due { amount, lines: lines.collect() });
+    for (_, party) in order.into_iter().take(count) {
+        amounts[party] += 1;
     }
-    (out, spare)
+    for (lines, (amount, total)) in shares.chunk_by_mut(|a, b| a.party == b.party).zip(amounts.iter().zip(&totals)) {
+        let (mut running, mut given) = (0, 0);
+        for line in lines {
+            running += line.amount;
+            let upto = portion(*amount, running, *total);
+            let (part, floor) = (upto - given, line.amount / scale);
+            // A part is within one unit of exact, and so is its floor.
+            line.rounding = i32::try_from(part.cast_signed() - floor.cast_signed()).unwrap_or(i32::MAX);
+            line.amount = part;
+            given = upto;
+        }
+    }
+    spare
+}
+
+/// The lines of each participant.
+pub(crate) fn parties(shares: &[Share]) -> impl Iterator<Item = &[Share]> {
+    shares.chunk_by(|a, b| a.party == b.party)
 }
 
 /// Decimal digits of a base unit in sub-units: q = min(9, 38 − digits(total)), so that every partial sum stays below
@@ -48,39 +49,30 @@ pub(crate) fn sub_digits(total: u128) -> u32 {
     std::cmp::min(9, 38u32.saturating_sub(digits))
 }
 
-/// A line as the tables name it: dataset, contribution, model, agent.
-pub(crate) fn names(line: &Line) -> [Option<String>; 4] {
-    [line.dataset, line.contribution, line.model, line.agent]
-        .map(|id: Option<B256>| id.map(tributary_schemas::column::hex_text))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{round, sub_digits};
-    use crate::book::{Line, Party, Role, Shares};
-    use alloy_primitives::Address;
+    use super::{parties, round, sub_digits};
+    use crate::names::{LineKey, Share};
+
+    fn share(party: u32, amount: u128) -> Share {
+        Share { party, rounding: 0, line: LineKey::default(), amount }
+    }
 
     #[test]
-    fn the_largest_remainders_get_one_more_and_ties_go_by_address() {
-        let line = Line::of(Role::Data);
-        let shares: Shares = [(1, 15), (2, 15), (3, 9), (4, 21)]
-            .into_iter()
-            .map(|(byte, sub)| (Party::Account(Address::repeat_byte(byte)), [(line, sub)].into()))
-            .collect();
-        let (due, spare) = round(shares, 10);
-        assert_eq!(spare, 2);
-        let amounts: Vec<u128> = due.values().map(|due| due.amount).collect();
-        assert_eq!(amounts, [2, 1, 1, 2], "9 has the largest remainder, then 15 of the lower address");
+    fn the_largest_remainders_get_one_more_and_ties_go_by_order() {
+        let mut shares = [share(0, 15), share(1, 15), share(2, 9), share(3, 21)];
+        assert_eq!(round(&mut shares, 10), 2);
+        assert_eq!(shares.map(|share| share.amount), [2, 1, 1, 2], "9 has the largest remainder, then the first 15");
+        assert_eq!(shares.map(|share| share.rounding), [1, 0, 1, 0]);
     }
 
     #[test]
     fn lines_add_up_to_the_amount() {
-        let lines = [(Line::of(Role::Agent), 7), (Line::of(Role::Model), 8), (Line::of(Role::Data), 16)];
-        let shares: Shares =
-            [(Party::treasury(), lines.into()), (Party::suspense("x"), [(Line::of(Role::Data), 9)].into())].into();
-        for due in round(shares, 10).0.values() {
-            assert_eq!(due.lines.values().map(|(part, _)| part).sum::<u128>(), due.amount);
-        }
+        let mut shares = [share(0, 7), share(0, 8), share(0, 16), share(1, 9)];
+        assert_eq!(round(&mut shares, 10), 1);
+        let sums: Vec<u128> = parties(&shares).map(|lines| lines.iter().map(|line| line.amount).sum()).collect();
+        assert_eq!(sums, [3, 1]);
+        assert_eq!(shares.map(|share| share.rounding).iter().sum::<i32>(), 4 - 1);
     }
 
     #[test]

@@ -1,29 +1,37 @@
 //! Where accounts stand: what each earned since the beginning, what it claimed, and what waits for a challenge.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, U256};
 use datafusion::prelude::SessionContext;
-use std::collections::BTreeMap;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::RewardClaimRow;
-use tributary_schemas::money::{ClaimRow, LedgerEntryRow};
+use tributary_schemas::invariant::CUMULATIVE_MONOTONE;
+use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
-use crate::error::AccountingError;
-use crate::journal::{Code, Entry, Journal, Phase, payable, step};
-use crate::read::{address, amount, hash, rows};
+use crate::error::{AccountingError, hold};
+use crate::journal::{Code, Entry, Journal, Phase, payable};
+use crate::names::index;
+use crate::read::{address, amount, each, hash, rows};
 use crate::state::State;
 
 /// An account's position in one vault and token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
+    pub(crate) account: Address,
+    /// Number of the purse.
+    purse: u32,
     pub(crate) cumulative: u128,
     pub(crate) claimed: u128,
 }
 
-/// Positions by (vault, account, token).
+/// Positions of everybody: as many as payees since the beginning, so they lie in one list.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
-    pub(crate) positions: BTreeMap<(Address, Address, Address), Position>,
+    purses: Vec<Purse>,
+    /// By (account, token, vault), each once.
+    positions: Vec<Position>,
+    /// Earned since and not in the positions yet: (account, number of the purse, base units).
+    earned: Vec<(Address, u32, u128)>,
 }
 
 /// A pending entry that was posted: what its payee earned now.
@@ -37,19 +45,107 @@ pub(crate) struct Posted {
 impl Standing {
     /// Positions after the last epoch that had blocks.
     pub(crate) async fn before(ctx: &SessionContext, epoch: i64) -> Result<Self, AccountingError> {
-        let mut positions = BTreeMap::new();
+        let mut this = Self::default();
         // Every settled epoch with blocks says where everybody stands; an epoch without blocks says nothing.
-        let last = format!("epoch = (SELECT max(epoch) FROM claims WHERE epoch < {epoch})");
-        for row in rows::<ClaimRow>(ctx, &last).await? {
-            let key = (address(&row.vault)?, address(&row.account)?, address(&row.token)?);
-            positions.insert(key, Position { cumulative: amount(row.cumulative.0)?, claimed: amount(row.claimed.0)? });
-        }
-        Ok(Self { positions })
+        let sql = format!(
+            "SELECT vault, account, token, cumulative, claimed FROM claims WHERE epoch = (SELECT max(epoch) FROM claims WHERE epoch < {epoch})"
+        );
+        each(ctx, &sql, |columns| {
+            let (vaults, tokens) = (columns.text("vault", address)?, columns.text("token", address)?);
+            let (cumulative, claimed) = (columns.money("cumulative")?, columns.money("claimed")?);
+            for (row, account) in columns.text("account", address)?.into_iter().enumerate() {
+                let purse = this.purse((vaults[row], tokens[row]));
+                let (cumulative, claimed) = (amount(cumulative[row])?, amount(claimed[row])?);
+                this.positions.push(Position { account, purse, cumulative, claimed });
+            }
+            Ok(())
+        })
+        .await?;
+        this.sort();
+        Ok(this)
     }
 
-    pub(crate) fn earn(&mut self, (vault, token): Purse, account: Address, amount: u128) {
-        let position = self.positions.entry((vault, account, token)).or_default();
-        position.cumulative = position.cumulative.saturating_add(amount);
+    fn purse(&mut self, purse: Purse) -> u32 {
+        let known = self.purses.iter().position(|one| *one == purse).unwrap_or(self.purses.len());
+        if known == self.purses.len() {
+            self.purses.push(purse);
+        }
+        u32::try_from(known).unwrap_or(u32::MAX)
+    }
+
+    fn order(purses: &[Purse], account: Address, purse: u32) -> (Address, Address, Address) {
+        let (vault, token) = purses[index(purse)];
+        (account, token, vault)
+    }
+
+    fn sort(&mut self) {
+        let purses = &self.purses;
+        self.positions.sort_unstable_by(|a, b| {
+            Self::order(purses, a.account, a.purse).cmp(&Self::order(purses, b.account, b.purse))
+        });
+    }
+
+    fn position(&mut self, (vault, token): Purse, account: Address) -> &mut Position {
+        let purse = self.purse((vault, token));
+        let purses = &self.purses;
+        let found = self
+            .positions
+            .binary_search_by(|one| Self::order(purses, one.account, one.purse).cmp(&(account, token, vault)));
+        let at = found.unwrap_or_else(|at| {
+            // Somebody claims who never earned: rare, and an alarm.
+            self.positions.insert(at, Position { account, purse, ..Position::default() });
+            at
+        });
+        &mut self.positions[at]
+    }
+
+    pub(crate) fn earn(&mut self, purse: Purse, account: Address, amount: u128) {
+        let purse = self.purse(purse);
+        self.earned.push((account, purse, amount));
+    }
+
+    /// Adds what was earned to the positions. A cumulative entitlement never falls (INV-09).
+    pub(crate) fn settle(&mut self, epoch: i64) -> Result<(), AccountingError> {
+        let count = self.positions.len();
+        let earned = std::mem::take(&mut self.earned);
+        self.positions.reserve_exact(earned.len());
+        for (account, purse, amount) in earned {
+            self.positions.push(Position { account, purse, cumulative: amount, claimed: 0 });
+        }
+        let before: U256 =
+            self.positions.iter().take(count).fold(U256::ZERO, |sum, one| sum + U256::from(one.cumulative));
+        let after: U256 = self.positions.iter().fold(U256::ZERO, |sum, one| sum + U256::from(one.cumulative));
+        self.sort();
+        let mut fits = true;
+        self.positions.dedup_by(|next, kept| {
+            let same = (next.account, next.purse) == (kept.account, kept.purse);
+            if same {
+                let sum = kept.cumulative.checked_add(next.cumulative);
+                fits &= sum.is_some();
+                kept.cumulative = sum.unwrap_or(u128::MAX);
+                kept.claimed = kept.claimed.saturating_add(next.claimed);
+            }
+            same
+        });
+        let stands: U256 = self.positions.iter().fold(U256::ZERO, |sum, one| sum + U256::from(one.cumulative));
+        hold(&CUMULATIVE_MONOTONE, fits && stands == after && after >= before, || {
+            format!("entitlements of epoch {epoch} sum to {stands}: expected {after}, at least {before}")
+        })
+    }
+
+    /// Everybody's position with its vault and token, by account, token and vault.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Purse, &Position)> {
+        self.positions.iter().map(|one| (self.purses[index(one.purse)], one))
+    }
+
+    /// Vaults and tokens that somebody has a position in.
+    pub(crate) fn purses(&self) -> impl Iterator<Item = Purse> {
+        self.purses.iter().copied()
+    }
+
+    /// Number of positions.
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
     }
 
     /// Pending entries whose window is over at the cut: posted to their payees, or voided into suspense.
@@ -111,7 +207,7 @@ impl Standing {
         for row in claims {
             let (vault, account, token) = (address(&row.vault)?, address(&row.account)?, address(&row.token)?);
             let claimed = amount(row.amount.0)?;
-            let position = self.positions.entry((vault, account, token)).or_default();
+            let position = self.position((vault, token), account);
             let due = std::cmp::min(claimed, position.cumulative.saturating_sub(position.claimed));
             position.claimed = position.claimed.saturating_add(claimed);
             let entry = |debit: String, amount: u128| -> Result<Entry, AccountingError> {
@@ -147,9 +243,4 @@ fn pending(name: &str) -> Result<(i64, i64, i64, Address), AccountingError> {
     };
     let payee = parts.next().ok_or_else(malformed)?;
     Ok((batch, release, resolve_by, address(payee)?))
-}
-
-/// The source of entries that close the epoch's clearing.
-pub(crate) fn closing() -> B256 {
-    step("close")
 }

@@ -7,11 +7,12 @@ mod stake;
 use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tributary_schemas::facts::{BatchRow, BlockRow, PolicyRow};
 use tributary_schemas::policy::Policy;
 
 use crate::error::{AccountingError, hold};
-use crate::read::{Columns, address, hash, query, rows, standing, states};
+use crate::read::{address, each, hash, rows, standing, states};
 
 pub(crate) use graph::{Edge, Graph, Subject, SubjectKind};
 pub(crate) use payouts::Payouts;
@@ -89,6 +90,46 @@ pub(crate) struct Contribution {
     pub(crate) removed: bool,
 }
 
+/// Contributions at the cut by surrogate key. There are as many as payees, so they lie in one sorted list; keys are given
+/// out one after the other, and then a key is a place in it.
+#[derive(Debug, Default)]
+pub(crate) struct Contributions {
+    keys: Vec<i64>,
+    /// Whether no key is left out between the first and the last.
+    dense: bool,
+    list: Vec<Contribution>,
+}
+
+impl Contributions {
+    fn new(mut pairs: Vec<(i64, Contribution)>) -> Self {
+        pairs.sort_by_key(|(sk, _)| *sk);
+        pairs.dedup_by_key(|(sk, _)| *sk);
+        let dense = pairs.windows(2).all(|pair| pair[0].0.checked_add(1) == Some(pair[1].0));
+        let keys = pairs.iter().map(|(sk, _)| *sk).collect();
+        Self { keys, dense, list: pairs.into_iter().map(|(_, one)| one).collect() }
+    }
+
+    /// The place of a key in the list.
+    pub(crate) fn place(&self, sk: i64) -> Option<usize> {
+        let first = self.keys.first()?;
+        if self.dense {
+            return usize::try_from(sk.checked_sub(*first)?).ok().filter(|place| *place < self.list.len());
+        }
+        self.keys.binary_search(&sk).ok()
+    }
+    pub(crate) fn get(&self, sk: i64) -> Option<&Contribution> {
+        self.list.get(self.place(sk)?)
+    }
+    /// The contributions, by key.
+    pub(crate) fn list(&self) -> &[Contribution] {
+        &self.list
+    }
+    /// Keys of those that are removed.
+    pub(crate) fn removed(&self) -> Vec<i64> {
+        self.keys.iter().zip(&self.list).filter(|(_, one)| one.removed).map(|(sk, _)| *sk).collect()
+    }
+}
+
 /// Everything that holds at the cut.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -97,7 +138,7 @@ pub(crate) struct State {
     pub(crate) batches: BTreeMap<i64, Batch>,
     pub(crate) batch_by_id: BTreeMap<B256, i64>,
     pub(crate) graph: Graph,
-    pub(crate) contributions: BTreeMap<i64, Contribution>,
+    pub(crate) contributions: Arc<Contributions>,
     pub(crate) payouts: Payouts,
     pub(crate) stakes: Stakes,
 }
@@ -125,7 +166,7 @@ impl State {
             batches,
             batch_by_id,
             graph: Graph::load(ctx, &bounds).await?,
-            contributions: contributions(ctx, cut).await?,
+            contributions: Arc::new(contributions(ctx, cut).await?),
             payouts: Payouts::load(ctx, cut).await?,
             stakes: Stakes::load(ctx, &bounds).await?,
             bounds,
@@ -173,14 +214,13 @@ async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, Accounti
     Ok(out)
 }
 
-async fn contributions(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, Contribution>, AccountingError> {
+async fn contributions(ctx: &SessionContext, cut: i64) -> Result<Contributions, AccountingError> {
     let sql = format!(
         "SELECT contribution_sk, contribution_id, dataset_sk, contributor, state = 'removed' AS removed FROM contributions WHERE {}",
         standing(cut)
     );
     let mut out = Vec::new();
-    for batch in &query(ctx, &sql).await? {
-        let columns = Columns(batch);
+    each(ctx, &sql, |columns| {
         let ids = columns.text("contribution_id", hash)?;
         let contributors = columns.text("contributor", address)?;
         let datasets = columns.int64("dataset_sk")?;
@@ -196,6 +236,8 @@ async fn contributions(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, C
                 },
             ));
         }
-    }
-    Ok(out.into_iter().collect())
+        Ok(())
+    })
+    .await?;
+    Ok(Contributions::new(out))
 }

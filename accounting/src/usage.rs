@@ -1,10 +1,12 @@
 //! Step 4: the data channel over inferences, then over their records.
 //!
 //! Inferences are many and records are most: a hundred million an epoch. Inferences are spread in memory, as one flat
-//! list; records are joined to them, split on the row and summed by the SQL engine, in one pass without a sort.
+//! list; records are scanned by the SQL engine and joined to them, split and summed on their columns, in one pass
+//! without a sort or a hash table.
 
 mod inferences;
 mod records;
+mod stream;
 
 use alloy_primitives::B256;
 use datafusion::prelude::SessionContext;
@@ -12,13 +14,14 @@ use std::collections::BTreeMap;
 use tributary_schemas::facts::MembershipRow;
 use tributary_schemas::policy::{Removed, ZeroTotal};
 
-use crate::book::{Book, Hold, Line, Node, Role, Step, To};
+use crate::book::{Book, DataFlow, Hold, Line, Node, Role, Step, To};
 use crate::cascade::split;
 use crate::error::{AccountingError, hold};
 use crate::flow::DataIn;
 use crate::intake::Key;
 use crate::read::{list, standing};
 use crate::state::{State, Subject, SubjectKind};
+use crate::sums::Sums;
 
 use inferences::{Flow, Flows};
 use records::Target;
@@ -39,9 +42,10 @@ pub(crate) async fn divide(
     due.load_members(ctx, &flows, &targets).await?;
     // What found no records falls back to the manifest of the subject's models, or as the policy says.
     let (fallback, held) = (std::mem::take(&mut flows.fallback), std::mem::take(&mut flows.held));
-    let reached = targets.iter().map(|((flow, ..), sub)| (flows.list[*flow].key, *sub));
+    let others = targets.others.iter().map(|((flow, ..), sub)| (flows.list[*flow].key, *sub));
     let reached = sums(
-        reached
+        others
+            .chain(targets.contributions.iter().map(|(flow, _, sub)| (flows.list[flow].key, sub)))
             .chain(fallback.iter().map(|(flow, sub)| (flow.key, *sub)))
             .chain(held.iter().map(|((key, ..), sub)| (*key, *sub))),
     );
@@ -58,10 +62,22 @@ pub(crate) async fn divide(
     for (flow, sub) in fallback {
         due.fall_back(flow, sub, &mut targets, &mut flows)?;
     }
-    for ((flow, target), sub) in targets {
-        due.target(flows.list[flow], target, sub)?;
+    let Targets { mut contributions, others } = targets;
+    for ((flow, target), sub) in others {
+        due.target((flow, flows.list[flow]), target, sub, &mut contributions)?;
     }
-    Ok(())
+    let through = |flow: &Flow| {
+        let line = Line::through(Role::Data, state, flow.subject)?;
+        let from = state.graph.version(flow.subject)?.id;
+        Ok(DataFlow { key: flow.key, hold: flow.hold, line, from })
+    };
+    let list = flows.list.iter().map(through).collect::<Result<_, AccountingError>>()?;
+    book.contributions(state, list, contributions)
+}
+
+fn place(state: &State, sk: i64) -> Result<usize, AccountingError> {
+    let place = state.contributions.place(sk);
+    place.ok_or_else(|| AccountingError::inconsistent(format!("contribution {sk} is in no table")))
 }
 
 fn sums(parts: impl Iterator<Item = (Key, u128)>) -> BTreeMap<Key, u128> {
@@ -73,7 +89,23 @@ fn sums(parts: impl Iterator<Item = (Key, u128)>) -> BTreeMap<Key, u128> {
 }
 
 /// Sub-units per flow and target.
-type Targets = BTreeMap<(usize, Target), u128>;
+#[derive(Debug, Default)]
+struct Targets {
+    /// Of contributions: nearly all of them.
+    contributions: Sums,
+    /// Of dataset and model versions.
+    others: BTreeMap<(usize, Target), u128>,
+}
+
+impl Targets {
+    fn add(&mut self, state: &State, flow: usize, target: Target, sub: u128) -> Result<(), AccountingError> {
+        if let Target::Contribution(sk) = target {
+            return self.contributions.add(flow, place(state, sk)?, sub);
+        }
+        *self.others.entry((flow, target)).or_default() += sub;
+        Ok(())
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Member {
@@ -101,7 +133,7 @@ impl Due<'_> {
         let graph = &self.state.graph;
         let trained = flows.fallback.keys().flat_map(|flow| graph.models_of(flow.subject));
         let trained = trained.flat_map(|edge| graph.training(edge.to).iter().map(|edge| edge.to).collect::<Vec<_>>());
-        let named = targets.keys().filter_map(|(_, target)| match target {
+        let named = targets.others.keys().filter_map(|(_, target)| match target {
             Target::DatasetVersion(sk) => Some(*sk),
             Target::Contribution(_) | Target::ModelVersion(_) => None,
         });
@@ -113,10 +145,10 @@ impl Due<'_> {
         }
         let filter = format!("dataset_sk IN ({}) AND {}", list(datasets), standing(self.state.bounds.last));
         for row in crate::read::rows::<MembershipRow>(ctx, &filter).await? {
-            let contribution = contribution(self.state, row.contribution_sk)?;
+            let id = self.state.contributions.list()[place(self.state, row.contribution_sk)?].id;
             self.members.entry(row.dataset_sk).or_default().push(Member {
                 contribution_sk: row.contribution_sk,
-                id: contribution.id,
+                id,
                 from: row.from_version,
                 to: row.to_version,
                 rows: u128::try_from(row.row_count).unwrap_or(0),
@@ -137,7 +169,7 @@ impl Due<'_> {
             .iter()
             .filter(|one| one.from <= version.version && one.to.is_none_or(|to| version.version < to))
             .filter(|one| {
-                let gone = self.state.contributions.get(&one.contribution_sk).is_none_or(|one| one.removed);
+                let gone = self.state.contributions.get(one.contribution_sk).is_none_or(|one| one.removed);
                 removed == Removed::Treasury || !gone
             });
         let mut weights: Vec<(i64, u128)> = within.map(|one| (one.contribution_sk, one.rows)).collect();
@@ -180,7 +212,7 @@ impl Due<'_> {
                 let index = flows.index(flow);
                 for (sets, part) in trained.iter().zip(parts) {
                     for ((set, _), part) in sets.iter().zip(split(part, sets.iter().map(|(_, weight)| *weight))) {
-                        *targets.entry((index, Target::DatasetVersion(*set))).or_default() += part;
+                        targets.add(self.state, index, Target::DatasetVersion(*set), part)?;
                     }
                 }
             }
@@ -194,11 +226,17 @@ impl Due<'_> {
         edges.filter(|edge| !self.weighted(edge.to, removed).is_empty()).map(|edge| (edge.to, edge.weight)).collect()
     }
 
-    fn target(&mut self, flow: Flow, target: Target, sub: u128) -> Result<(), AccountingError> {
+    fn target(
+        &mut self,
+        (number, flow): (usize, Flow),
+        target: Target,
+        sub: u128,
+        sums: &mut Sums,
+    ) -> Result<(), AccountingError> {
         let line = Line::through(Role::Data, self.state, flow.subject)?;
         let removed = self.state.policy(flow.key.ruling).removed;
         match target {
-            Target::Contribution(sk) => self.contribution(flow, line, sk, sub),
+            Target::Contribution(sk) => sums.add(number, place(self.state, sk)?, sub),
             Target::ModelVersion(sk) => {
                 let owner = Subject { kind: SubjectKind::Model, sk };
                 let id = self.state.graph.version(owner)?.id;
@@ -213,34 +251,12 @@ impl Due<'_> {
                     self.book.credit(flow.key, flow.hold, line, To::Suspense("no_members"), sub);
                 }
                 for ((member, _), part) in members.iter().zip(split(sub, members.iter().map(|(_, weight)| *weight))) {
-                    self.contribution(flow, line, *member, part)?;
+                    sums.add(number, place(self.state, *member)?, part)?;
                 }
                 Ok(())
             }
         }
     }
-
-    fn contribution(&mut self, flow: Flow, line: Line, sk: i64, sub: u128) -> Result<(), AccountingError> {
-        let one = contribution(self.state, sk)?;
-        let dataset = self.state.graph.datasets.get(&one.dataset_sk).copied();
-        let dataset = dataset
-            .ok_or_else(|| AccountingError::inconsistent(format!("dataset {} is in no table", one.dataset_sk)))?;
-        let line = Line { dataset: Some(dataset), contribution: Some(one.id), ..line };
-        let to = if one.removed { To::Treasury } else { To::Account(one.contributor) };
-        self.book.credit(flow.key, flow.hold, line, to, sub);
-        let from = Node::Id(self.state.graph.version(flow.subject)?.id);
-        self.book.edge(flow.key, Step::Data, 0, from, Node::Id(dataset), sub);
-        self.book.edge(flow.key, Step::Data, 1, Node::Id(dataset), Node::Id(one.id), sub);
-        Ok(())
-    }
-}
-
-fn contribution(state: &State, sk: i64) -> Result<crate::state::Contribution, AccountingError> {
-    state
-        .contributions
-        .get(&sk)
-        .copied()
-        .ok_or_else(|| AccountingError::inconsistent(format!("contribution {sk} is in no table")))
 }
 
 /// Whether credits that rest on a batch still wait, and until when (ruling 13).

@@ -5,13 +5,14 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tributary_schemas::column::hex_text;
-use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow};
+use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
 
+use crate::digest::of_rows;
 use crate::error::AccountingError;
 use crate::journal::digest_of_rows;
 use crate::next::epoch_folder;
 use crate::read::{address, amount, hash, rows};
-use crate::settle::digest;
+use crate::tables::{sort_flows, sort_lines};
 use crate::tree::{Leaf, Tree};
 
 /// What was found wrong with an epoch; empty when all is well.
@@ -71,7 +72,7 @@ pub async fn verify_epoch(
         hex_text(digest_of_rows(epoch, &entries, previous.0)?),
         said("/ledger_digest"),
     );
-    findings.expect("the rows of the journal", digest(&entries), &manifest["outputs"]["ledger_entries"]);
+    findings.expect("the rows of the journal", entries.len(), said("/outputs/ledger_entries/rows"));
     findings.expect(
         "the hash of the manifest before",
         said("/previous"),
@@ -79,10 +80,13 @@ pub async fn verify_epoch(
     );
     let mut claims: Vec<ClaimRow> = rows(ctx, &of_epoch).await?;
     claims.sort_by(|a, b| (&a.account, &a.token, &a.vault).cmp(&(&b.account, &b.token, &b.vault)));
-    findings.expect("the rows of claims", digest(&claims), &manifest["outputs"]["claims"]);
+    findings.expect("the rows of claims", of_rows(&claims), &manifest["outputs"]["claims"]);
     let mut lines: Vec<EntitlementRow> = rows(ctx, &of_epoch).await?;
-    crate::settle::sort_lines(&mut lines);
-    findings.expect("the rows of entitlements", digest(&lines), &manifest["outputs"]["entitlements"]);
+    sort_lines(&mut lines);
+    findings.expect("the rows of entitlements", of_rows(&lines), &manifest["outputs"]["entitlements"]);
+    let mut flows: Vec<MoneyFlowRow> = rows(ctx, &of_epoch).await?;
+    sort_flows(&mut flows);
+    findings.expect("the rows of money flows", of_rows(&flows), &manifest["outputs"]["money_flows"]);
 
     for row in rows::<EpochRow>(ctx, &of_epoch).await? {
         let what = format!("revenue of {} in vault {}", row.token, row.vault);
@@ -103,14 +107,21 @@ async fn trees(
 ) -> Result<(), AccountingError> {
     let mut leaves: BTreeMap<String, Vec<Leaf>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for row in rows::<MerkleLeafRow>(ctx, &format!("epoch = {epoch}")).await? {
+    let mut published: Vec<MerkleLeafRow> = rows(ctx, &format!("epoch = {epoch}")).await?;
+    published.sort_by(|a, b| (&a.vault, a.leaf_index).cmp(&(&b.vault, b.leaf_index)));
+    let counted = manifest.pointer("/outputs/merkle_leaves/rows").and_then(serde_json::Value::as_str);
+    findings.expect("the number of leaves", published.len(), counted.unwrap_or("absent"));
+    for row in published {
         let leaf = Leaf::new(address(&row.account)?, address(&row.token)?, amount(row.cumulative.0)?);
         findings.expect("a leaf", row.leaf, hex_text(leaf.hash));
         let first = seen.insert((row.vault.clone(), leaf.account, leaf.token));
         findings.expect("the first leaf of its account and token", first, true);
-        leaves.entry(row.vault).or_default().push(leaf);
+        let before = leaves.entry(row.vault).or_default();
+        findings.expect("the index of a leaf", row.leaf_index, before.len());
+        before.push(leaf);
     }
     for (vault, leaves) in leaves {
+        findings.expect("the order of the leaves by their hash", leaves.is_sorted(), true);
         let tree = Tree::new(leaves);
         let said = manifest["roots"][&vault].as_str().unwrap_or("absent");
         findings.expect("the root", hex_text(tree.root()), said);

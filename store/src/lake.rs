@@ -71,7 +71,7 @@ pub struct Change {
 /// old name removed once the snapshot is published.
 #[derive(Debug, Clone)]
 pub struct Staged {
-    /// The table, one of facts.
+    /// The table, one that grows by facts.
     pub table: &'static str,
     /// Where it is.
     pub path: PathBuf,

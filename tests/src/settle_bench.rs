@@ -4,16 +4,17 @@ use alloy_primitives::{Address, keccak256};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use std::fs::File;
-use std::path::Path;
-use tributary_accounting::{Input, settle};
+use std::path::{Path, PathBuf};
+use tributary_accounting::{Input, SettleOutcome, register, settle, settle_next};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
 use tributary_schemas::facts::{
     AgentRow, AgentVersionRow, AttributionRow, BatchRow, BlockRow, ContributionRow, DatasetRow, InferenceRow,
     PaymentRow, Rows,
 };
+use tributary_store::{Change, Heads, Lake, Staged};
 
-use crate::tables::{Shape, context};
+use crate::tables::Shape;
 use crate::world::{account, id, token, vault};
 
 /// Records of an inference.
@@ -32,57 +33,79 @@ pub struct Outcome {
     pub data: i128,
     /// Lines of statements.
     pub lines: usize,
+    /// Hash of the manifest: the same for every shape.
+    pub manifest: String,
 }
 
-/// A generated epoch: small tables in memory, records in Parquet.
+/// An epoch in the published tables of a data folder.
 #[derive(Debug)]
 pub struct Epoch {
-    facts: Rows,
+    folder: PathBuf,
     /// Records in it.
     pub records: i64,
 }
 
 impl Epoch {
-    /// Generates about `records` records for `payees` contributions into `folder`.
-    pub fn generate(folder: &Path, records: i64, payees: i64) -> std::io::Result<Self> {
+    /// Publishes about `records` records for `payees` contributions in a data folder, as an indexer would have.
+    pub async fn generate(folder: &Path, records: i64, payees: i64) -> Result<Self, Box<dyn std::error::Error>> {
+        let lake = Lake::open(folder).await?;
         let mut facts = Rows::default();
         small_tables(&mut facts, payees);
         let inferences = std::cmp::max(records / RECORDS_PER_INFERENCE, 1);
-        let mut at = 0;
+        let (mut at, mut staged) = (0, Vec::new());
         while at < inferences {
             let batch_sk = at / INFERENCES_PER_BATCH;
             let count = std::cmp::min(INFERENCES_PER_BATCH, inferences - at);
             facts.attribution_batches.push(batch(batch_sk, count));
             let rows = records_of(&mut facts, batch_sk, count, payees);
-            let file = File::create(folder.join(format!("{batch_sk:06}.parquet")))?;
-            let mut writer = ArrowWriter::try_new(
-                file,
-                AttributionRow::info().schema,
-                Some(tributary_store::lake::writer_properties(&AttributionRow::info(), rows.len())),
-            )?;
+            let path = folder.join(format!("{batch_sk:06}.parquet"));
+            let info = AttributionRow::info();
+            let properties = tributary_store::lake::writer_properties(&info, rows.len());
+            let mut writer = ArrowWriter::try_new(File::create(&path)?, info.schema, Some(properties))?;
             for group in rows.chunks(131_072) {
                 let batch: RecordBatch = AttributionRow::to_batch(group);
                 writer.write(&batch)?;
             }
             writer.close()?;
+            staged.push(Staged { table: AttributionRow::NAME, path, epoch: 0 });
             at += count;
         }
-        Ok(Self { facts, records: inferences * RECORDS_PER_INFERENCE })
+        let heads = Heads { chain_id: 1612, epoch_seconds: 1, block_timestamp: 1, ..Heads::default() };
+        lake.publish(None, heads, Change { facts: facts.into(), staged, ..Change::default() }).await?;
+        Self::open(folder).await
+    }
+
+    /// The epoch of a folder made by [`Self::generate`].
+    pub async fn open(folder: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let snapshot = Lake::open(folder).await?.latest().await?.ok_or("the folder has no tables")?;
+        let table = snapshot.tables.get(AttributionRow::NAME).ok_or("the folder has no attributions")?;
+        Ok(Self { folder: folder.to_owned(), records: i64::try_from(table.rows)? })
     }
 
     /// Settles it.
-    pub async fn settle(&self, folder: &Path, shape: Shape) -> Result<Outcome, Box<dyn std::error::Error>> {
-        let ctx = context(shape, &self.facts, &tributary_schemas::money::Rows::default());
-        ctx.deregister_table("attributions")?;
-        let path = folder.to_string_lossy();
-        ctx.register_parquet("attributions", path.as_ref(), datafusion::prelude::ParquetReadOptions::default()).await?;
+    pub async fn settle(&self, shape: Shape) -> Result<Outcome, Box<dyn std::error::Error>> {
+        let ctx = tributary_accounting::session_with_batches(shape.memory, shape.partitions, shape.rows)?;
+        let lake = Lake::open(&self.folder).await?;
+        let snapshot = lake.latest().await?.ok_or("the folder has no tables")?;
+        register(&ctx, &lake, &snapshot).await?;
         let input = Input { chain_id: 1612, epoch: 0, ..Input::default() };
         let settled = settle(&ctx, &input).await?.ok_or("an epoch has blocks")?;
         Ok(Outcome {
-            revenue: settled.rows.epochs.iter().map(|row| row.revenue.0).sum(),
-            data: settled.rows.entitlements.iter().filter(|row| row.role == "data").map(|row| row.amount.0).sum(),
-            lines: settled.rows.entitlements.len(),
+            revenue: settled.tables.epochs().iter().map(|row| row.revenue.0).sum(),
+            data: settled.tables.of_role("data"),
+            lines: settled.tables.lines(),
+            manifest: hex_text(settled.manifest_hash),
         })
+    }
+
+    /// Settles it and publishes what it comes to, as the program does. Once only: the folder is settled then.
+    pub async fn publish(&self, shape: Shape) -> Result<(), Box<dyn std::error::Error>> {
+        let lake = Lake::open(&self.folder).await?;
+        let session = || tributary_accounting::session_with_batches(shape.memory, shape.partitions, shape.rows);
+        match settle_next(session, &lake, &self.folder).await? {
+            SettleOutcome::Settled { .. } => Ok(()),
+            other => Err(format!("expected a settled epoch: {other:?}").into()),
+        }
     }
 }
 

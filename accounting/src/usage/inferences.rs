@@ -10,7 +10,7 @@ use crate::cascade::split;
 use crate::error::AccountingError;
 use crate::flow::{DataIn, Source};
 use crate::intake::{Key, Named};
-use crate::read::{Columns, list, query};
+use crate::read::{each, list};
 use crate::state::{State, Subject};
 
 /// What records are summed by.
@@ -178,8 +178,7 @@ async fn load(
          WHERE (epoch = {epoch} OR batch_sk IN ({named})) AND NOT superseded"
     );
     let mut out = Vec::new();
-    for batch in &query(ctx, &sql).await? {
-        let columns = Columns(batch);
+    each(ctx, &sql, |columns| {
         let (ordinals, kinds) =
             (columns.int32("inference")?, columns.text("subject_kind", |kind| Ok(kind == "agent"))?);
         let (subjects, fees) = (columns.int64("subject_sk")?, columns.int64("fee_weight")?);
@@ -196,7 +195,9 @@ async fn load(
                 });
             }
         }
-    }
+        Ok(())
+    })
+    .await?;
     out.sort_unstable_by_key(|one| (one.batch_sk, one.ordinal));
     Ok(out)
 }

@@ -1,10 +1,10 @@
 //! Money on inferences over their records.
 //!
-//! The stored running weights serve the policies that count positive parts and keep every record: one join, one
-//! expression, one hash aggregate. Where a policy asks for another normaliser or a threshold, or a contribution was
+//! The stored running weights serve the policies that count positive parts and keep every record: each record is split
+//! on its own row, in whatever order records come ([`mod@stream`]). Where a policy asks for another normaliser or a threshold, or a contribution was
 //! removed since, the weights of those inferences are made again in the flow.
 
-use datafusion::arrow::array::{ArrayRef, Decimal128Array, Int32Array, Int64Array, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,11 +12,11 @@ use std::sync::Arc;
 use tributary_schemas::code::Flag;
 use tributary_schemas::policy::{Normaliser, PPB, Policy, Removed};
 
-use super::Targets;
 use super::inferences::Flows;
+use super::{Targets, stream};
 use crate::cascade::split;
 use crate::error::AccountingError;
-use crate::read::{Columns, amount, list, query};
+use crate::read::{Columns, list, query};
 use crate::state::State;
 
 /// What a record is about.
@@ -28,7 +28,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    fn new(kind: i64, sk: i64) -> Result<Self, AccountingError> {
+    pub(super) fn new(kind: i64, sk: i64) -> Result<Self, AccountingError> {
         match kind {
             1 => Ok(Self::DatasetVersion(sk)),
             2 => Ok(Self::Contribution(sk)),
@@ -40,71 +40,48 @@ impl Target {
 
 /// Name of the table of flows while a settlement runs.
 const FLOWS: &str = "settling_flows";
-/// Targets of one flow in a group key: surrogate keys below 2^38 with two bits for the kind.
-const KEYS_PER_FLOW: i64 = 1 << 40;
+/// Inferences whose records are in memory at a time when their weights are made again.
+const INFERENCES_AT_ONCE: usize = 16_384;
 
 /// Divides every amount on an inference; what finds no usable record is added to the fallback of its flow.
 pub(super) async fn divide(ctx: &SessionContext, state: &State, flows: &mut Flows) -> Result<Targets, AccountingError> {
     let touched = touched_by_removals(ctx, state, flows).await?;
-    let mut stored = Vec::new();
     let mut made = Vec::new();
-    for (inference, number, sub) in std::mem::take(&mut flows.amounts) {
-        let flow = flows.list[number];
+    let mut stored = std::mem::take(&mut flows.amounts);
+    stored.retain(|(inference, number, sub)| {
+        let flow = flows.list[*number];
         let policy = state.policy(flow.key.ruling);
         let again = policy.normaliser != Normaliser::PositivePart
             || policy.min_share_ppb > 0
-            || (policy.removed == Removed::Redistribute && touched.contains(&inference));
+            || (policy.removed == Removed::Redistribute && touched.contains(inference));
         if again {
-            made.push((inference, number, sub));
-        } else if flows.inferences[inference].weight_total == 0 {
+            made.push((*inference, *number, *sub));
+        } else if flows.inferences[*inference].weight_total == 0 {
             *flows.fallback.entry(flow).or_default() += sub;
         } else {
-            stored.push((inference, number, sub));
+            return true;
         }
-    }
-    let mut targets = Targets::new();
+        false
+    });
+    let mut targets = Targets::default();
     if !stored.is_empty() {
-        by_stored_weights(ctx, state, flows, &stored, &mut targets).await?;
+        stream::by_stored_weights(ctx, state, flows, stored, &mut targets).await?;
     }
-    if !made.is_empty() {
-        by_made_weights(ctx, state, flows, &made, &mut targets).await?;
+    let mut rest = made.as_slice();
+    while !rest.is_empty() {
+        // Amounts are sorted by inference: those of one inference stay together.
+        let mut count = std::cmp::min(INFERENCES_AT_ONCE, rest.len());
+        while count < rest.len() && rest[count].0 == rest[count - 1].0 {
+            count += 1;
+        }
+        by_made_weights(ctx, state, flows, &rest[..count], &mut targets).await?;
+        rest = &rest[count..];
     }
     Ok(targets)
 }
 
-/// The one heavy query. The build side of the join is the list of flows; records stream through it.
-async fn by_stored_weights(
-    ctx: &SessionContext,
-    state: &State,
-    flows: &Flows,
-    amounts: &[(usize, usize, u128)],
-    targets: &mut Targets,
-) -> Result<(), AccountingError> {
-    register(ctx, flows, amounts)?;
-    let sql = format!(
-        "SELECT f.base + a.target_sk * 4 + a.target_kind AS goal, sum(cascade(f.sub, a.weight_before, a.weight, a.weight_total)) AS sub \
-         FROM {FLOWS} f JOIN attributions a ON f.batch_sk = a.batch_sk AND f.inference = a.inference \
-         WHERE a.weight > 0 AND {} GROUP BY 1",
-        within(state, flows, amounts)
-    );
-    let result = query(ctx, &sql).await;
-    ctx.deregister_table(FLOWS).map_err(AccountingError::query(FLOWS))?;
-    for batch in &result? {
-        let columns = Columns(batch);
-        for (goal, sub) in columns.int64("goal")?.into_iter().zip(columns.money("sub")?) {
-            let flow = usize::try_from(goal / KEYS_PER_FLOW).unwrap_or(usize::MAX);
-            let target = Target::new(goal % 4, goal % KEYS_PER_FLOW / 4)?;
-            if flow >= flows.list.len() {
-                return Err(AccountingError::inconsistent(format!("a record's target beyond 2^38 (group {goal})")));
-            }
-            *targets.entry((flow, target)).or_default() += amount(sub)?;
-        }
-    }
-    Ok(())
-}
-
 /// Files and row groups that can hold records of these inferences.
-fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> String {
+pub(super) fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> String {
     let batches: BTreeSet<i64> = amounts.iter().map(|(inference, ..)| flows.inferences[*inference].batch_sk).collect();
     let epochs: BTreeSet<i64> = batches.iter().filter_map(|sk| Some(state.batches.get(sk)?.epoch)).collect();
     let (first, last) = (batches.first().copied().unwrap_or(0), batches.last().copied().unwrap_or(-1));
@@ -112,24 +89,10 @@ fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> Str
 }
 
 fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)]) -> Result<(), AccountingError> {
-    if i64::try_from(flows.list.len()).unwrap_or(i64::MAX) > i64::MAX / KEYS_PER_FLOW {
-        return Err(AccountingError::inconsistent(format!("{} flows: expected at most 2^23", flows.list.len())));
-    }
-    let base = |number: usize| i64::try_from(number).unwrap_or(0) * KEYS_PER_FLOW;
-    let sub = |sub: u128| i128::try_from(sub).unwrap_or(-1);
     let at = |inference: &usize| &flows.inferences[*inference];
-    let columns: [(&str, ArrayRef); 5] = [
+    let columns: [(&str, ArrayRef); 3] = [
         ("batch_sk", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| at(one).batch_sk)))),
         ("inference", Arc::new(Int32Array::from_iter_values(amounts.iter().map(|(one, ..)| at(one).ordinal)))),
-        ("base", Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(_, flow, _)| base(*flow))))),
-        (
-            "sub",
-            Arc::new(
-                Decimal128Array::from_iter_values(amounts.iter().map(|(.., amount)| sub(*amount)))
-                    .with_precision_and_scale(38, 0)
-                    .map_err(|error| AccountingError::query(FLOWS)(error.into()))?,
-            ),
-        ),
         (
             "number",
             Arc::new(Int64Array::from_iter_values(amounts.iter().map(|(one, ..)| i64::try_from(*one).unwrap_or(-1)))),
@@ -147,7 +110,7 @@ async fn touched_by_removals(
     state: &State,
     flows: &Flows,
 ) -> Result<BTreeSet<usize>, AccountingError> {
-    let removed: Vec<i64> = state.contributions.iter().filter(|(_, one)| one.removed).map(|(sk, _)| *sk).collect();
+    let removed = state.contributions.removed();
     let redistributes = flows.list.iter().any(|flow| state.policy(flow.key.ruling).removed == Removed::Redistribute);
     let mut touched = BTreeSet::new();
     if removed.is_empty() || !redistributes || flows.amounts.is_empty() {
@@ -212,7 +175,7 @@ async fn by_made_weights(
         }
         for (record, part) in found.iter().zip(parts) {
             if part > 0 {
-                *targets.entry((*number, record.target)).or_default() += part;
+                targets.add(state, *number, record.target, part)?;
             }
         }
     }
@@ -231,13 +194,13 @@ fn read_records(
     for (row, number) in columns.int64("number")?.into_iter().enumerate() {
         let target = Target::new(i64::from(kinds[row]), keys[row])?;
         let id = match target {
-            Target::Contribution(sk) => state.contributions.get(&sk).map(|one| one.id),
+            Target::Contribution(sk) => state.contributions.get(sk).map(|one| one.id),
             Target::ModelVersion(sk) => state.graph.models.get(&sk).map(|one| one.id),
             Target::DatasetVersion(sk) => state.graph.dataset_versions.get(&sk).map(|one| one.id),
         };
         let id = id.ok_or_else(|| AccountingError::inconsistent(format!("{target:?} is in no table")))?;
         let removed =
-            matches!(target, Target::Contribution(sk) if state.contributions.get(&sk).is_some_and(|one| one.removed));
+            matches!(target, Target::Contribution(sk) if state.contributions.get(sk).is_some_and(|one| one.removed));
         let place = rows[row].map_or(u32::MAX, |row| u32::try_from(row).unwrap_or(u32::MAX));
         records.entry(usize::try_from(number).unwrap_or(usize::MAX)).or_default().push(Record {
             order: (id.0, place),

@@ -23,11 +23,11 @@ async fn run(world: &World, shape: Shape, mut each: impl FnMut(i64, &Settled, &m
     for epoch in &world.epochs {
         input.epoch = *epoch;
         let ctx = context(shape, &world.facts, &all);
-        let mut settled =
+        let settled =
             settle(&ctx, &input).await.unwrap_or_else(|e| panic!("{e}: {e:?}")).expect("blocks in every epoch");
         input.ledger_digest = settled.ledger_digest;
         input.manifest_hash = Some(settled.manifest_hash);
-        extend(&mut all, std::mem::take(&mut settled.rows));
+        extend(&mut all, settled.tables.rows());
         each(*epoch, &settled, &all);
         last = Some(settled);
     }
@@ -53,7 +53,7 @@ fn compare(world: &World, auditor: &mut Auditor, epoch: i64, settled: &Settled, 
         .collect();
     assert_eq!(claims, auditor.positions, "positions after epoch {epoch}");
     let roots: BTreeMap<String, B256> =
-        settled.trees.iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
+        settled.trees().iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
     assert_eq!(roots, audit.roots, "roots of epoch {epoch}");
     assert_eq!(settled.ledger_digest, auditor.digest, "ledger digest of epoch {epoch}");
 }
@@ -230,8 +230,8 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
 #[tokio::test]
 async fn the_benchmark_s_epoch_settles_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let epoch = tributary_tests::settle_bench::Epoch::generate(folder.path(), 20_000, 500).unwrap();
-    let outcome = epoch.settle(folder.path(), Shape::default()).await.unwrap();
+    let epoch = tributary_tests::settle_bench::Epoch::generate(folder.path(), 20_000, 500).await.unwrap();
+    let outcome = epoch.settle(Shape::default()).await.unwrap();
     let agents: i128 = (0..4).map(|agent| 10i128.pow(24) + agent).sum();
     assert_eq!(outcome.revenue, agents);
     // No models and no stakers: platform 5, agent 15 and data 45 parts of 65.

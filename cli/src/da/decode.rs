@@ -58,7 +58,7 @@ fn text(report: &Report) -> String {
         put_channel(channel, report.timestamps_relative, &mut lines);
     }
     if report.omitted > 0 {
-        lines.push(format!("{} more blocks and transactions are not listed", report.omitted));
+        lines.push(format!("{} more batches, blocks and transactions are not listed", report.omitted));
     }
     lines.join("\n")
 }

@@ -13,9 +13,13 @@ use super::channel::{Channel, Rules};
 use super::compression::Decompressed;
 use super::frame::ChannelId;
 use super::{InboxError, batch};
+use crate::VerifiedBlock;
 use alloy_primitives::B256;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+
+/// EIP-2718 type of deposits, which come from L1 and are in no batch.
+const DEPOSIT_TYPE: u8 = 0x7e;
 
 /// What has to be known of an L2 block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,24 @@ pub struct L2Block {
     pub l1_origin_hash: B256,
     /// Hashes of its transactions in order, without deposits (type 0x7e).
     pub transactions: Vec<B256>,
+}
+
+impl L2Block {
+    /// What is needed of a verified block; `None` on a chain without L1-attributes deposits, which has no inbox.
+    #[must_use]
+    pub fn of(block: &VerifiedBlock) -> Option<Self> {
+        let l1_origin = block.l1_origin?;
+        let posted = block.transactions.iter().filter(|transaction| transaction.kind != DEPOSIT_TYPE);
+        Some(Self {
+            number: block.block.number,
+            hash: block.block.hash,
+            parent_hash: block.block.parent_hash,
+            timestamp: block.block.timestamp,
+            l1_origin: l1_origin.number,
+            l1_origin_hash: l1_origin.hash,
+            transactions: posted.map(|transaction| transaction.hash).collect(),
+        })
+    }
 }
 
 /// One posting that carries a block: a block whose batch lies in several postings has a row for each.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use tributary_schemas::payload_codec;
 
-/// Most blocks and transaction hashes that a report lists; how many more there are is said.
+/// Most batches, blocks and transaction hashes that a report lists; how many more there are is said.
 pub const LISTED_MAX: usize = 1_000_000;
 
 /// What a transaction or a payload holds.
@@ -29,7 +29,7 @@ pub struct Report {
     pub channels: Vec<ChannelReport>,
     /// Whether timestamps of span batches count from the first L2 block, for want of its time.
     pub timestamps_relative: bool,
-    /// Blocks and transaction hashes that were left out above [`LISTED_MAX`].
+    /// Batches, blocks and transaction hashes that were left out above [`LISTED_MAX`].
     pub omitted: usize,
 }
 
@@ -342,7 +342,7 @@ impl ChannelReport {
             StreamEnd::Corrupt { reason } => ("corrupt", Some(reason.clone())),
             StreamEnd::Capped { limit } => ("capped", Some(format!("more than {limit} bytes come out"))),
         };
-        let batches = contents.batches.iter().map(|(_, batch)| BatchReport::read(batch, terms, room, omitted));
+        let batches = contents.batches.iter().filter_map(|(_, batch)| BatchReport::read(batch, terms, room, omitted));
         Self {
             id: id.to_string(),
             frames: frames.len(),
@@ -361,10 +361,15 @@ impl ChannelReport {
 }
 
 impl BatchReport {
-    fn read(batch: &Batch<'_>, terms: &Terms, room: &mut usize, omitted: &mut usize) -> Self {
+    fn read(batch: &Batch<'_>, terms: &Terms, room: &mut usize, omitted: &mut usize) -> Option<Self> {
+        if *room == 0 {
+            *omitted += 1;
+            return None;
+        }
+        *room -= 1;
         let claims = match batch.resolve(terms) {
             Ok(claims) => claims,
-            Err(error) => return Self::refused(batch, &error),
+            Err(error) => return Some(Self::refused(batch, &error)),
         };
         let (mut tx_count, mut blocks) = (0, Vec::new());
         for claim in claims.blocks() {
@@ -383,7 +388,7 @@ impl BatchReport {
                 tx_hashes: claim.transactions.hashes().map(Iterator::collect),
             });
         }
-        Self {
+        Some(Self {
             kind: claims.kind.to_string(),
             parent_check: Bytes::copy_from_slice(&claims.parent_check),
             l1_origin_check: Bytes::copy_from_slice(&claims.l1_origin_check),
@@ -391,7 +396,7 @@ impl BatchReport {
             tx_count,
             blocks,
             refused: None,
-        }
+        })
     }
 
     fn refused(batch: &Batch<'_>, error: &InboxError) -> Self {

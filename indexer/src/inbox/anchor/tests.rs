@@ -1,14 +1,16 @@
 use super::{Anchor, L2Block, anchor};
+use crate::block::{L1Origin, Trust, TxInfo, VerifiedBlock};
 use crate::inbox::batch::{Kind, Terms};
 use crate::inbox::channel::{Channel, Channels, Fork, Part, Rules, Source};
 use crate::inbox::frame::{self, ChannelId};
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_devnet::inbox::{
     ChannelForm, PostedBlock, channel, frames, payload, sample_blocks, singular_batch, span_batch,
 };
+use tributary_schemas::BlockRef;
 
 const CHAIN: u64 = 1612;
 const GENESIS: u64 = 1_700_000_000;
@@ -152,6 +154,32 @@ fn a_span_is_checked_by_the_parent_of_its_first_block() {
     let empty: Vec<u64> =
         known[2..8].iter().filter(|block| block.transactions.is_empty()).map(|block| block.number).collect();
     assert_eq!(numbers(&anchored.rows), empty);
+}
+
+#[test]
+fn a_verified_block_is_compared_without_its_deposits() {
+    let transaction = |kind: u8| TxInfo {
+        hash: B256::repeat_byte(kind),
+        kind,
+        to: None,
+        value: U256::ZERO,
+        input: Bytes::new(),
+        success: true,
+        raw: Bytes::new(),
+    };
+    let mut block = VerifiedBlock {
+        block: BlockRef { number: 5, hash: B256::repeat_byte(5), parent_hash: B256::repeat_byte(4), timestamp: 10 },
+        header: alloy::consensus::Header::default(),
+        l1_origin: Some(L1Origin { number: 3, hash: B256::repeat_byte(3), timestamp: 9, sequence: 0 }),
+        transactions: [0x7e, 2, 0x7e, 0, 4].map(transaction).to_vec(),
+        logs: vec![],
+        trust: Trust::Verified,
+    };
+    let known = L2Block::of(&block).unwrap();
+    assert_eq!((known.number, known.timestamp, known.l1_origin), (5, 10, 3));
+    assert_eq!(known.transactions, [2, 0, 4].map(B256::repeat_byte));
+    block.l1_origin = None;
+    assert_eq!(L2Block::of(&block), None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::{BatchReport, Form, PostingReport, Report, bytes_of};
+use super::{BatchReport, Form, LISTED_MAX, PostingReport, Report, bytes_of};
 use crate::inbox::batch::Terms;
 use crate::inbox::testing::{expected, vector};
 use alloy_primitives::{B256, hex, keccak256};
@@ -182,6 +182,25 @@ fn random_bytes_never_panic() {
             assert!(!Report::of_payload(&payload(&[frame]), &OP_MAINNET).is_refused());
         }
     }
+}
+
+#[test]
+fn what_is_too_long_to_list_is_counted() {
+    // 600,000 empty blocks in a span, twice: a few kilobytes, compressed.
+    let count = 600_000_usize;
+    let bits = vec![0; count / 8];
+    let mut batch = [&[1, 0, 9][..], &[0; 40], &[0xc0, 0xcf, 0x24], &bits, &vec![0; count]].concat();
+    assert_eq!(batch.len(), 46 + count / 8 + count);
+    let twice = [batch.clone(), batch.clone()];
+    let bytes = payload(&frames([7; 16], &channel(&twice, ChannelForm::Zlib(6)), 100_000));
+    let report = Report::of_payload(&bytes, &OP_MAINNET);
+    let listed: Vec<usize> = report.channels[0].batches.iter().map(|batch| batch.blocks.len()).collect();
+    assert_eq!(listed, [600_000, LISTED_MAX - 600_000 - 2]);
+    assert_eq!(report.omitted, 2 * 600_000 - (LISTED_MAX - 2));
+    assert!(report.channels[0].batches.iter().all(|batch| batch.block_count == 600_000));
+    batch.truncate(batch.len() - 1);
+    let cut = payload(&frames([7; 16], &channel(&[batch], ChannelForm::Zlib(6)), 100_000));
+    assert!(Report::of_payload(&cut, &OP_MAINNET).channels[0].broken.is_some());
 }
 
 #[test]

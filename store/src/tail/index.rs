@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::segment::Extent;
 use super::state::{Held, Space, held};
@@ -21,6 +22,8 @@ const FORMAT_NOW: u32 = 1;
 const BLOCK: u8 = b'h';
 /// A folder is rewritten when it is this many times as large as what lives in it.
 const SWOLLEN: u64 = 4;
+/// Pauses of 10 ms for which sled's lock is waited for.
+const LOCK_WAITS: u32 = 1_000;
 
 /// A block in the index.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -94,10 +97,21 @@ impl Index {
         durable::replace(&dir.join("CURRENT"), next.to_string().as_bytes())
     }
 
+    /// Opens sled. Our own lock says that nobody else has the folder; what may still hold sled's are threads of a
+    /// handle that this process dropped a moment ago, or a child it has just forked, so that lock is waited for.
     fn open_folder(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
-        let db = guarded("opening sled", || config.open())?;
-        Ok(Self { db, cache_bytes, measure_above: 0 })
+        let mut waits = 0;
+        loop {
+            match guarded("opening sled", || Ok(config.open()))? {
+                Ok(db) => return Ok(Self { db, cache_bytes, measure_above: 0 }),
+                Err(error) if waits < LOCK_WAITS && is_locked(&error) => {
+                    waits += 1;
+                    pause();
+                }
+                Err(error) => return Err(damaged("opening sled", error.to_string())),
+            }
+        }
     }
 
     /// The head, as last committed.
@@ -281,6 +295,16 @@ fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     postcard::from_bytes(bytes).map_err(|error| damaged("decoding a record", error.to_string()))
+}
+
+/// Whether sled could not take its own lock. It says so in words only: the kind of its error is `Other`.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "sled lets go of its lock without telling anybody")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Runs a call into sled; its errors and its panics are damage, never the end of the process.

@@ -41,6 +41,8 @@ pub enum AnvilError {
 #[derive(Debug)]
 pub struct Anvil {
     child: Child,
+    /// Where it keeps old states. In its own folder in the home they would stay behind when it is killed.
+    _states: tempfile::TempDir,
     http_url: String,
     ws_url: String,
 }
@@ -51,16 +53,21 @@ impl Anvil {
     /// Its first accounts are funded and unlocked, so a transaction needs a `from` and no key.
     pub fn start(args: &[&str]) -> Result<Self, AnvilError> {
         let binary = find_binary()?;
+        let start = |source| AnvilError::Start { binary: binary.display().to_string(), source };
+        let states = tempfile::tempdir().map_err(start)?;
         let mut child = Command::new(&binary)
-            .args(["--host", "127.0.0.1", "--port", "0"])
+            .args(["--host", "127.0.0.1", "--port", "0", "--cache-path"])
+            .arg(states.path())
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| AnvilError::Start { binary: binary.display().to_string(), source })?;
+            .map_err(start)?;
         match listening_at(&mut child) {
-            Ok(at) => Ok(Self { child, http_url: format!("http://{at}"), ws_url: format!("ws://{at}") }),
+            Ok(at) => {
+                Ok(Self { child, _states: states, http_url: format!("http://{at}"), ws_url: format!("ws://{at}") })
+            }
             Err(error) => {
                 end(&mut child);
                 Err(error)

@@ -12,11 +12,13 @@ use super::log::{Version, Want};
 use super::{states, stats};
 use crate::error::StoreError;
 
-/// A file below this size is small: the cost of opening it outweighs reading it.
+/// A file below this size and this number of rows is small: the cost of opening it outweighs reading it. Rows count
+/// too, as a small file of repetitive rows is large in memory.
 const SMALL_BYTES: u64 = 1 << 20;
+const SMALL_ROWS: u64 = 16_384;
 /// So many small files of one kind are made into one.
 const SMALL_FILES: usize = 16;
-/// At most so many at once, which bounds the memory taken.
+/// At most so many files, and no more rows than fit in a row group, at once: that bounds the memory taken.
 const SMALL_FILES_MAX: usize = 64;
 
 /// Makes the small files that `held` has under a prefix into one, once there are enough of them. Files of this very
@@ -28,13 +30,18 @@ pub(super) fn small_files(
     prefix: &str,
     want: &mut Want,
 ) -> Result<(), StoreError> {
-    let small = held.files.values().filter(|file| {
-        file.name.starts_with(prefix) && file.bytes < SMALL_BYTES && want.files.contains_key(&file.name)
-    });
-    let small = small.take(SMALL_FILES_MAX).cloned().collect::<Vec<_>>();
+    let is_small = |file: &&DataFile| file.bytes < SMALL_BYTES && file.rows < SMALL_ROWS;
+    let of_kind =
+        held.files.values().filter(|file| file.name.starts_with(prefix) && want.files.contains_key(&file.name));
+    let mut small = of_kind.filter(is_small).take(SMALL_FILES_MAX).cloned().collect::<Vec<_>>();
     if small.len() < SMALL_FILES {
         return Ok(());
     }
+    let mut rows = 0;
+    small.retain(|file| {
+        rows += file.rows;
+        rows <= 2 * half_a_group()
+    });
     let mut rows = Vec::new();
     for file in &small {
         rows.extend(file::read(&folder.join(&file.name))?);

@@ -169,8 +169,44 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Da {
+    /// Says what a commitment holds and which checks it passes; exit 3 when one fails
+    Inspect(DaInspect),
     /// Decodes a batcher's transaction or payload down to L2 blocks and their transactions
     Decode(DaDecode),
+}
+
+/// Says what a commitment holds, and which checks it and the bytes behind it pass, in order.
+///
+/// A value may be hex text or the name of a file that holds hex text or the bytes. Levels of the certificate: L0 it is
+/// well formed, L1 its blob is in its batch and the dispersing account is known, L2 the batch is signed and the blob's
+/// length is proved; L3, that enough stake signed, is for L1 to say and is not asked here. Levels of the bytes: D1
+/// they are an encoded payload, D2 they are what is committed to, which needs --srs. Exit 3 when a check fails, and
+/// the first that does is named.
+#[derive(Debug, Args)]
+pub(crate) struct DaInspect {
+    /// The commitment; in the mode `op` with or without the 01 of the calldata
+    pub(crate) commitment: String,
+    /// How the commitment is wrapped: its bytes do not say
+    #[arg(long, value_enum, default_value_t = DaMode::Op)]
+    pub(crate) mode: DaMode,
+    /// What the commitment should be to: a payload or an encoded payload; the certificate's length tells which
+    #[arg(long, value_name = "FILE")]
+    pub(crate) payload: Option<String>,
+    /// The ceremony's points, such as EigenDA's `g1.point`; as many as the blob has field elements are read
+    #[arg(long, value_name = "FILE", requires = "payload")]
+    pub(crate) srs: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a commitment is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DaMode {
+    /// The OP Stack's: a commitment type, a DA layer, a version, a certificate
+    Op,
+    /// EigenDA's own: a version and a certificate
+    Standard,
 }
 
 /// Decodes a batcher's transaction or payload: frames, channels, batches, and each L2 block with its timestamp, L1

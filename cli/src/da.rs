@@ -1,6 +1,7 @@
 //! `tributary da`: what was posted to L1 and to EigenDA, looked at by hand.
 
 mod decode;
+mod inspect;
 
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ const FILE_BYTES_MAX: u64 = 1 << 26;
 /// Runs a command of `da`.
 pub(crate) fn da(arguments: &Da) -> Result<ExitCode, Failure> {
     match arguments {
+        Da::Inspect(arguments) => inspect::inspect(arguments),
         Da::Decode(arguments) => decode::decode(arguments),
     }
 }

@@ -13,8 +13,9 @@
 //! 4. [`mapping`], [`decode`]: which logs mean what, and what they say;
 //! 5. [`fold`] over [`state`]: what is valid, and what becomes a row;
 //! 6. [`blob`]: batches and manifests, fetched and checked by their hash;
-//! 7. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
-//! 8. [`pipeline`]: all of it together, as one service.
+//! 7. [`eigenda`]: what a certificate proves, and whether bytes are what it commits to;
+//! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
+//! 9. [`pipeline`]: all of it together, as one service.
 //!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block. It is pure,
 //! and not yet wired to following.
@@ -26,6 +27,7 @@ pub mod blob;
 pub mod block;
 pub mod clock;
 pub mod decode;
+pub mod eigenda;
 pub mod endpoint;
 pub mod error;
 pub mod fold;

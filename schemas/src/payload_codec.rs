@@ -13,9 +13,18 @@ pub const ELEMENTS_MAX: usize = 1 << 19;
 
 /// The encoded payload, in the smallest power-of-two number of elements that holds it.
 pub fn encode(payload: &[u8]) -> Result<Vec<u8>, SchemaError> {
-    let elements = (1 + payload.len().div_ceil(CHUNK)).next_power_of_two();
-    if elements > ELEMENTS_MAX {
-        return Err(malformed(format!("{} bytes need more than {ELEMENTS_MAX} elements", payload.len())));
+    encode_to(payload, (1 + payload.len().div_ceil(CHUNK)).next_power_of_two())
+}
+
+/// The encoded payload, in so many elements. A certificate may be for more than the payload needs, and with another
+/// number the commitment is another.
+pub fn encode_to(payload: &[u8], elements: usize) -> Result<Vec<u8>, SchemaError> {
+    if !elements.is_power_of_two() || elements > ELEMENTS_MAX {
+        return Err(malformed(format!("{elements} elements: expected a power of two, at most {ELEMENTS_MAX}")));
+    }
+    let room = CHUNK * (elements - 1);
+    if payload.len() > room {
+        return Err(malformed(format!("{} bytes: {elements} elements hold at most {room}", payload.len())));
     }
     let claimed = u32::try_from(payload.len()).map_err(|error| malformed(error.to_string()))?;
     let mut out = vec![0; elements * ELEMENT];
@@ -72,7 +81,7 @@ const fn malformed(reason: String) -> SchemaError {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{ELEMENTS_MAX, decode, encode, encode_to};
 
     #[test]
     fn every_small_length_comes_back() {
@@ -83,6 +92,20 @@ mod tests {
         }
         assert_eq!(encode(b"").unwrap().len(), 32);
         assert_eq!(encode(b"hello").unwrap().len(), 64);
+    }
+
+    #[test]
+    fn more_elements_than_needed_hold_the_same_payload() {
+        let small = encode(&[7; 40]).unwrap();
+        let large = encode_to(&[7; 40], 16).unwrap();
+        assert_eq!((small.len(), large.len()), (4 * 32, 16 * 32));
+        assert!(large.starts_with(&small) && large[small.len()..].iter().all(|byte| *byte == 0));
+        assert_eq!(decode(&large).unwrap(), [7; 40]);
+        for (bytes, elements) in [(40, 2), (40, 3), (0, 0), (31, 1), (1, 2 * ELEMENTS_MAX)] {
+            assert!(encode_to(&vec![7; bytes], elements).is_err(), "{bytes} in {elements}");
+        }
+        assert_eq!(encode_to(b"", 1).unwrap(), encode(b"").unwrap());
+        assert!(encode(&vec![1; 31 * (ELEMENTS_MAX - 1) + 1]).is_err());
     }
 
     #[test]

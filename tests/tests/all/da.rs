@@ -115,3 +115,55 @@ fn the_sepolia_transaction_goes_from_raw_bytes_to_its_blocks() {
     let bare = json(&["da", "decode", "--json", "--tx", &tx]);
     assert_eq!((&bare["posting"]["payload_needed"], &bare["channels"]), (&true.into(), &serde_json::json!([])));
 }
+
+/// The real commitment, with its blob and the ceremony's points, climbs both ladders; a changed bit is named.
+#[test]
+fn the_sepolia_commitment_is_inspected_up_to_its_bytes() {
+    let (Some(encoded), Some(commitment)) = (
+        shared("eigenda/hokulea/sepolia_3.encoded_payload.hex"),
+        shared("eigenda/hokulea/sepolia_3.altda_commitment.hex"),
+    ) else {
+        return;
+    };
+    let path = |name: &str| root().join("../shared/data/eigenda").join(name).display().to_string();
+    let [file, payload, srs] =
+        ["hokulea/sepolia_3.altda_commitment.hex", "hokulea/sepolia_3.encoded_payload.hex", "srs/g1.point.4096"]
+            .map(path);
+    let report = json(&["da", "inspect", &file, "--payload", &payload, "--srs", &srs, "--json"]);
+    assert_eq!((&report["level"], &report["data_level"]), (&"L2".into(), &"D2".into()));
+    assert_eq!(report["dispersing_account"], "0xc212b67c76586979cd736ea3e9738bb7bbf01b04");
+    assert_eq!(report["blob_key"], "0x22c71d35b2e6e30de0f5e9d9e2254e8835b84ebc300f0645af602a60dd95b060");
+    assert_eq!((&report["cert_version"], &report["first_failure"]), (&3.into(), &Value::Null));
+    assert_eq!(report["payload"]["given_as"], "encoded_payload");
+
+    // in binary, in the other mode, and as a payload
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = |hex: &[u8]| hex::decode(String::from_utf8(hex.to_vec()).unwrap().trim()).unwrap();
+    let (commitment, encoded) = (bytes(&commitment), bytes(&encoded));
+    let standard = write(folder.path(), "standard", &commitment[2..]);
+    let plain = write(folder.path(), "plain", &payload_codec::decode(&encoded).unwrap());
+    let other = json(&["da", "inspect", &standard, "--mode", "standard", "--payload", &plain, "--srs", &srs, "--json"]);
+    assert_eq!((&other["level"], &other["data_level"]), (&"L2".into(), &"D2".into()));
+    assert_eq!((&other["blob_key"], &other["payload"]["given_as"]), (&report["blob_key"], &"payload".into()));
+
+    let flipped = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        hex::encode(bytes)
+    };
+    let changed = write(folder.path(), "changed", flipped(&encoded, 40).as_bytes());
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&[&file], 0, ""),
+        (&[&hex::encode_prefixed(&commitment)], 0, ""),
+        (&[&flipped(&commitment, 20)], 3, "L1 merkle_inclusion"),
+        (&[&file, "--payload", &changed, "--srs", &srs], 3, "D2 kzg_commitment"),
+        (&["0xed12ce"], 3, "L0 parsed"),
+        (&[&file, "--mode", "neither"], 2, "possible values"),
+    ];
+    for (arguments, expected, reason) in cases {
+        let (code, printed, said) = ended(&[&["da", "inspect"], arguments].concat());
+        assert_eq!(code, Some(expected), "{arguments:?}: {said}");
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert_eq!(printed.is_empty(), expected == 2, "the report is printed, whatever it says");
+    }
+}

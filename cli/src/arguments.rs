@@ -23,6 +23,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Runs the whole job on an embedded chain: no network, no configuration
     Demo(Demo),
+    /// Writes a commented configuration file to fill in
+    Init(Init),
     /// Follows the configured chain, settles and serves
     Run(Run),
     /// Says where a data folder stands and what it waits for
@@ -82,6 +84,26 @@ pub(crate) struct Source {
     /// The data folder
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Writes a commented configuration file to fill in; a file that is there already is never overwritten.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// What is known before you begin
+    #[arg(long, value_enum, default_value_t = Preset::Openledger)]
+    pub(crate) preset: Preset,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "tributary.toml")]
+    pub(crate) out: PathBuf,
+}
+
+/// What a new configuration file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Preset {
+    /// OpenLedger: its chain id and token, and what waits for its contracts to be published
+    Openledger,
+    /// Any other OP Stack L2
+    Custom,
 }
 
 /// Follows the configured chain, settles and serves, until interrupted.

@@ -6,6 +6,7 @@ mod da;
 mod demo;
 mod environment;
 mod failure;
+mod init;
 mod node;
 mod output;
 mod progress;
@@ -46,6 +47,7 @@ async fn command(
 ) -> Result<ExitCode, Failure> {
     match command {
         Command::Demo(arguments) => demo::demo(arguments).await,
+        Command::Init(arguments) => init::init(&arguments),
         Command::Run(arguments) => {
             let mut flags = Vec::new();
             if let Some(listen) = arguments.listen {

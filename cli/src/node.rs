@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{environment, output};
+use crate::{environment, init, output};
 
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -293,6 +293,7 @@ const fn exit_of(error: &IndexerError) -> Exit {
 
 /// `tributary run`.
 pub(crate) async fn run(config: &Config, until_block: Option<u64>) -> Result<ExitCode, Failure> {
+    init::require_filled(config)?;
     std::fs::create_dir_all(&config.storage.data_dir).or_exit(Exit::Store)?;
     let mut signals = Signals::listen()?;
     let shutdown = CancellationToken::new();

@@ -18,6 +18,8 @@ mod inbox;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod operate;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod reorgs;

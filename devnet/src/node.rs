@@ -203,7 +203,7 @@ impl Node {
             let parent = blocks.last().or_else(|| usize::try_from(base).ok().and_then(|at| self.chain.l2.get(at)));
             let Some(parent) = parent else { break };
             let sibling = self.chain.sibling(parent, self.forks_shown, entries);
-            self.remember(sibling.clone());
+            self.remember(sibling.clone(), depth);
             blocks.push(sibling);
         }
         self.fork = Some(Fork { base, blocks });
@@ -305,10 +305,12 @@ impl Node {
         self.show_fork(depth, short).is_ok()
     }
 
-    fn remember(&mut self, block: Stored) {
+    /// Keeps a block of a fork of this depth to be asked for by its hash: all of the newest fork, and some before it.
+    fn remember(&mut self, block: Stored, depth: u64) {
+        let most = std::cmp::max(SIDE_BLOCKS, usize::try_from(depth).unwrap_or(usize::MAX));
         self.side_order.push_back(block.hash);
         self.side.insert(block.hash, block);
-        while self.side_order.len() > SIDE_BLOCKS {
+        while self.side_order.len() > most {
             if let Some(oldest) = self.side_order.pop_front() {
                 self.side.remove(&oldest);
             }

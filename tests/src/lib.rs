@@ -17,4 +17,5 @@ pub mod shared;
 pub mod spray;
 pub mod suite;
 pub mod tables;
+pub mod unwind;
 pub mod world;

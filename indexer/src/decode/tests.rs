@@ -196,29 +196,3 @@ fn a_mint_is_no_transfer_and_foreign_shapes_are_skipped() {
     assert_eq!(decoded[0].position.log_index, 4);
     assert!(matches!(decoded[0].payload, Payload::OwnershipTransferred { .. }));
 }
-
-/// Not a check but a measurement: `cargo test -p tributary-indexer --lib -- --ignored --nocapture decode_and_fold_speed`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "it measures and tells")]
-fn decode_and_fold_speed() {
-    use crate::seal::ingest_block;
-    use crate::state::{MemoryState, StateView};
-    let (mapping, mut rng) = (mapping(), ChaCha8Rng::seed_from_u64(5));
-    let chronology = crate::fold::Chronology { chain_id: 1612, epoch_origin: 0, epoch_seconds: 60 };
-    for name in ["PayoutAddressSet", "RewardClaimed", "DatanetCreated"] {
-        let (_, event) = events().into_iter().find(|(_, event)| event.name == name).unwrap();
-        let logs = (0..100_000)
-            .map(|_| emit(&event, &mut rng))
-            .map(|(topics, data, _)| (Address::repeat_byte(1), topics, data));
-        let block = block(logs.collect());
-        let start = std::time::Instant::now();
-        let decoded = decode_block(&mapping, &block).len();
-        let middle = std::time::Instant::now();
-        let base = MemoryState::default();
-        let body = ingest_block(&mut StateView::new(&base), &chronology, &mapping, &block).unwrap();
-        let folded = middle.elapsed();
-        let bytes = body.to_bytes().unwrap().len();
-        eprintln!("{name}: decode {decoded} in {:?}, ingest in {folded:?}, body {bytes} bytes", middle - start);
-    }
-}

@@ -91,6 +91,12 @@ codes! {
     SqlRefused "SQL_REFUSED" 400;
     /// SQL that does not plan or run.
     SqlFailed "SQL_FAILED" 400;
+    /// Nothing is at this address.
+    NotFound "NOT_FOUND" 404;
+    /// A way of asking that this server does not offer.
+    NotOffered "NOT_OFFERED" 403;
+    /// A write.
+    ReadOnly "READ_ONLY" 405;
     /// Our fault.
     Internal "INTERNAL" 500;
 }

@@ -1,4 +1,4 @@
-//! GraphQL and SQL over published snapshots.
+//! GraphQL and SQL over published snapshots, and archived blobs.
 //!
 //! This room reads what the indexer and accounting published and writes nothing. In the order a request travels:
 //!
@@ -12,7 +12,10 @@
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
 //! 6. [`sql_gate`]: the one way in for SQL, for this server and for `tributary sql` alike.
 //!
-//! Every answer says at which block, hash, log root, finality and snapshot it was computed (INV-10): in
+//! Archived blobs go another way: `GET /get/0x00<keccak256>`, the route of an EigenDA proxy, reads one from the archive
+//! and hashes it again, for op-nodes and other followers to fall back on (`serve::blobs`).
+//!
+//! Every other answer says at which block, hash, log root, finality and snapshot it was computed (INV-10): in
 //! `extensions.asOf`, with the fields that asked for another block named under `fields`. Money is never a float. A
 //! refusal has a code of the closed set [`ErrorCode`] and the id of the request; causes stay in the log.
 //!

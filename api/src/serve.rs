@@ -2,7 +2,9 @@
 //!
 //! A request travels: who asks ([`limits`](crate::limits)) → is there room → what is asked
 //! ([`graphql`](crate::graphql), [`guard`](crate::guard)) → which snapshot ([`pinned`](crate::pinned)) → the answer.
+//! Archived blobs are the exception: they belong to no snapshot, and whoever asks names their hash (`blobs`).
 
+mod blobs;
 mod routes;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tributary_store::Lake;
+use tributary_store::{ArchiveReader, Lake};
 
 use crate::error::ApiError;
 use crate::guard::GuardLimits;
@@ -116,6 +118,8 @@ struct App {
     schema: Tributary,
     sdl: String,
     shelf: Shelf,
+    archive: ArchiveReader,
+    blob_room: Arc<Semaphore>,
     limiter: Limiter,
     room: Semaphore,
     requests: AtomicU64,
@@ -135,6 +139,8 @@ impl App {
             tokens: Arc::new(config.tokens.clone()),
             schema: schema::build(),
             sdl: schema::sdl(),
+            archive: ArchiveReader::new(&data_dir),
+            blob_room: Arc::new(Semaphore::new(blobs::AT_ONCE_MAX)),
             shelf: Shelf::new(lake, data_dir),
             limiter,
             room: Semaphore::new(config.concurrency_max),

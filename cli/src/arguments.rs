@@ -1,5 +1,6 @@
 //! The command line: what can be said, and its manual.
 
+use alloy_primitives::B256;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +38,9 @@ pub(crate) enum Command {
     Proof(Proof),
     /// Verifies a proof, an epoch or the whole store offline; exit 3 when something differs
     Verify(Verify),
+    /// Verifies the archive of blobs, exports from it, imports into it
+    #[command(subcommand)]
+    Blobs(Blobs),
     /// Looks into what was posted to L1 and to EigenDA
     #[command(subcommand)]
     Da(Da),
@@ -182,6 +186,75 @@ pub(crate) struct Verify {
     pub(crate) what: String,
     /// The epoch's number, after `epoch`
     pub(crate) number: Option<i64>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Blobs {
+    /// Archives files, each under the keccak256 of its bytes, and prints the hashes
+    Import(BlobsImport),
+    /// Writes blobs as files named by their hash
+    Export(BlobsExport),
+    /// Hashes every archived blob again; exit 3 when one differs
+    Verify(BlobsVerify),
+}
+
+impl Blobs {
+    pub(crate) const fn source(&self) -> &Source {
+        match self {
+            Self::Import(arguments) => &arguments.source,
+            Self::Export(arguments) => &arguments.source,
+            Self::Verify(arguments) => &arguments.source,
+        }
+    }
+}
+
+/// Archives files, each under the keccak256 of its bytes, and prints the hashes, one a line.
+///
+/// A file holds a payload as it was before EigenDA's encoding, at most 16,252,897 bytes. What is archived already is
+/// left alone, or mended when its copy is damaged. A file whose name is a hash, as `export` makes them, is refused
+/// when its bytes have another: exit 3. This is safe beside a running follower, which takes a blob it is still
+/// waiting for from the archive.
+#[derive(Debug, Args)]
+pub(crate) struct BlobsImport {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Writes every archived blob as a file named by its hash; only reads the data folder.
+///
+/// Each is hashed again. One that is damaged is named and not written, the others are, and the exit code is 3. Files
+/// that are there already and right are left alone, so an export that was stopped goes on where it was.
+#[derive(Debug, Args)]
+pub(crate) struct BlobsExport {
+    /// Where to write, a folder; made when absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Only this blob; can be given more than once
+    #[arg(long = "hash", value_name = "HASH")]
+    pub(crate) hashes: Vec<B256>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Hashes every archived blob again and names those that differ, exit 3 then; only reads the data folder.
+///
+/// A follower that needs a damaged blob fetches it anew; `import` mends it from a file.
+#[derive(Debug, Args)]
+pub(crate) struct BlobsVerify {
     #[command(flatten)]
     pub(crate) source: Source,
     /// One JSON object

@@ -1,6 +1,7 @@
 //! The program: arguments, configuration, wiring. It holds no domain logic.
 
 mod arguments;
+mod blobs;
 mod config;
 mod da;
 mod demo;
@@ -70,6 +71,9 @@ async fn command(
         }
         Command::Verify(arguments) => {
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Blobs(arguments) => {
+            blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
         Command::Da(arguments) => da::da(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {

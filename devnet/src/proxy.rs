@@ -22,8 +22,6 @@ use crate::{
     serve::{Shared, spoil},
 };
 
-/// Largest payload of a 16 MiB blob.
-const MAX_PAYLOAD: usize = 16_252_897;
 /// How often a damaged blob is served before the right one.
 const DAMAGED_ANSWERS: u32 = 2;
 
@@ -46,7 +44,7 @@ async fn config() -> Response {
         "chain_id": "0",
         "directory_address": "",
         "cert_verifier_address": "",
-        "max_payload_size_bytes": MAX_PAYLOAD,
+        "max_payload_size_bytes": payload_codec::PAYLOAD_BYTES_MAX,
         "apis_enabled": ["op-keccak"],
         "read_only_mode": false,
     });

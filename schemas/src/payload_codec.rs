@@ -10,6 +10,8 @@ const CHUNK: usize = 31;
 
 /// Elements of the largest blob: 2^19, 16 MiB.
 pub const ELEMENTS_MAX: usize = 1 << 19;
+/// Bytes of the largest payload: 31 in each element of the largest blob but the first, 16,252,897.
+pub const PAYLOAD_BYTES_MAX: usize = CHUNK * (ELEMENTS_MAX - 1);
 
 /// The encoded payload, in the smallest power-of-two number of elements that holds it.
 pub fn encode(payload: &[u8]) -> Result<Vec<u8>, SchemaError> {
@@ -81,7 +83,7 @@ const fn malformed(reason: String) -> SchemaError {
 
 #[cfg(test)]
 mod tests {
-    use super::{ELEMENTS_MAX, decode, encode, encode_to};
+    use super::{ELEMENTS_MAX, PAYLOAD_BYTES_MAX, decode, encode, encode_to};
 
     #[test]
     fn every_small_length_comes_back() {
@@ -105,7 +107,8 @@ mod tests {
             assert!(encode_to(&vec![7; bytes], elements).is_err(), "{bytes} in {elements}");
         }
         assert_eq!(encode_to(b"", 1).unwrap(), encode(b"").unwrap());
-        assert!(encode(&vec![1; 31 * (ELEMENTS_MAX - 1) + 1]).is_err());
+        assert_eq!(PAYLOAD_BYTES_MAX, 16_252_897);
+        assert!(encode(&vec![1; PAYLOAD_BYTES_MAX + 1]).is_err());
     }
 
     #[test]

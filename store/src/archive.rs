@@ -2,46 +2,109 @@
 //!
 //! `blobs/ab/<hash>` holds the bytes whose keccak256 is `<hash>`. Reading hashes again, so a damaged file is never
 //! mistaken for the blob; the caller fetches it anew.
+//!
+//! Nobody needs a lock. A file is written beside its place and renamed to it, and its name says what is in it: two
+//! writers of one blob write the same bytes, and a reader sees all of them or none.
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Keccak256, keccak256};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use tributary_schemas::payload_codec::PAYLOAD_BYTES_MAX;
 
 use crate::durable;
 use crate::error::StoreError;
 
+/// Bytes of a file that are in memory while it is only hashed.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The archive of one data folder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    folder: PathBuf,
+    reader: ArchiveReader,
 }
 
 impl Archive {
     /// The archive in `dir/blobs`, made when absent.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let folder = dir.join("blobs");
-        durable::make_folder(&folder)?;
-        Ok(Self { folder })
+        let reader = ArchiveReader::new(dir);
+        durable::make_folder(&reader.folder)?;
+        Ok(Self { reader })
     }
 
-    /// Keeps bytes and returns their keccak256; keeping them twice is harmless, and mends a damaged copy.
-    pub fn put(&self, bytes: &[u8]) -> Result<B256, StoreError> {
-        let hash = keccak256(bytes);
-        let path = self.path(hash);
-        if durable::read(&path)?.is_some_and(|kept| kept == bytes) {
-            return Ok(hash);
+    /// Keeps bytes and returns their keccak256, and whether they were not there already; a damaged copy was not.
+    /// More than [`PAYLOAD_BYTES_MAX`] are [`StoreError::BlobTooLarge`].
+    pub fn put(&self, bytes: &[u8]) -> Result<(B256, bool), StoreError> {
+        if bytes.len() > PAYLOAD_BYTES_MAX {
+            return Err(too_large());
         }
+        let hash = keccak256(bytes);
+        match self.reader.check(hash) {
+            Ok(Some(_)) => return Ok((hash, false)),
+            Ok(None) | Err(StoreError::BlobDamaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let path = self.reader.path(hash);
         if let Some(folder) = path.parent() {
             durable::make_folder(folder)?;
         }
         durable::replace(&path, bytes)?;
-        Ok(hash)
+        Ok((hash, true))
     }
 
-    /// The bytes of a blob, if it is here. Bytes that no longer have the hash are [`StoreError::BlobDamaged`].
+    /// As [`ArchiveReader::get`].
     pub fn get(&self, hash: B256) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(bytes) = durable::read(&self.path(hash))? else { return Ok(None) };
-        let got = keccak256(&bytes);
-        if got == hash { Ok(Some(bytes)) } else { Err(StoreError::BlobDamaged { hash, got }) }
+        self.reader.get(hash)
+    }
+
+    /// As [`ArchiveReader::contains`].
+    pub fn contains(&self, hash: B256) -> Result<bool, StoreError> {
+        self.reader.contains(hash)
+    }
+}
+
+/// The archive of one data folder, for those who only read it: it makes nothing and changes nothing. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ArchiveReader {
+    folder: PathBuf,
+}
+
+impl ArchiveReader {
+    /// The archive in `dir/blobs`. Where there is none, nothing is archived.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self { folder: dir.join("blobs") }
+    }
+
+    /// The bytes of a blob, if it is here. Bytes that no longer have the hash are [`StoreError::BlobDamaged`]; of a
+    /// file longer than any blob only the beginning is ever held.
+    pub fn get(&self, hash: B256) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.path(hash);
+        let Some(mut file) = durable::open(&path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let most = u64::try_from(PAYLOAD_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+        file.by_ref().take(most).read_to_end(&mut bytes).map_err(durable::io("reading", &path))?;
+        let mut hasher = Keccak256::new();
+        hasher.update(&bytes);
+        let is_whole = bytes.len() <= PAYLOAD_BYTES_MAX;
+        if !is_whole {
+            let _rest = absorb(&mut hasher, file, &path)?;
+        }
+        match hasher.finalize() {
+            got if got != hash => Err(StoreError::BlobDamaged { hash, got }),
+            _ if is_whole => Ok(Some(bytes)),
+            _ => Err(too_large()),
+        }
+    }
+
+    /// The length of a blob in bytes, if it is here, after hashing it piece by piece. Bytes that no longer have the
+    /// hash are [`StoreError::BlobDamaged`].
+    pub fn check(&self, hash: B256) -> Result<Option<u64>, StoreError> {
+        match hash_of(&self.path(hash))? {
+            None => Ok(None),
+            Some((got, bytes)) if got == hash => Ok(Some(bytes)),
+            Some((got, _)) => Err(StoreError::BlobDamaged { hash, got }),
+        }
     }
 
     /// Whether a blob is here; it may still prove damaged when read.
@@ -50,14 +113,36 @@ impl Archive {
         path.try_exists().map_err(durable::io("looking for", &path))
     }
 
-    /// The hashes of all blobs, ascending.
-    pub fn list(&self) -> Result<Vec<B256>, StoreError> {
-        let mut out = Vec::new();
-        for shard in durable::names(&self.folder)? {
-            let names = durable::names(&self.folder.join(&shard))?;
-            out.extend(names.iter().filter_map(|name| name.parse::<B256>().ok()));
+    /// Writes a blob to `folder/<hash>`, the hash with 0x, and returns its length in bytes, if it is here. The file is
+    /// whole or not there; one that is there and has the hash is left alone. Damage is an error as in
+    /// [`get`](Self::get), and then nothing is written.
+    pub fn export(&self, hash: B256, folder: &Path) -> Result<Option<u64>, StoreError> {
+        let path = folder.join(hash.to_string());
+        if let Some((got, bytes)) = hash_of(&path)?
+            && got == hash
+        {
+            return Ok(self.contains(hash)?.then_some(bytes));
         }
-        Ok(out)
+        let Some(bytes) = self.get(hash)? else { return Ok(None) };
+        durable::make_folder(folder)?;
+        durable::replace(&path, &bytes)?;
+        Ok(u64::try_from(bytes.len()).ok())
+    }
+
+    /// The hashes of all blobs, ascending. One of the 256 folders is in memory at a time; names that are no blob's are
+    /// passed over.
+    pub fn hashes(&self) -> impl Iterator<Item = Result<B256, StoreError>> {
+        let folders = (0..=u8::MAX).map(|first| self.folder.join(format!("{first:02x}")));
+        folders.flat_map(|folder| match durable::names(&folder) {
+            Ok(names) => names.iter().filter_map(|name| self.named(&folder.join(name))).map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })
+    }
+
+    /// The blob that belongs at a path.
+    fn named(&self, path: &Path) -> Option<B256> {
+        let hash = path.file_name()?.to_str()?.parse::<B256>().ok()?;
+        (self.path(hash) == path).then_some(hash)
     }
 
     fn path(&self, hash: B256) -> PathBuf {
@@ -66,29 +151,35 @@ impl Archive {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+const fn too_large() -> StoreError {
+    StoreError::BlobTooLarge { limit: PAYLOAD_BYTES_MAX }
+}
 
-    #[test]
-    fn a_blob_comes_back_by_its_hash_and_damage_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let archive = Archive::open(dir.path()).unwrap();
-        assert_eq!(archive.get(B256::ZERO).unwrap(), None);
-        let one = archive.put(b"one").unwrap();
-        let none = archive.put(b"").unwrap();
-        assert_eq!(one, keccak256(b"one"));
-        assert_eq!(archive.get(one).unwrap().as_deref(), Some(b"one".as_slice()));
-        assert_eq!(archive.get(none).unwrap().as_deref(), Some(b"".as_slice()));
-        assert!(archive.contains(one).unwrap() && !archive.contains(B256::ZERO).unwrap());
-        let mut all = vec![one, none];
-        all.sort();
-        assert_eq!(archive.list().unwrap(), all);
+/// Hash and length in bytes of a file, if there is one.
+fn hash_of(path: &Path) -> Result<Option<(B256, u64)>, StoreError> {
+    let Some(file) = durable::open(path)? else { return Ok(None) };
+    let mut hasher = Keccak256::new();
+    let bytes = absorb(&mut hasher, file, path)?;
+    Ok(Some((hasher.finalize(), bytes)))
+}
 
-        std::fs::write(archive.path(one), b"0ne").unwrap();
-        let error = archive.get(one).unwrap_err();
-        assert!(matches!(error, StoreError::BlobDamaged { hash, .. } if hash == one), "{error}");
-        assert_eq!(archive.put(b"one").unwrap(), one);
-        assert_eq!(archive.get(one).unwrap().as_deref(), Some(b"one".as_slice()));
+/// Hashes the rest of a file piece by piece; how many bytes it was.
+fn absorb(hasher: &mut Keccak256, mut file: File, path: &Path) -> Result<u64, StoreError> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut bytes = 0_u64;
+    loop {
+        let read = match file.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(durable::io("reading", path)(error)),
+        };
+        if read == 0 {
+            return Ok(bytes);
+        }
+        hasher.update(piece.get(..read).unwrap_or_default());
+        bytes = bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,15 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> Result<bool, StoreError> 
     }
 }
 
+/// A file to read, or `None` when there is no such file.
+pub(crate) fn open(path: &Path) -> Result<Option<File>, StoreError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("opening", path)(error)),
+    }
+}
+
 /// The bytes of a file, or `None` when there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     match fs::read(path) {

@@ -167,6 +167,12 @@ pub enum StoreError {
         /// What its bytes hash to.
         got: B256,
     },
+    /// Bytes that are no blob, or a file that somebody else put into the archive.
+    #[error("a blob of more than {limit} bytes: expected at most that, the largest payload of EigenDA")]
+    BlobTooLarge {
+        /// The limit.
+        limit: usize,
+    },
     /// A worker thread that ended early.
     #[error("a worker thread of the store ended early: {reason}")]
     Worker {
@@ -195,6 +201,7 @@ impl StoreError {
             | Self::BelowSealed { .. }
             | Self::NotSealable { .. }
             | Self::KeyTooLong { .. }
+            | Self::BlobTooLarge { .. }
             | Self::Worker { .. } => Remedy::Halt,
         }
     }

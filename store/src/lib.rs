@@ -12,7 +12,9 @@
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
 //! already holds; whoever starts compares [`Tail::sealed`] with the snapshot's head and seals up to it.
 //!
-//! One process opens the [`Tail`]; any number open the [`Lake`]. No network and no domain rules in this room.
+//! One process opens the [`Tail`]; any number open the [`Lake`], read the archive ([`ArchiveReader`]) and add to it
+//! ([`Archive`]): its files are named by their content, so two who write the same one write the same bytes. No network
+//! and no domain rules in this room.
 
 pub mod archive;
 mod durable;
@@ -21,7 +23,7 @@ pub mod lake;
 pub mod status;
 pub mod tail;
 
-pub use archive::Archive;
+pub use archive::{Archive, ArchiveReader};
 pub use error::{Remedy, StoreError};
 pub use lake::{Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use status::{EndpointStatus, Status, read_status, write_status};

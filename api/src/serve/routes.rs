@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::App;
+use super::{App, blobs};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
@@ -25,7 +25,9 @@ use crate::sql_gate::{self, SqlError};
 use crate::view;
 
 /// How long a request waits for room.
-const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
+pub(super) const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
+/// How to keep what its address names by content.
+pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// What a SQL query costs of the quota.
 const SQL_UNITS: u32 = 10;
 /// Pages run our own scripts and talk to our own server, and nothing else. Charts set inline styles.
@@ -39,7 +41,7 @@ const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 
 /// The id of a request, for its answer and the log.
 #[derive(Debug, Clone)]
-struct RequestId(String);
+pub(super) struct RequestId(pub(super) String);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
     let limited = Router::new()
         .route("/graphql", post(graphql_post).get(graphql_get))
         .route("/v1/sql", post(sql))
+        .merge(blobs::routes())
         .layer(DefaultBodyLimit::max(app.config.body_bytes_max))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admit));
     Router::new()
@@ -90,10 +93,7 @@ async fn admit(
         Err(none) => return too_many(&app, none, &id),
     };
     let Ok(Ok(_room)) = tokio::time::timeout(WAIT_FOR_ROOM, app.room.acquire()).await else {
-        let refusal = Refusal::new(ErrorCode::Overloaded, "more requests at once than this server takes");
-        let mut response = problem(&refusal, &id);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        return response;
+        return overloaded(&id);
     };
     request.extensions_mut().insert(Client(asking));
     let mut response = next.run(request).await;
@@ -105,6 +105,13 @@ async fn admit(
         *body.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return body;
     }
+    response
+}
+
+pub(super) fn overloaded(id: &str) -> Response {
+    let refusal = Refusal::new(ErrorCode::Overloaded, "more requests at once than this server takes");
+    let mut response = problem(&refusal, id);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
@@ -122,7 +129,7 @@ fn too_many(app: &App, left: Remaining, id: &str) -> Response {
 }
 
 /// A refusal as problem details (RFC 9457).
-fn problem(refusal: &Refusal, id: &str) -> Response {
+pub(super) fn problem(refusal: &Refusal, id: &str) -> Response {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({
         "type": "about:blank",
@@ -135,7 +142,7 @@ fn problem(refusal: &Refusal, id: &str) -> Response {
     answer(status, "application/problem+json", body.to_string())
 }
 
-fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Response {
+pub(super) fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -250,16 +257,11 @@ async fn page(
         Some((media_type, bytes)) if method == Method::GET || method == Method::HEAD => {
             let mut response = answer(StatusCode::OK, media_type, bytes.into_owned());
             // Vite puts a hash of the content into the names of files under assets/.
-            let keep = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+            let keep = if path.starts_with("assets/") { FOR_EVER } else { "no-cache" };
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
             response
         }
-        _ => {
-            let mut response =
-                problem(&Refusal::new(ErrorCode::BadRequest, format!("nothing is at {}", uri.path())), &id);
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        }
+        _ => problem(&Refusal::new(ErrorCode::NotFound, format!("nothing is at {}", uri.path())), &id),
     }
 }
 

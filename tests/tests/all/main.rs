@@ -6,6 +6,8 @@ mod auditor;
 #[cfg(test)]
 mod benchmarks;
 #[cfg(test)]
+mod blobs;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
 mod da;

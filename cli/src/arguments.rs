@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
     pub(crate) log: Option<String>,
 }
 
+// A command with a page of its own has it at its arguments; a line here would replace that page.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the whole job on an embedded chain: no network, no configuration
     Demo(Demo),
     /// Writes a commented configuration file to fill in
     Init(Init),
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Config(Config),
 }
 
-/// Runs the whole job on an embedded chain.
+/// Runs the whole job on an embedded chain: no network, no configuration.
 ///
 /// An L2, an L1 and an EigenDA proxy are made from the seed and spoken to over the real protocols on loopback; the
 /// same seed gives the same roots. Without --once the dashboard and /graphql are served until interrupted.
@@ -195,11 +195,8 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Blobs {
-    /// Archives files, each under the keccak256 of its bytes, and prints the hashes
     Import(BlobsImport),
-    /// Writes blobs as files named by their hash
     Export(BlobsExport),
-    /// Hashes every archived blob again; exit 3 when one differs
     Verify(BlobsVerify),
 }
 
@@ -213,7 +210,7 @@ impl Blobs {
     }
 }
 
-/// Archives files, each under the keccak256 of its bytes, and prints the hashes, one a line.
+/// Archives files, each under the keccak256 of its bytes, and prints the hashes.
 ///
 /// A file holds a payload as it was before EigenDA's encoding, at most 16,252,897 bytes. What is archived already is
 /// left alone, or mended when its copy is damaged. A file whose name is a hash, as `export` makes them, is refused
@@ -231,10 +228,11 @@ pub(crate) struct BlobsImport {
     pub(crate) json: bool,
 }
 
-/// Writes every archived blob as a file named by its hash; only reads the data folder.
+/// Writes archived blobs as files named by their hash.
 ///
-/// Each is hashed again. One that is damaged is named and not written, the others are, and the exit code is 3. Files
-/// that are there already and right are left alone, so an export that was stopped goes on where it was.
+/// The data folder is only read. Each blob is hashed again. One that is damaged is named and not written, the others
+/// are, and the exit code is 3. Files that are there already and right are left alone, so an export that was stopped
+/// goes on where it was.
 #[derive(Debug, Args)]
 pub(crate) struct BlobsExport {
     /// Where to write, a folder; made when absent
@@ -250,9 +248,10 @@ pub(crate) struct BlobsExport {
     pub(crate) json: bool,
 }
 
-/// Hashes every archived blob again and names those that differ, exit 3 then; only reads the data folder.
+/// Hashes every archived blob again; exit 3 when one differs.
 ///
-/// A follower that needs a damaged blob fetches it anew; `import` mends it from a file.
+/// Those that differ are named. The data folder is only read. A follower that needs a damaged blob fetches it anew;
+/// `import` mends it from a file.
 #[derive(Debug, Args)]
 pub(crate) struct BlobsVerify {
     #[command(flatten)]
@@ -264,9 +263,7 @@ pub(crate) struct BlobsVerify {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Da {
-    /// Says what a commitment holds and which checks it passes; exit 3 when one fails
     Inspect(DaInspect),
-    /// Decodes a batcher's transaction or payload down to L2 blocks and their transactions
     Decode(DaDecode),
 }
 

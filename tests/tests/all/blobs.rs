@@ -140,4 +140,5 @@ fn damage_is_named_kept_out_of_an_export_and_mended_by_an_import() {
     }
     assert!(!folder.path().join("nowhere").try_exists().unwrap());
     assert_eq!(json(&["blobs", "verify", "--json", "--data-dir", &dir])["blobs"], 3);
+    assert!(ended(&["blobs", "import", "--help"]).1.contains("safe beside a running"), "the manual is printed");
 }

@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Writes a commented configuration file to fill in
     Init(Init),
+    Doctor(Doctor),
     /// Follows the configured chain, settles and serves
     Run(Run),
     /// Says where a data folder stands and what it waits for
@@ -108,6 +109,20 @@ pub(crate) enum Preset {
     Openledger,
     /// Any other OP Stack L2
     Custom,
+}
+
+/// Asks every configured endpoint, contract and folder whether it will do, and says how to mend what will not.
+///
+/// Each check is ok, failed or skipped; one that fails hides no other, and one that hangs is cut off. Nothing is
+/// changed and nothing is followed. The exit code is that of the first check that failed: 4 the configuration or a
+/// contract, 5 an endpoint or a proxy, 6 the data folder.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Follows the configured chain, settles and serves, until interrupted.

@@ -26,7 +26,9 @@ pub(crate) fn init(arguments: &Init) -> Result<ExitCode, Failure> {
     let written = opened.write_all(text(arguments.preset).as_bytes()).and_then(|()| opened.sync_all());
     written.with_context(|| format!("writing {file}"))?;
     output::result(&file.to_string());
-    output::say(&format!("fill in what is marked as a placeholder, then\n  tributary run --config {file}"));
+    output::say(&format!(
+        "fill in what is marked as a placeholder, then\n  tributary doctor --config {file}\n  tributary run --config {file}"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

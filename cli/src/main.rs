@@ -5,6 +5,7 @@ mod blobs;
 mod config;
 mod da;
 mod demo;
+mod doctor;
 mod environment;
 mod failure;
 mod init;
@@ -49,6 +50,9 @@ async fn command(
     match command {
         Command::Demo(arguments) => demo::demo(arguments).await,
         Command::Init(arguments) => init::init(&arguments),
+        Command::Doctor(arguments) => {
+            doctor::doctor(configuration(&arguments.source, variables, Vec::new()), &arguments).await
+        }
         Command::Run(arguments) => {
             let mut flags = Vec::new();
             if let Some(listen) = arguments.listen {

@@ -21,7 +21,7 @@ use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as 
 use tributary_store::{Archive, Lake, Tail, TailOptions};
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -227,7 +227,7 @@ async fn bind(
 }
 
 /// A token's address and its name for people.
-fn token(text: &str) -> anyhow::Result<(Address, Token)> {
+pub(crate) fn token(text: &str) -> anyhow::Result<(Address, Token)> {
     let wrong = || format!("api.tokens: {text:?} is not of the form ADDRESS:SYMBOL:DECIMALS");
     let (address, rest) = text.split_once(':').with_context(wrong)?;
     let (symbol, decimals) = rest.split_once(':').with_context(wrong)?;
@@ -235,20 +235,24 @@ fn token(text: &str) -> anyhow::Result<(Address, Token)> {
     Ok((address.parse().with_context(wrong)?, Token { symbol: symbol.to_owned(), decimals }))
 }
 
-fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
-    let contracts = &config.contracts;
-    let roles = [
+/// The configured addresses by the role of the contract.
+pub(crate) fn roles(contracts: &config::Contracts) -> [(&'static str, &[String]); 5] {
+    [
         ("datanet_registry", &contracts.datanet_registry),
         ("model_registry", &contracts.model_registry),
         ("agent_registry", &contracts.agent_registry),
         ("attribution_hub", &contracts.attribution_hub),
         ("reward_vault", &contracts.reward_vault),
-    ];
+    ]
+}
+
+fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
     let addresses = |name: &str, texts: &[String]| {
         let one = |text: &String| text.parse().with_context(|| format!("contracts.{name}: {text:?} is no address"));
         texts.iter().map(one).collect::<anyhow::Result<BTreeSet<_>>>()
     };
-    let contracts = roles.into_iter().map(|(name, texts)| Ok((name.to_owned(), addresses(name, texts)?)));
+    let contracts =
+        roles(&config.contracts).into_iter().map(|(name, texts)| Ok((name.to_owned(), addresses(name, texts)?)));
     if config.chain.l2_urls.is_empty() {
         return Err(anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2"));
     }

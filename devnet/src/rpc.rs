@@ -126,6 +126,12 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
             }
             Ok(receipts)
         }
+        "eth_getCode" => {
+            let address = query::address(params, 0)?;
+            // Nothing is executed here: the designated invalid opcode says that there is a contract, and no more.
+            let deployed = layer == Layer::L2 && node.chain.world.contracts.all().contains(&address);
+            Ok(if deployed { r#""0xfe""# } else { r#""0x""# }.to_owned())
+        }
         "eth_getLogs" => logs(node, layer, params),
         "eth_getTransactionByHash" | "eth_getTransactionReceipt" => {
             let hash = query::hash(params, 0)?;

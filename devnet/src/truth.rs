@@ -37,6 +37,20 @@ pub struct Token {
 }
 
 impl Contracts {
+    /// Every contract there is.
+    #[must_use]
+    pub const fn all(&self) -> [Address; 7] {
+        [
+            self.datanet_registry,
+            self.model_registry,
+            self.agent_registry,
+            self.attribution_hub,
+            self.reward_vault,
+            self.token_6,
+            self.token_18,
+        ]
+    }
+
     /// The tokens payments are made in.
     #[must_use]
     pub const fn tokens(&self) -> [Token; 3] {

@@ -13,6 +13,7 @@ mod proxy;
 pub use fetch::{Answer, BlobSource, Fetcher, Kept, NotFound};
 pub use manifest::{Manifest, read_manifest};
 pub use payload::{Batch, Commitment, InferenceHead, Record, Unreadable, read_batch};
+pub(crate) use proxy::ABSENT;
 pub use proxy::Proxies;
 
 use alloy_primitives::B256;

@@ -40,7 +40,7 @@ use crate::{Clock, IndexerError, endpoint::gate::Gate};
 
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;
-pub(crate) use http::{read_bounded, retry_after};
+pub(crate) use http::{read_bounded, reason, retry_after};
 pub(crate) use pool::names;
 pub use pool::{Answer, EndpointId, Pool, Preference};
 

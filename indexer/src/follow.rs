@@ -20,6 +20,8 @@ mod heads;
 mod prefetch;
 mod source;
 
+pub(crate) use source::{By, Source};
+
 use alloy::pubsub::RawSubscription;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
@@ -33,7 +35,7 @@ use crate::{
     follow::{
         heads::Finals,
         prefetch::{Ahead, Prefetch, Ready},
-        source::{By, Source, Told},
+        source::Told,
     },
 };
 

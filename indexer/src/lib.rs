@@ -17,6 +17,8 @@
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 9. [`pipeline`]: all of it together, as one service.
 //!
+//! [`probe`] looks at endpoints before anything is followed.
+//!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block. It is pure,
 //! and not yet wired to following.
 //!
@@ -35,6 +37,7 @@ pub mod follow;
 pub mod inbox;
 pub mod mapping;
 pub mod pipeline;
+pub mod probe;
 pub mod seal;
 pub mod state;
 pub mod verify;

@@ -115,6 +115,12 @@ impl Tail {
         Ok(Self { inner: RwLock::new(inner), dir: dir.to_path_buf(), options, _lock: lock })
     }
 
+    /// Who follows into this folder now, as it wrote itself; `None` when nobody does. The lock is tried and given back
+    /// at once: who opens the tail in that moment is told that it is in use.
+    pub fn holder(dir: &Path) -> Result<Option<String>, StoreError> {
+        lock::holder(dir)
+    }
+
     /// Why the tail began anew, when opening it found damage or [`Tail::reset`] was called.
     #[must_use]
     pub fn rebuilt(&self) -> Option<String> {

@@ -36,6 +36,11 @@ pub(crate) fn hash(params: &[Value], at: usize) -> Result<B256, RpcError> {
         .ok_or_else(|| RpcError::params(format!("invalid argument {at}: {value} is not a 32-byte hash")))
 }
 
+/// An account.
+pub(crate) fn address(params: &[Value], at: usize) -> Result<Address, RpcError> {
+    parsed(params.get(at).ok_or_else(|| missing(at))?)
+}
+
 /// A block number or one of the tags.
 pub(crate) fn tag(params: &[Value], at: usize) -> Result<Which, RpcError> {
     let value = params.get(at).ok_or_else(|| missing(at))?;

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{BlobSource, NotFound};
 use crate::clock::millis;
-use crate::endpoint::{EndpointHealth, Failure, names, read_bounded, retry_after};
+use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, names, read_bounded, reason, retry_after};
 use crate::{Clock, IndexerError};
 
 /// The largest encoded payload: 2^19 elements of 32 bytes.
@@ -32,7 +32,7 @@ const TRIES_MAX: u32 = 4;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(20);
 /// What is kept of an answer that the blob is not there.
-const ABSENT: &str = "does not have it";
+pub(crate) const ABSENT: &str = "does not have it";
 /// So much of an answer that says no is kept as its reason.
 const REASON_BYTES_MAX: usize = 16 << 10;
 
@@ -71,6 +71,18 @@ impl Proxies {
     #[must_use]
     pub fn health(&self) -> Vec<EndpointHealth> {
         self.proxies.iter().map(|proxy| proxy.health(|health| health.clone())).collect()
+    }
+
+    /// What the proxy at this place of the configuration gives for a route that is not a blob's, or why it does not.
+    pub(crate) async fn route(&self, place: usize, route: &str, options: &EndpointOptions) -> Result<Vec<u8>, String> {
+        let proxy = self.proxies.get(place).ok_or_else(|| format!("there is no proxy {place}"))?;
+        tokio::select! {
+            biased;
+            body = self.read(proxy, route, REASON_BYTES_MAX) => body.map_err(|failure| failure.reason().to_owned()),
+            () = self.clock.deadline(options.deadline) => {
+                Err(format!("no answer within {} ms", options.deadline.as_millis()))
+            }
+        }
     }
 
     /// Asks one proxy until it gives the payload or refuses, a few times at most.
@@ -117,12 +129,16 @@ impl Proxies {
 
     async fn get(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
         let hash = alloy_primitives::hex::encode(hash);
-        let url = format!("{}/get/0x00{hash}?return_encoded_payload=true", proxy.base);
-        let sent = self.client.get(url).send().await;
-        let mut response = sent.map_err(|error| Failure::transient(error.without_url().to_string()))?;
+        self.read(proxy, &format!("get/0x00{hash}?return_encoded_payload=true"), ENCODED_BYTES_MAX).await
+    }
+
+    /// The body that a proxy gives for a route.
+    async fn read(&self, proxy: &Proxy, route: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        let sent = self.client.get(format!("{}/{route}", proxy.base)).send().await;
+        let mut response = sent.map_err(|error| Failure::transient(reason(error)))?;
         let status = response.status().as_u16();
         if status == 200 {
-            return read_bounded(&mut response, ENCODED_BYTES_MAX).await.map_err(Failure::transient);
+            return read_bounded(&mut response, bytes_max).await.map_err(Failure::transient);
         }
         let after = retry_after(&response);
         let body = read_bounded(&mut response, REASON_BYTES_MAX).await.unwrap_or_default();

@@ -5,6 +5,7 @@ use alloy::{
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
 use std::{
+    error::Error as _,
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,7 +33,7 @@ impl BoundedHttp {
 
     async fn send(self, request: RequestPacket) -> Result<ResponsePacket, TransportError> {
         let sent = self.client.post(self.url.clone()).json(&request).send().await;
-        let mut response = sent.map_err(|error| TransportErrorKind::custom(error.without_url()))?;
+        let mut response = sent.map_err(|error| TransportErrorKind::custom_str(&reason(error)))?;
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = read_bounded(&mut response, self.bytes_max).await;
@@ -61,6 +62,19 @@ impl Service<RequestPacket> for BoundedHttp {
     fn call(&mut self, request: RequestPacket) -> Self::Future {
         Box::pin(self.clone().send(request))
     }
+}
+
+/// Why a request was not answered, down to the first cause: "error sending request" alone helps nobody. Without the
+/// URL, which may hold a key.
+pub(crate) fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(because) = cause {
+        text.push_str(&format!(": {because}"));
+        cause = because.source();
+    }
+    text
 }
 
 /// The pause a server asks for; only the form in seconds, which is what nodes send.

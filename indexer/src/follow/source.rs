@@ -20,8 +20,8 @@ use crate::{
 
 /// Where blocks come from: the endpoints, and the threads that check what they say.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) pool: Arc<Pool>,
+pub(crate) struct Source {
+    pub(crate) pool: Arc<Pool>,
     workers: rayon::ThreadPool,
     clock: Arc<dyn Clock>,
     options: EndpointOptions,
@@ -34,22 +34,22 @@ const RECEIPTS_PER_BATCH: usize = 100;
 
 /// A checked header and who sent it.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) endpoint: EndpointId,
-    pub(super) checked: CheckedHeader,
+pub(crate) struct Told {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) checked: CheckedHeader,
 }
 
 /// A verified block, who sent it, and how many bytes its answers had.
 #[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) endpoint: EndpointId,
-    pub(super) block: VerifiedBlock,
-    pub(super) answer_bytes: usize,
+pub(crate) struct Fetched {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) block: VerifiedBlock,
+    pub(crate) answer_bytes: usize,
 }
 
 /// How a header is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum By {
+pub(crate) enum By {
     Number(u64),
     Tag(&'static str),
 }
@@ -68,7 +68,7 @@ struct Strikes {
 }
 
 impl Source {
-    pub(super) fn new(
+    pub(crate) fn new(
         pool: Arc<Pool>,
         threads: usize,
         clock: Arc<dyn Clock>,
@@ -82,20 +82,25 @@ impl Source {
         Ok(Self { pool, workers, clock, options, one_by_one: AtomicBool::new(false) })
     }
 
+    /// Whether it was found that no endpoint knows `eth_getBlockReceipts`.
+    pub(crate) fn asks_one_by_one(&self) -> bool {
+        self.one_by_one.load(Ordering::Relaxed)
+    }
+
     /// A checked header; `None` when there is none by this tag.
-    pub(super) async fn header(&self, prefer: Preference, by: By) -> Result<Option<Told>, IndexerError> {
+    pub(crate) async fn header(&self, prefer: Preference, by: By) -> Result<Option<Told>, IndexerError> {
         let mut strikes = Strikes::default();
         Ok(self.open(prefer, by, false, &mut strikes).await?.map(|(told, _)| told))
     }
 
     /// The header of a number that should exist.
-    pub(super) async fn header_at(&self, prefer: Preference, number: u64) -> Result<Told, IndexerError> {
+    pub(crate) async fn header_at(&self, prefer: Preference, number: u64) -> Result<Told, IndexerError> {
         let told = self.header(prefer, By::Number(number)).await?;
         told.ok_or_else(|| self.gone(prefer, number.to_string()))
     }
 
     /// A verified block, its receipts fetched by its hash: by number, a reorg between two questions mixes two forks.
-    pub(super) async fn block(&self, prefer: Preference, number: u64) -> Result<Fetched, IndexerError> {
+    pub(crate) async fn block(&self, prefer: Preference, number: u64) -> Result<Fetched, IndexerError> {
         let mut strikes = Strikes::default();
         loop {
             let opened = self.open(prefer, By::Number(number), true, &mut strikes).await?;

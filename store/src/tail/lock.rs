@@ -1,7 +1,7 @@
 //! One follower per folder: sled loses data when two processes open it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 use crate::durable;
@@ -22,9 +22,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(durable::io("reading", &path))?;
-                let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+                let holder = written(&mut file, &path)?;
                 return Err(StoreError::Locked { path, holder });
             }
             Err(TryLockError::Error(error)) => return Err(durable::io("locking", &path)(error)),
@@ -34,4 +32,25 @@ impl Lock {
         write!(file, "process {}", std::process::id()).map_err(durable::io("writing", &path))?;
         Ok(Self { _file: file })
     }
+}
+
+/// Who holds the lock of a folder; `None` when nobody does. Nothing is made there.
+pub(super) fn holder(dir: &Path) -> Result<Option<String>, StoreError> {
+    let path = dir.join("LOCK");
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(durable::io("opening", &path)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => written(&mut file, &path).map(Some),
+        Err(TryLockError::Error(error)) => Err(durable::io("locking", &path)(error)),
+    }
+}
+
+fn written(file: &mut File, path: &Path) -> Result<String, StoreError> {
+    let mut holder = String::new();
+    file.read_to_string(&mut holder).map_err(durable::io("reading", path))?;
+    Ok(if holder.is_empty() { "another process".to_owned() } else { holder })
 }

@@ -108,10 +108,15 @@ fn what_does_not_follow_or_is_sealed_is_refused() {
 #[test]
 fn a_second_follower_is_told_who_the_first_is() {
     let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Tail::holder(dir.path()).unwrap(), None);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "asking who holds the folder made a file");
     let tail = open(dir.path());
     let error = Tail::open(dir.path(), small()).unwrap_err();
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    let us = format!("process {}", std::process::id());
+    assert!(error.to_string().contains(&us), "{error}");
+    assert_eq!(Tail::holder(dir.path()).unwrap(), Some(us));
     drop(tail);
+    assert_eq!(Tail::holder(dir.path()).unwrap(), None);
     open(dir.path());
 }
 

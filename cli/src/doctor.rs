@@ -1,0 +1,246 @@
+//! `tributary doctor`: looks at everything a run will need, and says how to mend what will not do.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use serde_json::json;
+use tributary_indexer::probe::{self, Finding, Outcome};
+use tributary_indexer::{Clock, Contracts};
+use tributary_store::{Lake, Snapshot, Tail};
+use url::Url;
+
+use crate::arguments::Doctor;
+use crate::config::{Config, Loaded};
+use crate::environment::SystemClock;
+use crate::failure::{Exit, Failure};
+use crate::{init, node, output};
+
+/// Looks, prints, and fails with the exit code of the first check that failed.
+pub(crate) async fn doctor(loaded: Result<Arc<Loaded>, Failure>, arguments: &Doctor) -> Result<ExitCode, Failure> {
+    let findings = match loaded {
+        Ok(loaded) => look(&loaded.config).await,
+        Err(failure) => vec![unread(&failure)],
+    };
+    let failed = || findings.iter().filter(|(_, finding)| finding.outcome == Outcome::Failed);
+    let count = failed().count();
+    if arguments.json {
+        let checks: Vec<&Finding> = findings.iter().map(|(_, finding)| finding).collect();
+        output::json(&json!({ "healthy": count == 0, "checks": checks }))?;
+    } else {
+        output::result(&findings.iter().map(|(_, finding)| words(finding)).collect::<Vec<_>>().join("\n"));
+    }
+    let Some((exit, first)) = failed().next() else { return Ok(ExitCode::SUCCESS) };
+    Err(Failure::new(
+        *exit,
+        anyhow!("{count} of {} checks failed; the first: {}: {}", findings.len(), first.check, first.seen),
+    ))
+}
+
+/// A finding for a person: one line when it will do, and what to do about it when it will not.
+fn words(finding: &Finding) -> String {
+    let Finding { check, seen, expected, mend, outcome } = finding;
+    match outcome {
+        Outcome::Ok => format!("ok       {check}: {seen}"),
+        Outcome::Skipped => format!("skipped  {check}: {seen}"),
+        Outcome::Failed => format!("failed   {check}: {seen}\n         expected {expected}\n         to mend: {mend}"),
+    }
+}
+
+/// Every check, in the order of the configuration, with the exit code it fails with.
+async fn look(config: &Config) -> Vec<(Exit, Finding)> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = probe::patience();
+    let mut found = Findings::default();
+    found.add(Exit::Configuration, [filled(config)]);
+    found.add(Exit::Store, [writable(config), lock(config), published(config).await]);
+    let mut l2 = found.urls("chain.l2_urls", &config.chain.l2_urls);
+    if config.chain.l2_urls.is_empty() {
+        let mend = "name at least one in the configuration file; `tributary init` writes one";
+        found.add(Exit::Configuration, [Finding::failed("chain.l2_urls", "it is empty", "nodes of the L2", mend)]);
+    } else if config.chain.chain_id == 0 {
+        found.add(Exit::Unreachable, [Finding::skipped("chain.l2_urls", "which chain they should be of is not known")]);
+        l2.clear();
+    }
+    let contracts = found.contracts(config);
+    let proxies = found.urls("eigenda.proxy_urls", &config.eigenda.proxy_urls);
+    let (nodes, proxies) = tokio::join!(
+        probe::nodes("chain.l2_urls", &l2, config.chain.chain_id, &options, &clock),
+        probe::proxies("eigenda.proxy_urls", &proxies, &options, &clock)
+    );
+    let contracts = probe::contracts(&nodes, &contracts, &options, &clock).await;
+    found.add(Exit::Unreachable, nodes.findings);
+    found.add(Exit::Configuration, contracts);
+    found.add(Exit::Unreachable, proxies);
+    if config.eigenda.proxy_urls.is_empty() {
+        let why = "none are configured: every blob will be declared missing at its deadline";
+        found.add(Exit::Unreachable, [Finding::skipped("eigenda.proxy_urls", why)]);
+    }
+    found.add(Exit::Configuration, [tokens(config), listen(config)]);
+    found.0
+}
+
+/// What was found so far, each with the exit code it fails with.
+#[derive(Debug, Default)]
+struct Findings(Vec<(Exit, Finding)>);
+
+impl Findings {
+    fn add(&mut self, exit: Exit, findings: impl IntoIterator<Item = Finding>) {
+        self.0.extend(findings.into_iter().map(|finding| (exit, finding)));
+    }
+
+    /// The URLs that can be asked; the others are findings.
+    fn urls(&mut self, key: &str, texts: &[String]) -> Vec<Url> {
+        let mut urls = Vec::new();
+        for text in texts {
+            match Url::parse(text) {
+                Ok(_) if init::is_placeholder(text) => {
+                    self.add(Exit::Configuration, [Finding::skipped(format!("{key} {text}"), "a placeholder")]);
+                }
+                Ok(url) => urls.push(url),
+                Err(error) => {
+                    let (check, mend) = (format!("{key} {text:?}"), format!("correct it in {key}"));
+                    let finding = Finding::failed(check, error.to_string(), "a URL", mend);
+                    self.add(Exit::Configuration, [finding]);
+                }
+            }
+        }
+        urls
+    }
+
+    /// The contracts whose addresses can be read; the others are findings.
+    fn contracts(&mut self, config: &Config) -> Contracts {
+        let mut contracts = Contracts::new();
+        for (role, texts) in node::roles(&config.contracts) {
+            for text in texts {
+                match text.parse() {
+                    Ok(address) => {
+                        contracts.entry(role.to_owned()).or_default().insert(address);
+                    }
+                    Err(_) => {
+                        let (check, mend) = (format!("contracts.{role} {text:?}"), "correct the address");
+                        let expected = "0x and 40 hexadecimal digits";
+                        self.add(Exit::Configuration, [Finding::failed(check, "no address", expected, mend)]);
+                    }
+                }
+            }
+        }
+        if node::roles(&config.contracts).iter().all(|(_, texts)| texts.is_empty()) {
+            let why = "none are configured: registry facts only, and no money is settled";
+            self.add(Exit::Configuration, [Finding::skipped("contracts", why)]);
+        }
+        contracts
+    }
+}
+
+/// A configuration that cannot be read: nothing else can be looked at.
+fn unread(failure: &Failure) -> (Exit, Finding) {
+    let mend = "correct it, or write a new one with `tributary init`";
+    let finding = Finding::failed("configuration", format!("{:#}", failure.error), "a configuration that reads", mend);
+    (failure.exit, finding)
+}
+
+fn filled(config: &Config) -> Finding {
+    let expected = "a configuration without placeholders";
+    let left = init::placeholders(config);
+    if left.is_empty() {
+        return Finding::ok("configuration", format!("reads; chain {}", config.chain.chain_id), expected);
+    }
+    Finding::failed("configuration", left.join(", "), expected, "write the real values in their place")
+}
+
+/// Writes a file into the data folder, or into the nearest folder above it that is there, and takes it away again.
+fn writable(config: &Config) -> Finding {
+    let dir = &config.storage.data_dir;
+    let (check, expected) = ("data folder", "a folder that can be written");
+    let there = dir.ancestors().find(|folder| folder.try_exists().unwrap_or(false) || folder.as_os_str().is_empty());
+    let folder = there.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| std::path::Path::new("."));
+    let probe = folder.join(format!(".tributary-doctor-{}", std::process::id()));
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|mut file| {
+        let written = std::io::Write::write_all(&mut file, b"doctor");
+        std::fs::remove_file(&probe).and(written)
+    });
+    match written {
+        Ok(()) if folder == dir => Finding::ok(check, format!("{} can be written", dir.display()), expected),
+        Ok(()) => Finding::ok(check, format!("{} is not there and will be made", dir.display()), expected),
+        Err(error) => {
+            let seen = format!("writing into {}: {error}", folder.display());
+            Finding::failed(
+                check,
+                seen,
+                expected,
+                "name another folder in storage.data_dir, or give this user the right to write",
+            )
+        }
+    }
+}
+
+fn lock(config: &Config) -> Finding {
+    let (check, expected) = ("data folder lock", "at most one follower");
+    match Tail::holder(&config.storage.data_dir) {
+        Ok(None) => Finding::ok(check, "free", expected),
+        Ok(Some(holder)) => Finding::ok(check, format!("held by {holder}; another `run` would be refused"), expected),
+        Err(error) => Finding::failed(check, error.to_string(), expected, "see who owns the file LOCK in the folder"),
+    }
+}
+
+/// Whether what is published in the folder can be read, and is of the chain and the epochs that are configured.
+async fn published(config: &Config) -> Finding {
+    let check = "published tables";
+    let dir = &config.storage.data_dir;
+    if !dir.join("snapshots").try_exists().unwrap_or(false) {
+        return Finding::skipped(check, "nothing is published yet");
+    }
+    let latest = match Lake::open(dir).await {
+        Ok(lake) => lake.latest().await,
+        Err(error) => Err(error),
+    };
+    let expected = terms(config.chain.chain_id, config.settlement.epoch_origin, config.settlement.epoch_seconds);
+    match latest {
+        Ok(None) => Finding::skipped(check, "nothing is published yet"),
+        Ok(Some(snapshot)) => judge(check, &snapshot, expected),
+        Err(error) => {
+            let mend = "run `tributary verify store`, and follow into a new folder when it cannot be read";
+            Finding::failed(check, format!("{:#}", anyhow!(error)), expected, mend)
+        }
+    }
+}
+
+fn judge(check: &str, snapshot: &Snapshot, expected: String) -> Finding {
+    let heads = &snapshot.heads;
+    let seen = terms(heads.chain_id, heads.epoch_origin, heads.epoch_seconds);
+    if seen == expected {
+        let seen = format!("snapshot {}, sealed to block {}; {seen}", snapshot.version, heads.block_number);
+        return Finding::ok(check, seen, expected);
+    }
+    Finding::failed(check, seen, expected, "configure what the folder was begun with, or name another storage.data_dir")
+}
+
+fn terms(chain_id: u64, epoch_origin: u64, epoch_seconds: u64) -> String {
+    format!("chain {chain_id}, epochs of {epoch_seconds} s from {epoch_origin}")
+}
+
+fn tokens(config: &Config) -> Finding {
+    let tokens = &config.api.tokens;
+    let (check, expected) = ("api.tokens", "ADDRESS:SYMBOL:DECIMALS");
+    match tokens.iter().find_map(|text| node::token(text).err()) {
+        None => Finding::ok(check, format!("{} named", tokens.len()), expected),
+        Some(error) => Finding::failed(check, format!("{error:#}"), expected, "correct it"),
+    }
+}
+
+fn listen(config: &Config) -> Finding {
+    let address = config.api.listen;
+    let (check, expected) = (format!("api.listen {address}"), "an address to serve on");
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::ok(check, "free", expected),
+        // A node that runs serves there.
+        Err(error) if matches!(Tail::holder(&config.storage.data_dir), Ok(Some(_))) => {
+            Finding::ok(check, format!("{error}: most likely the follower that holds the data folder"), expected)
+        }
+        Err(error) => {
+            Finding::failed(check, error.to_string(), expected, "name another address, or port 0 for a free one")
+        }
+    }
+}

@@ -142,8 +142,13 @@ async fn trees(
     Ok(())
 }
 
-/// Checks every settled epoch that has blocks, and the chain of digests and manifests through them.
-pub async fn verify_store(ctx: &SessionContext, data_dir: &Path) -> Result<BTreeMap<i64, Findings>, AccountingError> {
+/// Checks every settled epoch that has blocks, or only one of them, and the chain of digests and manifests up to it. An
+/// epoch that is not settled is not in the answer.
+pub async fn verify_store(
+    ctx: &SessionContext,
+    data_dir: &Path,
+    only: Option<i64>,
+) -> Result<BTreeMap<i64, Findings>, AccountingError> {
     let folder = data_dir.join("epochs");
     let mut epochs = BTreeSet::new();
     let failed = |source| AccountingError::File { action: "list", path: folder.display().to_string(), source };
@@ -156,7 +161,9 @@ pub async fn verify_store(ctx: &SessionContext, data_dir: &Path) -> Result<BTree
     let mut previous = (B256::ZERO, None);
     let mut out = BTreeMap::new();
     for epoch in epochs {
-        out.insert(epoch, verify_epoch(ctx, data_dir, epoch, previous).await?);
+        if only.is_none_or(|only| only == epoch) {
+            out.insert(epoch, verify_epoch(ctx, data_dir, epoch, previous).await?);
+        }
         let path = epoch_folder(data_dir, epoch).join("manifest.json");
         let text = std::fs::read_to_string(&path).map_err(|source| AccountingError::File {
             action: "read",

@@ -17,18 +17,18 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
         ("store", None) => {
             let tables = Tables::open(&config.storage.data_dir).await?;
             let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir).await?;
+            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, None).await?;
             let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
-            log.differences.into_iter().chain(named(epochs, None)).collect()
+            log.differences.into_iter().chain(named(epochs)).collect()
         }
         ("epoch", Some(epoch)) => {
             let tables = Tables::open(&config.storage.data_dir).await?;
             let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir).await?;
+            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, Some(epoch)).await?;
             if !epochs.contains_key(&epoch) {
                 return Err(anyhow!("epoch {epoch} is not settled in {}", config.storage.data_dir.display()).into());
             }
-            named(epochs, Some(epoch))
+            named(epochs)
         }
         ("epoch", None) => return Err(anyhow!("`verify epoch` needs the epoch's number").into()),
         (file, None) => proofs(file)?,
@@ -43,10 +43,10 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
     Err(Failure::new(Exit::Difference, anyhow!("{} differences; the first: {first}", differences.len())))
 }
 
-/// The differences of all epochs, or of one, each with its epoch's name.
-fn named(epochs: BTreeMap<i64, tributary_accounting::Findings>, only: Option<i64>) -> Vec<String> {
-    let wanted = epochs.into_iter().filter(|(epoch, _)| only.is_none_or(|only| only == *epoch));
-    wanted
+/// The differences of epochs, each with its epoch's name.
+fn named(epochs: BTreeMap<i64, tributary_accounting::Findings>) -> Vec<String> {
+    epochs
+        .into_iter()
         .flat_map(|(epoch, findings)| {
             findings.differences.into_iter().map(move |difference| format!("epoch {epoch}: {difference}"))
         })

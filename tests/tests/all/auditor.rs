@@ -195,7 +195,7 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
     assert_eq!(snapshot.heads.manifest_hash, Some(expected.manifest_hash));
     let ctx = session(None, 2).unwrap();
     register(&ctx, &lake, &snapshot).await.unwrap();
-    for (epoch, findings) in verify_store(&ctx, folder.path()).await.unwrap() {
+    for (epoch, findings) in verify_store(&ctx, folder.path(), None).await.unwrap() {
         assert!(findings.is_clean(), "epoch {epoch}: {findings:?}");
     }
     let last = *world.epochs.last().unwrap();
@@ -219,7 +219,7 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
     let mut bytes = std::fs::read(&nodes).unwrap();
     bytes[0] ^= 1;
     std::fs::write(&nodes, bytes).unwrap();
-    assert!(!verify_store(&ctx, folder.path()).await.unwrap()[&last].is_clean(), "a flipped bit is found");
+    assert!(!verify_store(&ctx, folder.path(), Some(last)).await.unwrap()[&last].is_clean(), "a flipped bit is found");
     for view in
         ["earnings", "earnings_daily", "top_contributors", "lineage_paths", "epoch_conservation", "unresolved_blobs"]
     {

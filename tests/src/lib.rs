@@ -8,6 +8,7 @@
 pub mod anvil;
 pub mod auditor;
 pub mod blobs;
+pub mod commit;
 pub mod follower;
 pub mod generated;
 pub mod measure;

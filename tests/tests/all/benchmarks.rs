@@ -1,5 +1,7 @@
 //! The benchmark programs at their smallest size, so that they do not rot. Nothing is asserted about time.
 
+use std::num::NonZeroUsize;
+use tributary_tests::commit;
 use tributary_tests::program::binary;
 use tributary_tests::spray::{Load, bench};
 use tributary_tests::unwind;
@@ -14,4 +16,10 @@ async fn following_is_complete_at_the_smallest_size() {
 async fn a_deep_reorg_leaves_nothing_behind_at_the_smallest_size() {
     let measured = unwind::bench(&binary(), 1, 300).await;
     assert_eq!(measured["blocks_unwound"], 300);
+}
+
+#[tokio::test]
+async fn a_commitment_is_opened_and_verified_at_the_smallest_size() {
+    let measured = commit::bench(4096, NonZeroUsize::MIN).await.unwrap();
+    assert_eq!(measured["blob_bytes"], 4096);
 }

@@ -35,6 +35,10 @@ pub(crate) struct Chain {
     pub(crate) l2_urls: Vec<String>,
     /// How often an HTTP endpoint is asked for its head.
     pub(crate) poll_interval_ms: u64,
+    /// HTTP or WebSocket endpoints of the L1, best first; none to do without it.
+    pub(crate) l1_urls: Vec<String>,
+    /// Chain id of the L1.
+    pub(crate) l1_chain_id: u64,
 }
 
 /// Where blobs come from.
@@ -97,7 +101,14 @@ pub(crate) struct Engine {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            chain: Chain { chain_id: 1612, start_block: 0, l2_urls: Vec::new(), poll_interval_ms: 1000 },
+            chain: Chain {
+                chain_id: 1612,
+                start_block: 0,
+                l2_urls: Vec::new(),
+                poll_interval_ms: 1000,
+                l1_urls: Vec::new(),
+                l1_chain_id: 1,
+            },
             eigenda: EigenDa { proxy_urls: Vec::new() },
             contracts: Contracts {
                 datanet_registry: Vec::new(),

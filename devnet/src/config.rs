@@ -31,6 +31,9 @@ pub struct DevnetConfig {
     pub finalized_lag: u64,
     /// How many L2 blocks `safe` lies behind the head.
     pub safe_lag: u64,
+    /// Whether batches and manifests refer to their blobs by certificates of EigenDA, versions
+    /// 2, 3 and 4 in turn, and every fifth by the payload's hash; else all by the hash.
+    pub certificates: bool,
     /// What happens on the chain.
     pub workload: Workload,
     /// The faults that are switched on.
@@ -55,6 +58,7 @@ impl Default for DevnetConfig {
             genesis_time: 1_750_000_000,
             finalized_lag: 64,
             safe_lag: 16,
+            certificates: false,
             workload: Workload::default(),
             faults: BTreeSet::new(),
             advance_on_read: 0,

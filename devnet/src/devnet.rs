@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use axum::Router;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -132,6 +132,18 @@ impl Devnet {
     #[must_use]
     pub fn contracts(&self) -> Contracts {
         self.shared.with(|node| node.chain.world.contracts.clone())
+    }
+
+    /// The secret of the setup that this network's EigenDA commits with: known, so nothing there is proved.
+    #[must_use]
+    pub fn tau(&self) -> B256 {
+        self.shared.with(|node| node.chain.world.disperser.tau)
+    }
+
+    /// The router of EigenDA's certificate verifier on L1: what `checkDACert` is asked of by `eth_call`.
+    #[must_use]
+    pub fn eigenda_router(&self) -> Address {
+        self.shared.with(|node| node.chain.world.disperser.router)
     }
 
     /// What the canonical chain contains.

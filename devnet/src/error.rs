@@ -32,6 +32,12 @@ pub enum DevnetError {
         /// What does not fit.
         reason: String,
     },
+    /// Blobs that no disperser takes.
+    #[error("nothing can be dispersed: {reason}")]
+    Undispersable {
+        /// What does not fit.
+        reason: String,
+    },
     /// A fork was asked for that would reach into finalised blocks.
     #[error("a fork of depth {depth} would cut finalised block {finalized}; the head is {head}")]
     ForkTooDeep {

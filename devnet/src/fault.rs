@@ -46,6 +46,12 @@ faults! {
     MissingBlob = "missing-blob",
     /// Some blobs are served damaged at first and right later.
     CorruptBlob = "corrupt-blob",
+    /// A proxy calls some good certificates invalid (418, code 3) at first.
+    VoidClaim = "void-claim",
+    /// A proxy serves another blob's payload for some commitments at first.
+    WrongBlob = "wrong-blob",
+    /// The certificate verifier on L1 fails on its own account now and then (answer 7).
+    VerifierDown = "verifier-down",
     /// Some answers take their time.
     Slow = "slow",
     /// Some requests are refused with status 429, with and without `Retry-After`.

@@ -11,22 +11,25 @@
 //! 1. `world` decides what happens: transactions with the logs they leave, blobs and
 //!    manifests, as the contracts of the reference suite would make them, heavy-tailed,
 //!    a part of it wrong or hostile on purpose ([`Workload`]).
-//! 2. `chain` seals it: every block begins with the L1-attributes deposit of its L1
+//! 2. `disperser` is the EigenDA network: it certifies blobs with keys and a setup that are all known ([`mint`]), holds
+//!    them, and vouches for its certificates on L1 ([`Devnet::eigenda_router`]).
+//! 3. `chain` seals it: every block begins with the L1-attributes deposit of its L1
 //!    origin; user transactions are EIP-1559, signed by seeded keys; transactions root,
 //!    receipts root, bloom, gas and header hash are right and recompute. There is no EVM,
 //!    so a state root opens nothing. Headers are those of Holocene.
-//! 3. `node` decides what is *shown*: the canonical chain or, for a while, a fork of it,
+//! 4. `node` decides what is *shown*: the canonical chain or, for a while, a fork of it,
 //!    above the finalised block only. A fork ends when the receipts of its tip were read,
 //!    when the head was asked for 48 times, or when the chain advances; the view is then
 //!    canonical again, at the same or a greater number.
-//! 4. `rpc` answers in the shapes of op-geth over HTTP and WebSocket on one port,
+//! 5. `rpc` answers in the shapes of op-geth over HTTP and WebSocket on one port,
 //!    `proxy` on the EigenDA proxy's routes; `serve` does to the answers what networks do.
-//! 5. [`Truth`] says what the canonical chain contains, from the side that made it.
+//! 6. [`Truth`] says what the canonical chain contains, from the side that made it.
 //!
 //! # Seeds
 //!
 //! Four streams of the seed never touch each other: `chain`, `blobs`, `faults`, `clock`
-//! (and `forks`, for the order of transactions in a fork). A [`Fault`] changes answers and
+//! (and `forks`, for the order of transactions in a fork). How blobs are certified is a branch of `blobs` of its own, so
+//! that what happens is the same with certificates and without. A [`Fault`] changes answers and
 //! never the chain: with any set of faults, two runs of one seed end with the same blocks,
 //! byte for byte.
 //!
@@ -61,10 +64,12 @@ mod chance;
 mod config;
 mod deposit;
 mod devnet;
+mod disperser;
 mod error;
 mod fault;
 pub mod inbox;
 mod keys;
+pub mod mint;
 mod node;
 pub mod payload;
 mod proxy;

@@ -24,6 +24,8 @@ use crate::{
 const POLLS: u32 = 48;
 /// How many blocks of past forks are still found by hash.
 const SIDE_BLOCKS: usize = 2_048;
+/// How often a blob that is spoiled at first is served wrong before it is served right.
+const SPOILED_ANSWERS: u32 = 2;
 /// How many new heads are announced when the view jumps.
 const ANNOUNCED: u64 = 64;
 
@@ -47,8 +49,8 @@ pub(crate) struct Node {
     pub(crate) config: DevnetConfig,
     pub(crate) chain: Chain,
     pub(crate) dice: Dice,
-    /// How often each damaged blob was served.
-    pub(crate) damaged: BTreeMap<B256, u32>,
+    /// How often each blob was spoiled by each fault.
+    spoiled: BTreeMap<(Fault, B256), u32>,
     forks: ChaCha8Rng,
     fork: Option<Fork>,
     forks_shown: u64,
@@ -74,7 +76,7 @@ impl Node {
             config,
             chain,
             dice,
-            damaged: BTreeMap::new(),
+            spoiled: BTreeMap::new(),
             fork: None,
             forks_shown: 0,
             finalized: 0,
@@ -263,6 +265,16 @@ impl Node {
                 self.advance(blocks);
             }
         }
+    }
+
+    /// Whether a fault spoils this answer about a blob: those it chose, one in `every`, the first few times.
+    pub(crate) fn spoils_at_first(&mut self, fault: Fault, blob: B256, every: u8) -> bool {
+        if !self.dice.chosen(fault, blob.as_slice(), every) {
+            return false;
+        }
+        let answers = self.spoiled.entry((fault, blob)).or_insert(0);
+        *answers = answers.saturating_add(1);
+        *answers <= SPOILED_ANSWERS
     }
 
     /// New heads since the last call, oldest first.

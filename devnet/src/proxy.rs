@@ -1,11 +1,13 @@
 //! The EigenDA proxy's REST routes, with its status semantics.
 //!
-//! Only the keccak form of commitments (`0x00 ‖ keccak256(payload)`) is served; the
-//! certificate forms are answered as a proxy answers what it cannot parse. There is no
-//! 404: a blob that is not there is a 500, as with the real one, and 400 means that the
-//! request was wrong.
+//! What each status means is what it means of the real proxy: 200 bytes, 400 a request that is wrong, 403 a part of
+//! the API that is switched off, 418 a certificate that is void for ever (and why, by code), 500 everything else.
+//! There is no 404: a blob that is not there is a 500. 503 comes from `POST` only. Where
+//! [`DevnetConfig::certificates`](crate::DevnetConfig) is off, only the keccak part of the API is on.
 
-use alloy_primitives::{B256, Bytes, hex, keccak256};
+mod request;
+
+use alloy_primitives::{B256, Bytes, keccak256};
 use axum::{
     Router,
     extract::{Path, RawQuery, State},
@@ -14,16 +16,21 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::json;
-use tributary_schemas::payload_codec;
+use tributary_schemas::{
+    eigenda::{Certificate, router},
+    payload_codec,
+};
 
 use crate::{
+    disperser::Content,
     fault::{Fault, Transport},
     node::Node,
+    proxy::request::{Api, Asked, Query, Refusal, Void},
     serve::{Shared, spoil},
 };
 
-/// How often a damaged blob is served before the right one.
-const DAMAGED_ANSWERS: u32 = 2;
+/// One blob in so many is served wrong at first by the faults about that.
+const SPOILED: u8 = 4;
 
 /// The routes.
 pub(crate) fn routes(shared: Shared) -> Router {
@@ -38,15 +45,21 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-async fn config() -> Response {
-    let json = json!({
-        "version": "tributary-devnet/1",
-        "chain_id": "0",
-        "directory_address": "",
-        "cert_verifier_address": "",
-        "max_payload_size_bytes": payload_codec::PAYLOAD_BYTES_MAX,
-        "apis_enabled": ["op-keccak"],
-        "read_only_mode": false,
+const fn enabled(node: &Node) -> &'static [Api] {
+    if node.config.certificates { &[Api::OpGeneric, Api::OpKeccak, Api::Standard] } else { &[Api::OpKeccak] }
+}
+
+async fn config(State(shared): State<Shared>) -> Response {
+    let json = shared.with(|node| {
+        json!({
+            "version": "tributary-devnet/1",
+            "chain_id": node.config.l1_chain_id.to_string(),
+            "directory_address": node.chain.world.disperser.directory,
+            "cert_verifier_address": node.chain.world.disperser.router,
+            "max_payload_size_bytes": payload_codec::PAYLOAD_BYTES_MAX,
+            "apis_enabled": enabled(node).iter().map(|api| api.name()).collect::<Vec<_>>(),
+            "read_only_mode": false,
+        })
     });
     axum::Json(json).into_response()
 }
@@ -56,90 +69,110 @@ async fn read(State(shared): State<Shared>, Path(commitment): Path<String>, RawQ
     if matches!(transport, Transport::TooMany(_)) {
         return spoil(transport, Response::default()).await;
     }
-    let answer = match (digest(&commitment), wants_encoded(query.as_deref())) {
-        (Ok(digest), Ok(encoded)) => shared.with(|node| payload(node, &digest, encoded)),
-        (Err(refusal), _) => Err(refusal),
-        (_, Err(reason)) => Err((StatusCode::BAD_REQUEST, reason)),
-    };
+    let answer = shared.with(|node| {
+        let query = Query::parse(query.as_deref())?;
+        let served = match Asked::parse(&commitment, query, enabled(node))? {
+            Asked::Keccak(digest) => by_digest(node, &digest)?,
+            Asked::Certificate(serialized) => by_certificate(node, &request::certificate(&serialized, query)?)?,
+        };
+        served.bytes(query.encoded)
+    });
     let octets = [(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))];
-    spoil(transport, answer.map(|bytes| (octets, bytes.0)).into_response()).await
+    spoil(transport, answer.map(|bytes| (octets, bytes)).into_response()).await
 }
 
 async fn write(
     State(shared): State<Shared>,
     Path(commitment): Path<String>,
     body: axum::body::Bytes,
-) -> Result<StatusCode, (StatusCode, String)> {
-    let digest = digest(&commitment)?;
+) -> Result<StatusCode, Refusal> {
+    let Asked::Keccak(digest) = Asked::parse(&commitment, Query::default(), &[Api::OpKeccak])? else {
+        return Err(Refusal::Bad("only a keccak commitment can be chosen by who puts".to_owned()));
+    };
     if keccak256(&body) != digest {
-        return Err((StatusCode::BAD_REQUEST, format!("keccak256 of the payload is not {digest}")));
+        return Err(Refusal::Bad(format!("keccak256 of the payload is not {digest}")));
     }
     shared.with(|node| node.chain.world.blobs.insert(digest, Bytes::from(body)));
     Ok(StatusCode::OK)
 }
 
-/// Dispersal to a network there is none of: the one call that may be answered 503.
+/// Dispersal, which this proxy leaves to the chain: the one call that may be answered 503.
 async fn write_anywhere() -> (StatusCode, &'static str) {
     (StatusCode::SERVICE_UNAVAILABLE, "no disperser: fail over to another form of commitment")
 }
 
-fn digest(commitment: &str) -> Result<B256, (StatusCode, String)> {
-    let text = commitment.strip_prefix("0x").unwrap_or(commitment);
-    let bytes = hex::decode(text).map_err(|error| (StatusCode::BAD_REQUEST, format!("bad hex: {error}")))?;
-    match bytes.split_first() {
-        Some((0, digest)) if digest.len() == 32 => Ok(B256::from_slice(digest)),
-        Some((0, digest)) => {
-            Err((StatusCode::BAD_REQUEST, format!("a keccak commitment has 32 bytes, not {}", digest.len())))
-        }
-        Some((1, _)) => {
-            let body = json!({"StatusCode": 1, "Msg": "this proxy parses no certificates"});
-            Err((StatusCode::IM_A_TEAPOT, body.to_string()))
-        }
-        Some((other, _)) => Err((StatusCode::BAD_REQUEST, format!("unknown commitment type {other}"))),
-        None => Err((StatusCode::BAD_REQUEST, "empty commitment".to_owned())),
-    }
-}
+/// What is answered for a commitment, be it right or not.
+struct Served(Content);
 
-fn wants_encoded(query: Option<&str>) -> Result<bool, String> {
-    let mut encoded = false;
-    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "return_encoded_payload" => match value {
-                "" | "true" | "1" => encoded = true,
-                "false" | "0" => {}
-                other => return Err(format!("return_encoded_payload: {other:?} is not a bool")),
+impl Served {
+    fn bytes(self, encoded: bool) -> Result<axum::body::Bytes, Refusal> {
+        match self.0 {
+            content if encoded => Ok(content.encoded().into()),
+            Content::Payload { bytes, .. } => Ok(bytes.0),
+            Content::Undecodable(encoded) => match payload_codec::decode(&encoded) {
+                Ok(payload) => Ok(payload.into()),
+                Err(error) => Err(Refusal::Void(Void::Decode, error.to_string())),
             },
-            "l1_inclusion_block_number" if value.parse::<u64>().is_err() => {
-                return Err(format!("l1_inclusion_block_number: {value:?} is not a number"));
-            }
-            _ => {}
         }
     }
-    Ok(encoded)
 }
 
-/// A payload that may be answered in place of the stored one.
-struct Served(axum::body::Bytes);
+fn by_digest(node: &mut Node, digest: &B256) -> Result<Served, Refusal> {
+    let stored = node.chain.world.blobs.get(digest).cloned();
+    let payload = stored.ok_or_else(|| gone(digest))?;
+    let others = &node.chain.world.blobs;
+    let other = others.range::<B256, _>(..digest).next_back().or_else(|| others.last_key_value());
+    let other = other.filter(|(key, _)| *key != digest).map(|(_, payload)| shortest(payload.clone()));
+    misserved(node, digest, shortest(payload), other)
+}
 
-fn payload(node: &mut Node, digest: &B256, encoded: bool) -> Result<Served, (StatusCode, String)> {
-    let gone = || (StatusCode::INTERNAL_SERVER_ERROR, format!("all retrievers failed for {digest}"));
-    if node.dice.has(Fault::MissingBlob) && node.chain.world.blob_to_lose() == Some(*digest) {
-        return Err(gone());
+fn by_certificate(node: &mut Node, certificate: &Certificate) -> Result<Served, Refusal> {
+    let disperser = &node.chain.world.disperser;
+    if !disperser.vouches(&router::abi_encoded(certificate)) {
+        return Err(Refusal::Void(Void::Invalid, "checkDACert: invalid certificate".to_owned()));
     }
-    let mut payload = node.chain.world.blobs.get(digest).cloned().ok_or_else(gone)?.to_vec();
-    if node.dice.chosen(Fault::CorruptBlob, digest.as_slice(), 4) {
-        let answers = node.damaged.entry(*digest).or_insert(0);
-        *answers = answers.saturating_add(1);
-        if *answers <= DAMAGED_ANSWERS
-            && let Some(byte) = payload.get_mut(usize::from(digest[1]))
-        {
+    let key = keccak256(certificate.encode());
+    let content = disperser.content(certificate).cloned().ok_or_else(|| gone(&key))?;
+    let other = disperser.neighbour(certificate).cloned();
+    // Which blobs are lost or damaged is decided by payload, so that it is the same in every form of commitment.
+    let subject = match &content {
+        Content::Payload { bytes, .. } => keccak256(bytes),
+        Content::Undecodable(encoded) => keccak256(encoded),
+    };
+    if node.spoils_at_first(Fault::VoidClaim, subject, SPOILED) {
+        return Err(Refusal::Void(Void::Invalid, "checkDACert: invalid certificate".to_owned()));
+    }
+    misserved(node, &subject, content, other)
+}
+
+/// What the faults make of what is stored.
+fn misserved(node: &mut Node, digest: &B256, content: Content, other: Option<Content>) -> Result<Served, Refusal> {
+    if node.dice.has(Fault::MissingBlob) && node.chain.world.blob_to_lose() == Some(*digest) {
+        return Err(gone(digest));
+    }
+    if let Some(other) = other
+        && node.spoils_at_first(Fault::WrongBlob, *digest, SPOILED)
+    {
+        return Ok(Served(other));
+    }
+    if let Content::Payload { bytes, elements } = &content
+        && node.spoils_at_first(Fault::CorruptBlob, *digest, SPOILED)
+    {
+        let mut damaged = bytes.to_vec();
+        if let Some(byte) = damaged.get_mut(usize::from(digest[1])) {
             *byte ^= 0x40;
         }
+        return Ok(Served(Content::Payload { bytes: damaged.into(), elements: *elements }));
     }
-    if encoded {
-        payload =
-            payload_codec::encode(&payload).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    }
-    Ok(Served(payload.into()))
+    Ok(Served(content))
+}
+
+/// A payload encoded as short as it can be.
+fn shortest(bytes: Bytes) -> Content {
+    let elements = (1 + bytes.len().div_ceil(31)).next_power_of_two();
+    Content::Payload { bytes, elements }
+}
+
+fn gone(key: &B256) -> Refusal {
+    Refusal::Failed(format!("all retrievers failed for {key}"))
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod query;
+mod verifier;
 
 use alloy::consensus::Header;
 use alloy_primitives::B256;
@@ -31,6 +32,11 @@ pub(crate) struct RpcError {
 impl RpcError {
     pub(crate) fn params(message: impl Into<String>) -> Self {
         Self { code: -32602, message: message.into() }
+    }
+
+    /// A contract that refused, as nodes say it.
+    pub(crate) fn reverted() -> Self {
+        Self { code: 3, message: "execution reverted".to_owned() }
     }
 
     pub(crate) fn server(message: impl Into<String>) -> Self {
@@ -129,9 +135,14 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
         "eth_getCode" => {
             let address = query::address(params, 0)?;
             // Nothing is executed here: the designated invalid opcode says that there is a contract, and no more.
-            let deployed = layer == Layer::L2 && node.chain.world.contracts.all().contains(&address);
+            let world = &node.chain.world;
+            let deployed = match layer {
+                Layer::L1 => [world.disperser.router, world.disperser.directory].contains(&address),
+                Layer::L2 => world.contracts.all().contains(&address),
+            };
             Ok(if deployed { r#""0xfe""# } else { r#""0x""# }.to_owned())
         }
+        "eth_call" => verifier::call(node, layer, params),
         "eth_getLogs" => logs(node, layer, params),
         "eth_getTransactionByHash" | "eth_getTransactionReceipt" => {
             let hash = query::hash(params, 0)?;

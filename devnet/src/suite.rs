@@ -18,6 +18,13 @@ alloy_sol_types::sol! {
     }
 }
 
+alloy_sol_types::sol! {
+    /// EigenDA's certificate verifier on L1, behind its router.
+    contract CertVerifier {
+        function checkDACert(bytes abiEncodedCert) external view returns (uint8 status);
+    }
+}
+
 /// A log of one of the suite's events.
 pub(crate) fn log<E: SolEvent>(address: Address, event: &E) -> Log {
     Log { address, data: event.encode_log_data() }

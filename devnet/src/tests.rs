@@ -1,6 +1,7 @@
 //! The network as a client sees it: through alloy, over real ports.
 
 mod chain;
+mod eigenda;
 mod faults;
 mod proxy;
 mod workload;

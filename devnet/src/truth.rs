@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 
 use crate::chain::Chain;
 
@@ -80,6 +80,31 @@ pub enum Make {
     Unsorted,
     /// The footer names another batch.
     WrongFooter,
+    /// The certificate does not parse.
+    Unparsable,
+    /// The certificate's inclusion proof does not lead to its batch's root.
+    WrongProof,
+    /// The signature of the certificate's batch was made with other keys than it says.
+    ForeignSignature,
+    /// The certificate is consistent, but by operators whom the network does not know: only the verifier on L1 tells.
+    ForeignOperators,
+    /// The certificate is good, for elements that are no encoded payload.
+    Undecodable,
+}
+
+impl Make {
+    /// Whether `checkDACert` refuses the certificate: a batch of such a blob is void, and a proxy says 418 with code 3.
+    #[must_use]
+    pub const fn is_refused_by_verifier(self) -> bool {
+        matches!(self, Self::WrongProof | Self::ForeignSignature | Self::ForeignOperators)
+    }
+
+    /// Whether the batch has no payload for ever, by its commitment alone: it does not parse, the verifier on L1
+    /// refuses it, or what it commits to does not decode.
+    #[must_use]
+    pub const fn is_void(self) -> bool {
+        matches!(self, Self::Unparsable | Self::Undecodable) || self.is_refused_by_verifier()
+    }
 }
 
 /// A batch the hub emitted.
@@ -95,6 +120,8 @@ pub struct TruthBatch {
     pub seq: u64,
     /// keccak256 of the payload, as committed.
     pub payload_hash: B256,
+    /// What the event refers to its blob by: a commitment without the derivation byte.
+    pub reference: Bytes,
     /// Inferences committed.
     pub inferences: u32,
     /// Records committed.

@@ -7,9 +7,10 @@
 //! those never change what the world believes.
 //!
 //! Two streams of the seed are used: `chain` decides what happens, `blobs` what is in the
-//! payloads.
+//! payloads and, in a branch of its own, how they are certified.
 
 mod batches;
+mod blobs;
 mod datanets;
 mod hostile;
 mod models;
@@ -18,7 +19,7 @@ mod usage;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tributary_schemas::id::{BatchId, InferenceId, MethodId, VersionId};
@@ -27,11 +28,13 @@ use crate::{
     chain::Call,
     chance::skewed,
     config::{DevnetConfig, Workload},
+    disperser::Disperser,
     keys::{Keyring, labelled, stream},
     suite::{Erc20, log},
     truth::{Contracts, TruthBatch},
     world::{
         batches::{Committed, Producer},
+        blobs::References,
         datanets::Datanet,
         models::{Agent, Model},
         money::Paid,
@@ -53,12 +56,15 @@ pub(crate) struct Told {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) contracts: Contracts,
+    /// Payloads that are kept under their hash: what the proxy keeps for keccak commitments.
     pub(crate) blobs: BTreeMap<B256, Bytes>,
+    pub(crate) disperser: Disperser,
     pub(crate) told: Told,
     chain_id: u64,
     workload: Workload,
     chance: ChaCha8Rng,
     blob_chance: ChaCha8Rng,
+    references: References,
     admin: Address,
     /// A contract of nobody we know, which emits our events.
     stranger: Address,
@@ -164,11 +170,13 @@ impl World {
         Self {
             contracts,
             blobs: BTreeMap::new(),
+            disperser: Disperser::new(config.seed),
             told: Told::default(),
             chain_id: config.chain_id,
             workload: config.workload.clone(),
             chance: stream(config.seed, "chain"),
             blob_chance: stream(config.seed, "blobs"),
+            references: References::new(config),
             admin: keys.account("admin", 0),
             stranger: at("stranger"),
             people: BTreeMap::new(),
@@ -293,12 +301,6 @@ impl World {
         let nonce = self.nonces.entry((contract, account)).or_insert(0);
         *nonce = nonce.saturating_add(1);
         *nonce
-    }
-
-    fn keep_blob(&mut self, payload: Bytes) -> B256 {
-        let digest = keccak256(&payload);
-        self.blobs.insert(digest, payload);
-        digest
     }
 
     /// A transfer that has nothing to do with the suite: most traffic of a chain is such.

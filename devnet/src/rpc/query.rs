@@ -142,7 +142,7 @@ fn alternatives<T: std::str::FromStr + Ord>(value: &Value) -> Result<BTreeSet<T>
     }
 }
 
-fn parsed<T: std::str::FromStr>(value: &Value) -> Result<T, RpcError> {
+pub(crate) fn parsed<T: std::str::FromStr>(value: &Value) -> Result<T, RpcError> {
     let text = value.as_str().and_then(|text| text.parse().ok());
     text.ok_or_else(|| RpcError::params(format!("invalid value {value}")))
 }

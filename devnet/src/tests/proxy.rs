@@ -6,7 +6,7 @@ use crate::DevnetConfig;
 
 #[tokio::test]
 async fn payloads_are_put_and_got_by_their_hash() {
-    let net = start(DevnetConfig::default()).await;
+    let net = start(DevnetConfig { certificates: true, ..DevnetConfig::default() }).await;
     let http = alloy::transports::http::reqwest::Client::new();
     let payload = b"hello".repeat(50);
     let commitment = format!("0x00{}", hex::encode(keccak256(&payload)));
@@ -27,9 +27,10 @@ async fn payloads_are_put_and_got_by_their_hash() {
     assert_eq!(get("/get/0x00ff").await.0, 400);
     assert_eq!(get("/get/0x05ff").await.0, 400);
     assert_eq!(get(&format!("/get/{commitment}?l1_inclusion_block_number=x")).await.0, 400);
-    let (status, body) = get("/get/0x010002ff").await;
-    assert_eq!(status, 418);
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["StatusCode"], 1);
+    for bad in ["0x", "0x01", "0x0100", "0x010004c0", "0x010000"] {
+        let status = get(&format!("/get/{bad}")).await.0;
+        assert_eq!(status, if bad == "0x010000" { 500 } else { 400 }, "{bad}");
+    }
     assert_eq!(get("/health").await.0, 200);
     let (status, config) = get("/config").await;
     assert_eq!(status, 200);

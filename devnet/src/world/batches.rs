@@ -15,7 +15,7 @@ use crate::{
     chance::{heavy, percent, skewed, word},
     keys::Keyring,
     payload::{Inference, Record, root, write},
-    suite::{AttributionHub as Hub, keccak_reference, key_of, log},
+    suite::{AttributionHub as Hub, key_of, log},
     truth::{Make, TruthBatch},
     world::{World, transaction},
 };
@@ -100,20 +100,7 @@ impl World {
         let which = usize::from(percent(&mut self.chance, 20));
         let batch = self.next_batch(which)?;
         let (main, inferences) = self.answers(batch)?;
-        let told = self.told.batches.len();
-        let make = if self.workload.hostile && told >= SOUND_FIRST && percent(&mut self.chance, 12) {
-            let ways = [
-                Make::WrongHash,
-                Make::WrongRoot,
-                Make::NoParquet,
-                Make::WrongCounts,
-                Make::Unsorted,
-                Make::WrongFooter,
-            ];
-            ways[self.chance.random_range(0..ways.len())]
-        } else {
-            Make::Sound
-        };
+        let make = self.next_make();
         let claim = self.make_blob(batch, which, &inferences, make)?;
         let hub = self.contracts.attribution_hub;
         let producer = self.producers.get_mut(which)?;
@@ -126,6 +113,7 @@ impl World {
             producer: account,
             seq,
             payload_hash: claim.payload_hash,
+            reference: claim.reference.clone(),
             inferences: claim.inferences,
             records: claim.records,
             make,
@@ -164,6 +152,25 @@ impl World {
             blobRef: claim.reference,
         };
         Some(transaction(account, hub, &call, vec![log(hub, &event)]))
+    }
+
+    /// What will be wrong with the next batch, if anything.
+    fn next_make(&mut self) -> Make {
+        if !self.workload.hostile || self.told.batches.len() < SOUND_FIRST {
+            return Make::Sound;
+        }
+        if percent(&mut self.chance, 12) {
+            let ways = [
+                Make::WrongHash,
+                Make::WrongRoot,
+                Make::NoParquet,
+                Make::WrongCounts,
+                Make::Unsorted,
+                Make::WrongFooter,
+            ];
+            return ways[self.chance.random_range(0..ways.len())];
+        }
+        self.references.next_flaw()
     }
 
     /// A challenge of the newest batch, or the end of the one that is open. Only where the
@@ -288,14 +295,14 @@ impl World {
         } else {
             write(&footer, &written).expect("every record fits its column")
         };
-        let digest = self.keep_blob(payload);
+        let (digest, reference) = self.keep_blob(payload, make);
         let wrong = |is: bool, digest: B256| if is { keccak256(digest) } else { digest };
         Some(Claim {
             inferences: if make == Make::WrongCounts { count.saturating_add(1) } else { count },
             records,
             payload_hash: wrong(make == Make::WrongHash, digest),
             records_root: wrong(make == Make::WrongRoot, records_root),
-            reference: keccak_reference(digest),
+            reference,
         })
     }
 }

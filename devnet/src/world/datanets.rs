@@ -14,7 +14,8 @@ use crate::{
     chain::Call,
     chance::{heavy, percent, skewed, word},
     keys::Keyring,
-    suite::{DatanetRegistry as Abi, keccak_reference, key, key_of, log},
+    suite::{DatanetRegistry as Abi, key, key_of, log},
+    truth::Make,
     world::{World, transaction},
 };
 
@@ -216,7 +217,7 @@ impl World {
         let root = manifest_root(datanet.members.iter().map(|member| member.id));
         let rows = datanet.members.iter().fold(0_u64, |sum, member| sum.saturating_add(member.rows));
         let (number, version, owner, license) = (datanet.number, datanet.version, datanet.owner, datanet.license);
-        let reference = keccak_reference(self.keep_blob(manifest.into()));
+        let (_, reference) = self.keep_blob(manifest.into(), Make::Sound);
         let registry = self.contracts.datanet_registry;
         let event = Abi::DatanetVersionPublished {
             datanetId: U256::from(number),

@@ -1,13 +1,30 @@
-//! Certificates made here, with every key known, and the real ones of `../shared/data/eigenda`.
+//! Certificates of the devnet's mint, with every key known, and the real ones of `../shared/data/eigenda`.
 
 mod kzg;
-mod mint;
 mod minted;
+mod network;
 mod vectors;
 
 use std::path::Path;
 
-use super::{Check, Outcome, Report};
+use alloy_primitives::{Address, B256};
+use tributary_devnet::mint::{self, Mint, Minted};
+use tributary_schemas::eigenda::Version;
+
+use super::{Check, Form, Outcome, Report};
+
+/// The tau of all that is minted here.
+const TAU: B256 = B256::repeat_byte(0x2a);
+
+/// A batch of one blob per payload, and the account that dispersed them.
+fn batch(seed: u64, version: Version, form: Form, payloads: &[Vec<u8>]) -> (Vec<Minted>, Address) {
+    let form = match form {
+        Form::Evaluations => mint::Form::Evaluations,
+        Form::Coefficients => mint::Form::Coefficients,
+    };
+    let mut mint = Mint::new(seed, TAU);
+    (mint.batch(version, form, 9_528_091, payloads).unwrap(), mint.account())
+}
 
 /// A file of the shared vectors; `None`, said aloud, where they are absent.
 #[expect(clippy::print_stderr, reason = "a skipped check says so")]

@@ -9,8 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_schemas::eigenda::G1;
 
 use super::super::*;
-use super::mint::TAU;
-use super::shared;
+use super::{TAU, shared};
 
 /// So many elements below the order of the field.
 fn elements(seed: u64, count: usize) -> Vec<u8> {

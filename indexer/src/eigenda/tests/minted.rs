@@ -1,14 +1,14 @@
-//! What is minted here climbs the whole ladder, and nothing in it can be changed unnoticed.
+//! What the devnet mints climbs the whole ladder, and nothing in it can be changed unnoticed.
 
 use alloy_primitives::U256;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use tributary_devnet::mint::{self, Minted};
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Certificate, Commitment, Mode, Version};
 
 use super::super::*;
-use super::failures;
-use super::mint::{self, Minted, TAU};
+use super::{TAU, batch, failures};
 
 const V4: Version = Version::V4 { offchain_derivation_version: 0 };
 
@@ -37,7 +37,7 @@ fn every_version_and_form_reaches_the_top() {
     assert!(srs.setup().is_unsafe() && !Setup::ceremony().is_unsafe());
     for (seed, version) in (1..).zip([Version::V2, Version::V3, V4]) {
         for form in [Form::Evaluations, Form::Coefficients] {
-            let (batch, account) = mint::batch(seed, version, form, &payloads(seed, &[0, 5, 700]));
+            let (batch, account) = batch(seed, version, form, &payloads(seed, &[0, 5, 700]));
             for Minted { certificate, payload, encoded } in &batch {
                 for bytes in [payload, encoded] {
                     let report = judged(certificate, &srs, bytes);
@@ -57,7 +57,7 @@ fn every_version_and_form_reaches_the_top() {
 #[test]
 fn levels_need_what_they_need() {
     let srs = Srs::of_known_tau(TAU, 2);
-    let (batch, _account) = mint::batch(1, V4, Form::Evaluations, &payloads(1, &[100]));
+    let (batch, _account) = batch(1, V4, Form::Evaluations, &payloads(1, &[100]));
     let commitment = Commitment::EigenDa(Box::new(batch[0].certificate.clone()));
     let levels = |setup: &Setup, answer, evidence| {
         let report = judge(Mode::Op, &commitment, setup, answer, evidence);
@@ -86,7 +86,7 @@ fn levels_need_what_they_need() {
 #[test]
 fn no_bit_is_free() {
     let srs = Srs::of_known_tau(TAU, 8);
-    let (batch, account) = mint::batch(9, V4, Form::Evaluations, &payloads(9, &[40, 60, 80]));
+    let (batch, account) = batch(9, V4, Form::Evaluations, &payloads(9, &[40, 60, 80]));
     let sound = Commitment::EigenDa(Box::new(batch[1].certificate.clone()));
     let bytes = sound.encode(Mode::Standard).unwrap();
     let pairings_from = {
@@ -122,7 +122,7 @@ fn no_bit_is_free() {
 #[test]
 fn every_point_and_list_of_the_signature_is_checked() {
     let srs = Srs::of_known_tau(TAU, 8);
-    let (batch, _account) = mint::batch(3, V4, Form::Evaluations, &payloads(3, &[40]));
+    let (batch, _account) = batch(3, V4, Form::Evaluations, &payloads(3, &[40]));
     let failed = |change: &dyn Fn(&mut Certificate)| {
         let mut changed = batch[0].certificate.clone();
         change(&mut changed);
@@ -130,8 +130,8 @@ fn every_point_and_list_of_the_signature_is_checked() {
         report.checks.retain(|check| check.level == Level::L2);
         failures(&report)
     };
-    let other = mint::g1(5.into());
-    let far = mint::g2(5.into());
+    let other = mint::g1(5);
+    let far = mint::g2(5);
     assert!(failed(&|_| ()).is_empty());
     assert_eq!(failed(&|c| c.signatures.sigma = other), ["bls_signature"]);
     assert_eq!(failed(&|c| c.signatures.sigma.x += U256::ONE), ["bls_signature"]);
@@ -155,7 +155,7 @@ fn every_point_and_list_of_the_signature_is_checked() {
 #[test]
 fn lengths_are_proved() {
     let setup = Setup::of_known_tau(TAU);
-    let (batch, _account) = mint::batch(4, V4, Form::Evaluations, &payloads(4, &[40]));
+    let (batch, _account) = batch(4, V4, Form::Evaluations, &payloads(4, &[40]));
     let sound = batch[0].certificate.commitment();
     let refused = |change: &dyn Fn(&mut tributary_schemas::eigenda::BlobCommitment)| {
         let mut changed = sound.clone();
@@ -163,7 +163,7 @@ fn lengths_are_proved() {
         let length = signature::length(&changed, &setup).is_err();
         (length, signature::length_commitment(&changed).is_err(), signature::length_proof(&changed, &setup).is_err())
     };
-    let far = mint::g2(5.into());
+    let far = mint::g2(5);
     assert_eq!(refused(&|_| ()), (false, false, false));
     assert_eq!(refused(&|c| c.length *= 2), (false, false, true));
     assert_eq!(refused(&|c| c.length /= 2), (false, false, true));
@@ -172,7 +172,7 @@ fn lengths_are_proved() {
     assert_eq!(refused(&|c| c.length = 1 << 28), (true, false, true));
     assert_eq!(refused(&|c| c.length_commitment = far), (false, true, true));
     assert_eq!(refused(&|c| c.length_proof = far), (false, false, true));
-    assert_eq!(refused(&|c| c.commitment = mint::g1(5.into())), (false, true, false));
+    assert_eq!(refused(&|c| c.commitment = mint::g1(5)), (false, true, false));
     // infinity everywhere commits to zero, whose length is anything
     let zero = |c: &mut tributary_schemas::eigenda::BlobCommitment| {
         (c.commitment, c.length_commitment, c.length_proof) = Default::default();
@@ -183,7 +183,7 @@ fn lengths_are_proved() {
 #[test]
 fn no_bit_of_the_bytes_is_free() {
     let srs = Srs::of_known_tau(TAU, 4);
-    let (batch, _account) = mint::batch(5, V4, Form::Evaluations, &payloads(5, &[70]));
+    let (batch, _account) = batch(5, V4, Form::Evaluations, &payloads(5, &[70]));
     let Minted { certificate, payload, encoded } = &batch[0];
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for bit in (0..40).map(|_| rng.random_range(0..encoded.len() * 8)) {

@@ -10,10 +10,12 @@ use alloy::eips::{eip1559::BaseFeeParams, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_primitives::{Address, B64, B256, Bytes, Log, TxKind, U256, address};
 
 use crate::{
+    batcher::{Batcher, Planned},
     block::{Block, Executed, Stored},
     config::{DevnetConfig, L1_BLOCK_TIME, L2_BLOCK_TIME},
     deposit::l1_attributes,
     keys::{Keyring, labelled},
+    truth::TruthPosting,
     world::World,
 };
 
@@ -49,6 +51,7 @@ pub(crate) struct Chain {
     keys: Keyring,
     l1_sender: Address,
     pub(crate) world: World,
+    pub(crate) batcher: Batcher,
     pub(crate) l2: Vec<Stored>,
     pub(crate) l1: Vec<Stored>,
     pub(crate) l2_numbers: BTreeMap<B256, u64>,
@@ -63,6 +66,7 @@ impl Chain {
         let mut keys = Keyring::new(config.seed);
         let l1_sender = keys.account("l1", 0);
         let world = World::new(config, &mut keys);
+        let batcher = Batcher::new(config, &mut keys);
         let mut chain = Self {
             seed: config.seed,
             chain_id: config.chain_id,
@@ -71,6 +75,7 @@ impl Chain {
             keys,
             l1_sender,
             world,
+            batcher,
             l2: Vec::new(),
             l1: Vec::new(),
             l2_numbers: BTreeMap::new(),
@@ -110,6 +115,10 @@ impl Chain {
         let parent_state = self.l2.last().map_or(B256::ZERO, |parent| parent.header().state_root);
         let block = Block::seal(header, parent_state, entries);
         let stored = Stored::new(&block);
+        if number > 0 {
+            let origin = self.origin(number).hash;
+            self.batcher.note(&block, origin);
+        }
         self.l2_numbers.insert(stored.hash, number);
         self.l2_transactions.extend(block.entries.iter().map(|entry| (entry.hash(), number)));
         self.l2.push(stored);
@@ -152,10 +161,14 @@ impl Chain {
 
     /// The L1-attributes transaction that every block of an OP Stack chain begins with.
     fn deposit(&self, header: &Header) -> Executed {
-        let origin = Self::l1_origin(header.number);
-        let stored = usize::try_from(origin).ok().and_then(|index| self.l1.get(index));
-        let stored = stored.expect("L1 blocks are mined up to the origin before the L2 block is");
-        l1_attributes(header.number, header.number % BLOCKS_PER_EPOCH, &stored.header(), stored.hash)
+        let origin = self.origin(header.number);
+        let batcher = self.batcher.account_at(Self::l1_origin(header.number));
+        l1_attributes(header.number, header.number % BLOCKS_PER_EPOCH, (&origin.header(), origin.hash), batcher)
+    }
+
+    fn origin(&self, number: u64) -> &Stored {
+        let stored = usize::try_from(Self::l1_origin(number)).ok().and_then(|index| self.l1.get(index));
+        stored.expect("L1 blocks are mined up to the origin before the L2 block is")
     }
 
     fn mine_l1(&mut self) {
@@ -190,7 +203,14 @@ impl Chain {
                 logs: Vec::new(),
                 success: true,
             };
-            entries.push(self.execute(self.l1_chain_id, header.base_fee_per_gas.unwrap_or_default(), call));
+            let base_fee = header.base_fee_per_gas.unwrap_or_default();
+            entries.push(self.execute(self.l1_chain_id, base_fee, call));
+            for Planned { call, posting } in self.batcher.plan(number, &mut self.world) {
+                let executed = self.execute(self.l1_chain_id, base_fee, call);
+                let transaction = executed.hash();
+                self.batcher.postings.extend(posting.map(|posting| TruthPosting { transaction, ..posting }));
+                entries.push(executed);
+            }
         }
         let parent_state = parent.map_or(B256::ZERO, |(_, parent)| parent.state_root);
         let block = Block::seal(header, parent_state, entries);

@@ -15,6 +15,11 @@ pub const L2_BLOCK_TIME: u64 = 2;
 /// Seconds between two L1 blocks.
 pub const L1_BLOCK_TIME: u64 = 12;
 
+/// The L1 block in which `SystemConfig` appoints another batcher. That one posts from this block on.
+pub const BATCHER_CHANGES_AT: u64 = 40;
+/// The batcher posts an L2 block at the latest so many L1 blocks after its L1 origin.
+pub const POSTED_WITHIN: u64 = 5;
+
 /// Everything an embedded network depends on. Same configuration, same chain, byte for
 /// byte; `faults` and everything below them change only what is *answered*.
 #[derive(Clone, Debug)]
@@ -32,8 +37,11 @@ pub struct DevnetConfig {
     /// How many L2 blocks `safe` lies behind the head.
     pub safe_lag: u64,
     /// Whether batches and manifests refer to their blobs by certificates of EigenDA, versions
-    /// 2, 3 and 4 in turn, and every fifth by the payload's hash; else all by the hash.
+    /// 2, 3 and 4 in turn, and every fifth by the payload's hash; else all by the hash. The
+    /// batcher's commitments are of the same kind.
     pub certificates: bool,
+    /// L2 blocks that the batcher never posts.
+    pub withhold: BTreeSet<u64>,
     /// What happens on the chain.
     pub workload: Workload,
     /// The faults that are switched on.
@@ -59,6 +67,7 @@ impl Default for DevnetConfig {
             finalized_lag: 64,
             safe_lag: 16,
             certificates: false,
+            withhold: BTreeSet::new(),
             workload: Workload::default(),
             faults: BTreeSet::new(),
             advance_on_read: 0,

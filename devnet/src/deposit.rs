@@ -19,8 +19,8 @@ const BLOB_BASE_FEE_SCALAR: u32 = 810_949;
 /// What the system contract used for this call on real chains, about.
 const GAS_USED: u64 = 46_913;
 
-/// The deposit of one L2 block, executed.
-pub(crate) fn l1_attributes(number: u64, sequence: u64, l1: &Header, l1_hash: B256) -> Executed {
+/// The deposit of one L2 block, executed: `sequence` counts from its L1 origin, whose batcher is given.
+pub(crate) fn l1_attributes(number: u64, sequence: u64, (l1, l1_hash): (&Header, B256), batcher: Address) -> Executed {
     let mut input = SELECTOR.to_vec();
     input.extend_from_slice(&BASE_FEE_SCALAR.to_be_bytes());
     input.extend_from_slice(&BLOB_BASE_FEE_SCALAR.to_be_bytes());
@@ -30,7 +30,7 @@ pub(crate) fn l1_attributes(number: u64, sequence: u64, l1: &Header, l1_hash: B2
     input.extend_from_slice(&U256::from(l1.base_fee_per_gas.unwrap_or_default()).to_be_bytes::<32>());
     input.extend_from_slice(&U256::ONE.to_be_bytes::<32>());
     input.extend_from_slice(l1_hash.as_slice());
-    input.extend_from_slice(B256::left_padding_from(l1.beneficiary.as_slice()).as_slice());
+    input.extend_from_slice(batcher.into_word().as_slice());
     let deposit = TxDeposit {
         source_hash: L1InfoDepositSource::new(l1_hash, sequence).source_hash(),
         from: DEPOSITOR,

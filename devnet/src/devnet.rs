@@ -146,6 +146,22 @@ impl Devnet {
         self.shared.with(|node| node.chain.world.disperser.router)
     }
 
+    /// Of the L1: the batch inbox, the batcher before [`BATCHER_CHANGES_AT`](crate::BATCHER_CHANGES_AT), and the
+    /// `SystemConfig` that says who it is from there on.
+    #[must_use]
+    pub fn inbox(&self) -> (Address, Address, Address) {
+        self.shared.with(|node| {
+            let batcher = &node.chain.batcher;
+            (batcher.inbox, batcher.accounts[0], batcher.system_config)
+        })
+    }
+
+    /// Who may post to the inbox in an L1 block.
+    #[must_use]
+    pub fn batcher_at(&self, l1_block: u64) -> Address {
+        self.shared.with(|node| node.chain.batcher.account_at(l1_block))
+    }
+
     /// What the canonical chain contains.
     #[must_use]
     pub fn truth(&self) -> Truth {

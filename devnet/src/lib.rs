@@ -17,18 +17,19 @@
 //!    origin; user transactions are EIP-1559, signed by seeded keys; transactions root,
 //!    receipts root, bloom, gas and header hash are right and recompute. There is no EVM,
 //!    so a state root opens nothing. Headers are those of Holocene.
-//! 4. `node` decides what is *shown*: the canonical chain or, for a while, a fork of it,
+//! 4. `batcher` posts the L2's blocks to the inbox on L1 ([`inbox`]), but those withheld.
+//! 5. `node` decides what is *shown*: the canonical chain or, for a while, a fork of it,
 //!    above the finalised block only. A fork ends when the receipts of its tip were read,
 //!    when the head was asked for 48 times, or when the chain advances; the view is then
 //!    canonical again, at the same or a greater number.
-//! 5. `rpc` answers in the shapes of op-geth over HTTP and WebSocket on one port,
+//! 6. `rpc` answers in the shapes of op-geth over HTTP and WebSocket on one port,
 //!    `proxy` on the EigenDA proxy's routes; `serve` does to the answers what networks do.
-//! 6. [`Truth`] says what the canonical chain contains, from the side that made it.
+//! 7. [`Truth`] says what the canonical chain contains, from the side that made it.
 //!
 //! # Seeds
 //!
 //! Four streams of the seed never touch each other: `chain`, `blobs`, `faults`, `clock`
-//! (and `forks`, for the order of transactions in a fork). How blobs are certified is a branch of `blobs` of its own, so
+//! (and `forks`, for the order of transactions in a fork, and `batcher`). How blobs are certified is a branch of `blobs` of its own, so
 //! that what happens is the same with certificates and without. A [`Fault`] changes answers and
 //! never the chain: with any set of faults, two runs of one seed end with the same blocks,
 //! byte for byte.
@@ -58,6 +59,7 @@
 //! # }
 //! ```
 
+mod batcher;
 mod block;
 mod chain;
 mod chance;
@@ -82,8 +84,11 @@ mod truth;
 mod world;
 
 pub use block::{Block, Executed};
-pub use config::{DevnetConfig, L1_BLOCK_TIME, L1_CHAIN_ID, L2_BLOCK_TIME, L2_CHAIN_ID, Workload, demo_policy};
+pub use config::{
+    BATCHER_CHANGES_AT, DevnetConfig, L1_BLOCK_TIME, L1_CHAIN_ID, L2_BLOCK_TIME, L2_CHAIN_ID, POSTED_WITHIN, Workload,
+    demo_policy,
+};
 pub use devnet::Devnet;
 pub use error::DevnetError;
 pub use fault::Fault;
-pub use truth::{Contracts, Make, Token, Truth, TruthBatch, TruthBlock};
+pub use truth::{Contracts, Make, Token, Truth, TruthBatch, TruthBlock, TruthPosting};

@@ -137,7 +137,8 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
             // Nothing is executed here: the designated invalid opcode says that there is a contract, and no more.
             let world = &node.chain.world;
             let deployed = match layer {
-                Layer::L1 => [world.disperser.router, world.disperser.directory].contains(&address),
+                Layer::L1 => [world.disperser.router, world.disperser.directory, node.chain.batcher.system_config]
+                    .contains(&address),
                 Layer::L2 => world.contracts.all().contains(&address),
             };
             Ok(if deployed { r#""0xfe""# } else { r#""0x""# }.to_owned())

@@ -25,6 +25,14 @@ alloy_sol_types::sol! {
     }
 }
 
+alloy_sol_types::sol! {
+    /// The OP Stack's `SystemConfig` on L1, as far as a batcher has to do with it.
+    contract SystemConfig {
+        event ConfigUpdate(uint256 indexed version, uint8 indexed updateType, bytes data);
+        function setBatcherHash(bytes32 batcherHash) external;
+    }
+}
+
 /// A log of one of the suite's events.
 pub(crate) fn log<E: SolEvent>(address: Address, event: &E) -> Log {
     Log { address, data: event.encode_log_data() }

@@ -3,6 +3,7 @@
 mod chain;
 mod eigenda;
 mod faults;
+mod posting;
 mod proxy;
 mod workload;
 

@@ -1,6 +1,7 @@
 //! What the canonical chain contains, from the side that made it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 
@@ -143,6 +144,25 @@ pub struct TruthBlock {
     pub logs: usize,
 }
 
+/// A transaction of the batcher that carries frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TruthPosting {
+    /// The L1 block it is in.
+    pub l1_block: u64,
+    /// Its hash.
+    pub transaction: B256,
+    /// keccak256 of its commitment, without the derivation byte; none when the frames are in its calldata.
+    pub commitment: Option<B256>,
+    /// The channel of its frames.
+    pub channel: [u8; 16],
+    /// The numbers of its frames.
+    pub frames: RangeInclusive<u16>,
+    /// Whether the channel ends with it.
+    pub last: bool,
+    /// The L2 blocks of the whole channel.
+    pub blocks: Vec<u64>,
+}
+
 /// What the canonical chain contains up to its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
@@ -152,6 +172,8 @@ pub struct Truth {
     pub blocks: Vec<TruthBlock>,
     /// Every batch the hub emitted, in order.
     pub batches: Vec<TruthBatch>,
+    /// What the batcher posted, in L1 order.
+    pub postings: Vec<TruthPosting>,
     /// Received by the vault per token, refunds not taken off.
     pub received: BTreeMap<Address, U256>,
     /// Refunded by the vault per token.
@@ -163,6 +185,14 @@ pub struct Truth {
 }
 
 impl Truth {
+    /// The postings of the channel that an L2 block is in, once all of them are on L1; none before that, and none for
+    /// a block that is withheld.
+    #[must_use]
+    pub fn posted(&self, block: u64) -> Vec<&TruthPosting> {
+        let found: Vec<_> = self.postings.iter().filter(|posting| posting.blocks.contains(&block)).collect();
+        if found.last().is_some_and(|last| last.last) { found } else { Vec::new() }
+    }
+
     pub(crate) fn of(chain: &Chain) -> Self {
         let blocks = (0_u64..).zip(&chain.l2).map(|(number, stored)| {
             let block = stored.open();
@@ -178,6 +208,7 @@ impl Truth {
             head: chain.head(),
             blocks: blocks.collect(),
             batches: told.batches.clone(),
+            postings: chain.batcher.postings.clone(),
             received: told.received.clone(),
             refunded: told.refunded.clone(),
             payments: told.payments,

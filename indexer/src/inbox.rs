@@ -30,6 +30,8 @@ pub mod channel;
 pub mod compression;
 mod error;
 pub mod frame;
+#[cfg(test)]
+mod posted;
 pub mod posting;
 mod reader;
 pub mod report;

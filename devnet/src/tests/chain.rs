@@ -20,7 +20,7 @@ fn header_of(block: &Value) -> (B256, Header) {
 }
 
 /// Everything a careful client recomputes, from what the wire says alone.
-fn recompute(block: &Value, receipts: &Value) -> usize {
+pub(super) fn recompute(block: &Value, receipts: &Value) -> usize {
     let (hash, header) = header_of(block);
     assert_eq!(header.hash_slow(), hash);
     let transactions: Vec<OpTxEnvelope> = serde_json::from_value(block["transactions"].clone()).unwrap();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use alloy::network::AnyNetwork;
+use alloy::providers::RootProvider;
 use alloy::transports::http::reqwest::Client;
 use alloy_primitives::{Address, B256, Bytes, hex, keccak256};
 use alloy_sol_types::SolEvent;
@@ -28,8 +30,8 @@ async fn l1_head(net: &Devnet) -> u64 {
 }
 
 /// Sender, recipient and calldata of a transaction of the L1.
-async fn sent(net: &Devnet, transaction: B256) -> (Address, Address, Bytes) {
-    let said = ask(&client(&net.l1_http()), "eth_getTransactionByHash", json!([transaction])).await;
+async fn sent(l1: &RootProvider<AnyNetwork>, transaction: B256) -> (Address, Address, Bytes) {
+    let said = ask(l1, "eth_getTransactionByHash", json!([transaction])).await;
     let field = |name: &str| said[name].as_str().unwrap().to_owned();
     (field("from").parse().unwrap(), field("to").parse().unwrap(), field("input").parse().unwrap())
 }
@@ -83,15 +85,15 @@ fn in_time(truth: &Truth, withhold: &[u64]) {
 async fn every_block_is_posted_in_time_but_those_withheld() {
     let withhold = [50, 51, 70, 200];
     for certificates in [true, false] {
-        let net = posting(certificates, &withhold, 500).await;
+        let net = posting(certificates, &withhold, 320).await;
         let truth = net.truth();
         in_time(&truth, &withhold);
         let (inbox, _, _) = net.inbox();
-        let http = Client::new();
+        let (http, l1) = (Client::new(), client(&net.l1_http()));
         let (mut direct, mut committed, mut split) = (0, 0, 0);
         let mut senders = BTreeSet::new();
         for posting in &truth.postings {
-            let (from, to, input) = sent(&net, posting.transaction).await;
+            let (from, to, input) = sent(&l1, posting.transaction).await;
             assert_eq!(to, inbox);
             senders.insert((posting.l1_block >= BATCHER_CHANGES_AT, from));
             let found = frames(&payload(&http, &net, posting, &input).await);
@@ -139,7 +141,7 @@ async fn l1_blocks_recompute_and_say_once_who_the_batcher_is() {
     assert_ne!(first, second);
     for posting in &truth.postings {
         let expected = if posting.l1_block < BATCHER_CHANGES_AT { first } else { second };
-        assert_eq!(sent(&net, posting.transaction).await.0, expected);
+        assert_eq!(sent(&l1, posting.transaction).await.0, expected);
     }
     // The L1-attributes deposit names the batcher of its origin: the last word of its calldata.
     for (block, batcher) in [(BATCHER_CHANGES_AT * PER_EPOCH - 1, first), (BATCHER_CHANGES_AT * PER_EPOCH, second)] {

@@ -4,6 +4,7 @@
 //! schema never reads anything but through the view it was made with.
 
 pub(crate) mod account;
+pub(crate) mod block;
 pub(crate) mod entity;
 pub(crate) mod epoch;
 pub(crate) mod provenance;
@@ -15,6 +16,7 @@ use crate::error::Refusal;
 use crate::scalar::{AddressText, BlockNumber, Bytes32};
 use crate::view::{Request, View};
 use account::Account;
+use block::Block;
 use entity::{Agent, AgentConnection, Contribution, Dataset, DatasetConnection, Model, ModelConnection};
 use epoch::{Epoch, EpochConnection};
 use provenance::{Direction, Provenance};
@@ -72,6 +74,11 @@ impl Query {
     /// Where everything stands.
     async fn status(&self, ctx: &Context<'_>) -> Result<Status, Refusal> {
         view(ctx, None, None).await?.status().await
+    }
+
+    /// A sealed block, and which posting on L1 carries it.
+    async fn block(&self, ctx: &Context<'_>, number: BlockNumber) -> Result<Option<Block>, Refusal> {
+        view(ctx, None, None).await?.block(number.0).await
     }
 
     /// An account, whether or not it ever earned something.

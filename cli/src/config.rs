@@ -39,6 +39,26 @@ pub(crate) struct Chain {
     pub(crate) l1_urls: Vec<String>,
     /// Chain id of the L1.
     pub(crate) l1_chain_id: u64,
+    /// The address batches are posted to on L1; empty to do without anchoring.
+    pub(crate) inbox: String,
+    /// Who posts them, at the first L1 block that is read.
+    pub(crate) batcher: String,
+    /// The `SystemConfig` contract on L1, which names later batchers; empty when the batcher never changes.
+    pub(crate) system_config: String,
+    /// First L1 block to read; 0 for the L1 origin of the first block.
+    pub(crate) l1_start_block: u64,
+    /// L1 blocks in which a batch of a block counts.
+    pub(crate) sequencing_window: u64,
+    /// Unix seconds of the L2's genesis block.
+    pub(crate) genesis_time: u64,
+    /// Seconds between L2 blocks.
+    pub(crate) block_seconds: u64,
+    /// Unix seconds from which Fjord's rules hold for the inbox; 0 for always.
+    pub(crate) fjord_time: u64,
+    /// Likewise of Granite.
+    pub(crate) granite_time: u64,
+    /// Likewise of Holocene.
+    pub(crate) holocene_time: u64,
 }
 
 /// Where blobs come from.
@@ -108,6 +128,16 @@ impl Default for Config {
                 poll_interval_ms: 1000,
                 l1_urls: Vec::new(),
                 l1_chain_id: 1,
+                inbox: String::new(),
+                batcher: String::new(),
+                system_config: String::new(),
+                l1_start_block: 0,
+                sequencing_window: 3600,
+                genesis_time: 0,
+                block_seconds: 2,
+                fjord_time: 0,
+                granite_time: 0,
+                holocene_time: 0,
             },
             eigenda: EigenDa { proxy_urls: Vec::new() },
             contracts: Contracts {

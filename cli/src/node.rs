@@ -14,8 +14,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_accounting::SettleOutcome;
 use tributary_api::Token;
+use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
+use tributary_indexer::inbox::batch::Terms;
 use tributary_indexer::seal::PublishLimits;
 use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as Followed};
 use tributary_store::{Archive, Lake, Tail, TailOptions};
@@ -274,7 +276,47 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         endpoint: EndpointOptions::default(),
         blob_fetches_max: BLOB_FETCHES_MAX,
         publish: PublishLimits::default(),
+        anchor: anchor_options(config)?,
     })
+}
+
+/// How L1 is followed; none where no inbox is named.
+fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
+    let chain = &config.chain;
+    if chain.inbox.is_empty() {
+        return Ok(None);
+    }
+    if chain.l1_urls.is_empty() {
+        return Err(anyhow!("chain.inbox is set and chain.l1_urls is empty: name at least one endpoint of the L1"));
+    }
+    if chain.genesis_time == 0 || chain.block_seconds == 0 {
+        return Err(anyhow!(
+            "chain.inbox is set and chain.genesis_time or chain.block_seconds is 0: expected the rollup's"
+        ));
+    }
+    let address =
+        |key: &str, text: &str| text.parse::<Address>().with_context(|| format!("chain.{key}: {text:?} is no address"));
+    let system_config = Some(chain.system_config.as_str()).filter(|text| !text.is_empty());
+    let rollup = Rollup {
+        inbox: address("inbox", &chain.inbox)?,
+        batcher: address("batcher", &chain.batcher)?,
+        system_config: system_config.map(|text| address("system_config", text)).transpose()?,
+        sequencing_window: chain.sequencing_window,
+        forks: Forks { fjord: chain.fjord_time, granite: chain.granite_time, holocene: chain.holocene_time },
+        terms: Terms {
+            chain_id: Some(chain.chain_id),
+            genesis_time: Some(chain.genesis_time),
+            block_time: chain.block_seconds,
+        },
+    };
+    Ok(Some(AnchorOptions {
+        l1: urls("chain.l1_urls", &chain.l1_urls)?,
+        l1_chain_id: chain.l1_chain_id,
+        rollup,
+        start_block: Some(chain.l1_start_block).filter(|number| *number > 0),
+        l2_start_block: chain.start_block,
+        poll_interval: Duration::from_millis(chain.poll_interval_ms),
+    }))
 }
 
 fn urls(key: &str, texts: &[String]) -> anyhow::Result<Vec<Url>> {

@@ -146,7 +146,9 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
         };
         line("head, safe, final", [&follower.head, &follower.safe, &follower.finalized].map(block).join(", "));
         line("indexed block", block(&follower.indexed));
-        for reason in &follower.waiting {
+        let anchored = follower.anchored.as_ref();
+        line("anchored head, final", anchored.map_or_else(|| "no L1 inbox is configured".to_owned(), anchored_heads));
+        for reason in follower.waiting.iter().chain(anchored.and_then(|anchored| anchored.reason.as_ref())) {
             line("waiting", reason.clone());
         }
         for endpoint in &follower.endpoints {
@@ -156,6 +158,15 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
     }
     output::result(&output::table(&["", ""], &rows));
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far blocks lie on L1, in words.
+fn anchored_heads(anchored: &tributary_store::AnchorStatus) -> String {
+    let number = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
+    let [head, last, read] = [anchored.head, anchored.finalized, anchored.l1_read].map(number);
+    let (state, open, not_anchored, unknown) =
+        (&anchored.state, anchored.open, anchored.not_anchored, anchored.unknown);
+    format!("{head}, {last} ({state}, L1 read to {read}; {open} open, {not_anchored} not anchored, {unknown} unknown)")
 }
 
 pub(crate) fn address(text: &str) -> Result<Address, Failure> {

@@ -1,6 +1,6 @@
 //! What passes from following to folding: verified blocks, the steps along the chain, and whoever takes them.
 
-use alloy::consensus::{Header, Transaction as _};
+use alloy::consensus::{Header, Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
 use alloy::eips::eip2718::Decodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use async_trait::async_trait;
@@ -50,6 +50,9 @@ pub struct L1Origin {
     pub sequence: u64,
 }
 
+/// EIP-2718 type of transactions with blobs (EIP-4844), which only an L1 has.
+const BLOB_TYPE: u8 = 3;
+
 /// A transaction of a verified block: its bytes are committed to by the transactions root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxInfo {
@@ -84,6 +87,9 @@ impl TxInfo {
     /// proves nothing, so it is not kept; recovery costs some 100 µs, so it is done by whoever asks.
     #[must_use]
     pub fn sender(&self) -> Option<Address> {
+        if self.kind == BLOB_TYPE {
+            return TxEnvelope::decode_2718(&mut self.raw.as_ref()).ok()?.recover_signer().ok();
+        }
         let envelope = OpTxEnvelope::decode_2718(&mut self.raw.as_ref()).ok()?;
         match envelope {
             OpTxEnvelope::Deposit(deposit) => Some(deposit.inner().from),
@@ -98,6 +104,20 @@ impl TxInfo {
     /// Reads a transaction from its bytes; `None` when they are none of a type known here.
     #[must_use]
     pub fn decode(raw: Bytes, success: bool) -> Option<Self> {
+        if raw.first() == Some(&BLOB_TYPE) {
+            // No L2 has these, so the L2's envelope does not know them.
+            let envelope = TxEnvelope::decode_2718_exact(raw.as_ref()).ok()?;
+            let (to, value, input) = (envelope.to(), envelope.value(), envelope.input().clone());
+            return Some(Self {
+                hash: alloy_primitives::keccak256(&raw),
+                kind: BLOB_TYPE,
+                to,
+                value,
+                input,
+                success,
+                raw,
+            });
+        }
         let envelope = OpTxEnvelope::decode_2718_exact(raw.as_ref()).ok()?;
         Some(Self {
             hash: alloy_primitives::keccak256(&raw),

@@ -2,7 +2,8 @@
 //!
 //! [`run`] follows the chain into a [`Pipeline`], which ingests, unwinds and seals. Ingesting makes blocks durable and
 //! starts fetching their blobs; sealing happens when the node calls blocks final. Memory is bounded in bytes by the
-//! follower's steps and in rows by what waits to be published.
+//! follower's steps and in rows by what waits to be published. Where an L1 is configured, anchoring runs beside it:
+//! what it needs of each block is written down with the block, and what it finds goes out with the next publication.
 
 mod config;
 
@@ -17,10 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
 use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, write_status};
 
+use crate::anchor::service::Parts;
+use crate::anchor::{ArchivedKeccak, Exchange, PayloadSource, Service};
 use crate::blob::{Fetcher, Proxies, reference_hash};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
 use crate::follow::{Follower, Until};
+use crate::inbox::anchor::L2Block;
 use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
 use crate::state::{Key, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
@@ -28,6 +32,10 @@ pub use config::{IndexerConfig, MappingChoice};
 
 /// Rounds in which a blob is asked for once more, when nothing else is left to do.
 const LAST_ROUNDS: u32 = 12;
+
+/// How long anchoring is waited for, when nothing else is left to do: so many pauses of this length.
+const ANCHOR_PAUSES: u32 = 500;
+const ANCHOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where the indexer stands, for whoever watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,7 +111,7 @@ pub async fn run(
     let mapping = config.mapping()?;
     let pool = Arc::new(Pool::new(&config.l2, config.chain_id, config.endpoint.clone(), Arc::clone(&clock))?);
     let proxies = Arc::new(Proxies::new(&config.proxies, Arc::clone(&clock))?);
-    let fetcher = Fetcher::new(proxies, archive.clone(), Arc::clone(&clock), config.blob_fetches_max);
+    let fetcher = Fetcher::new(Arc::clone(&proxies) as _, archive.clone(), Arc::clone(&clock), config.blob_fetches_max);
     let mut sealer = Sealer::new(
         Arc::clone(&tail),
         lake,
@@ -114,6 +122,8 @@ pub async fn run(
         config.publish,
     );
     sealer.recover(&mapping, &archive).await?;
+    let payloads = Arc::new(ArchivedKeccak { source: proxies, archive });
+    let anchoring = start_anchoring(&config, &tail, &sealer, &pool, payloads, &clock).await?;
     let mut pipeline = Pipeline {
         tail: Arc::clone(&tail),
         sealer,
@@ -126,7 +136,9 @@ pub async fn run(
         finalized: None,
         counters: BTreeMap::new(),
         progress,
+        anchoring,
     };
+    pipeline.sealer.publish_anchors(pipeline.anchors());
     pipeline.want_again()?;
     let chain = TailState(Arc::clone(&tail));
     let until = config.follow.until;
@@ -135,12 +147,37 @@ pub async fn run(
     let followed = follower.run(&mut pipeline).await;
     if followed.is_ok() && !shutdown.is_cancelled() && until != Until::Stopped {
         pipeline.finish(clock.as_ref(), &shutdown).await?;
+        pipeline.finish_anchoring(clock.as_ref(), &shutdown).await?;
     }
     // Whatever is sealed in memory is published before the process ends: a restart need not do it again.
     pipeline.flush().await?;
     pipeline.report()?;
+    if let Some(anchoring) = pipeline.anchoring.take() {
+        anchoring.stop().await;
+    }
     followed?;
     pipeline.outcome()
+}
+
+async fn start_anchoring(
+    config: &IndexerConfig,
+    tail: &Arc<Tail>,
+    sealer: &Sealer,
+    l2: &Arc<Pool>,
+    payloads: Arc<dyn PayloadSource>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Service>, IndexerError> {
+    let Some(options) = config.anchor.clone() else { return Ok(None) };
+    let parts = Parts {
+        tail: Arc::clone(tail),
+        l2: Some(Arc::clone(l2)),
+        endpoint: config.endpoint.clone(),
+        payloads,
+        chronology: config.chronology(),
+        clock: Arc::clone(clock),
+        published: sealer.published_anchors().await?,
+    };
+    Service::start(options, parts).map(Some)
 }
 
 /// Takes the follower's steps.
@@ -158,9 +195,14 @@ pub struct Pipeline {
     finalized: Option<BlockRef>,
     counters: BTreeMap<String, u64>,
     progress: watch::Sender<Progress>,
+    anchoring: Option<Service>,
 }
 
 impl Pipeline {
+    fn anchors(&self) -> Option<Arc<Exchange>> {
+        self.anchoring.as_ref().map(Service::exchange)
+    }
+
     fn count(&mut self, name: &str, more: usize) {
         let counter = self.counters.entry(name.to_owned()).or_default();
         *counter = counter.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
@@ -246,6 +288,24 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Waits until anchoring has done what it can with what is final now, or for so long; publishes what it found.
+    async fn finish_anchoring(&mut self, clock: &dyn Clock, shutdown: &CancellationToken) -> Result<(), IndexerError> {
+        let Some(anchors) = self.anchors() else { return Ok(()) };
+        // The first look after this one may have begun before the last block was sealed.
+        let Some(enough) = anchors.idle().map(|idle| idle.saturating_add(2)) else { return Ok(()) };
+        for _ in 0..ANCHOR_PAUSES {
+            if anchors.rows() > 0 {
+                self.flush().await?;
+            } else if shutdown.is_cancelled() || anchors.idle().is_none_or(|idle| idle >= enough) {
+                break;
+            } else {
+                // It waits for a node that answers in real time.
+                clock.deadline(ANCHOR_PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
     fn current(&self) -> Progress {
         Progress {
             head: self.heads.latest.number,
@@ -263,7 +323,8 @@ impl Pipeline {
     fn report(&self) -> Result<(), IndexerError> {
         let progress = self.current();
         let known = |block: BlockRef| (block != BlockRef::default()).then_some(block);
-        let health = self.pool.as_ref().map_or_else(Vec::new, |pool| pool.health());
+        let mut health = self.pool.as_ref().map_or_else(Vec::new, |pool| pool.health());
+        health.extend(self.anchoring.as_ref().map(Service::health).into_iter().flatten());
         let status = Status {
             chain_id: self.chronology.chain_id,
             head: known(self.heads.latest),
@@ -284,6 +345,7 @@ impl Pipeline {
                 })
                 .collect(),
             counters: self.counters.clone(),
+            anchored: self.anchors().map(|anchors| anchors.status()),
         };
         write_status(&self.data_dir, &status)?;
         self.progress.send_replace(progress);
@@ -312,6 +374,9 @@ impl Sink for Pipeline {
             let mut state = StateView::new(&base);
             for block in blocks {
                 let body = ingest_block(&mut state, &self.chronology, &self.mapping, &block)?;
+                if self.anchoring.is_some() {
+                    state.put(Key::l2_block(block.block.number), &L2Block::of(&block))?;
+                }
                 events += body.folded.events.len();
                 rejected += body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
                 // As bytes at once: what a block comes to takes many times the room of the block while it is rows.
@@ -338,6 +403,9 @@ impl Sink for Pipeline {
         self.fetcher.poll()?;
         if !self.sealer.waiting().is_empty() {
             self.seal().await?;
+        } else if self.anchors().is_some_and(|anchors| anchors.rows() > 0) {
+            // With the next blocks if there are any, else by themselves.
+            self.flush().await?;
         }
         self.report()
     }

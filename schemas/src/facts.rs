@@ -813,4 +813,48 @@ tables! {
         /// Base units paid out.
         amount: Decimal38,
     }
+    /// Which posting on L1 carries each L2 block, once both are final; a block that lies in several postings has a row
+    /// for each. Columns of this node: the log root does not cover them, and no reward depends on them.
+    Fact anchors as AnchorRow sort &["l2_block", "part"], key &[], bloom &["commitment_hash"] => {
+        /// Epoch of the L2 block.
+        epoch: i64,
+        /// Number of the L2 block.
+        l2_block: i64,
+        /// Hash of the L2 block.
+        l2_hash: String,
+        /// anchored; `not_anchored`: its sequencing window passed and nothing that was posted in it carries the block; unknown: likewise, but something posted there could not be read.
+        state: String,
+        /// Which of its postings this is, from 0 in L1 order.
+        part: i32,
+        /// Number of the L1 block of the posting; NULL, like all that follows, when nothing carries the block.
+        l1_block: Option<i64>,
+        /// Hash of the L1 block.
+        l1_hash: Option<String>,
+        /// Hash of the L1 transaction.
+        l1_tx: Option<String>,
+        /// How it was posted: calldata, blob (EIP-4844), keccak or eigenda (alt-DA commitments).
+        form: Option<String>,
+        /// keccak256 of the alt-DA commitment without the derivation byte of the calldata; NULL for calldata and blobs.
+        commitment_hash: Option<String>,
+        /// Blob key of the EigenDA certificate.
+        blob_key: Option<String>,
+        /// The account that dispersed the EigenDA blob, by its signature.
+        dispersed_by: Option<String>,
+        /// What was verified of the certificate: L0 to L3, content for a keccak commitment.
+        level: Option<String>,
+        /// What was verified of the payload: D1 or D2, content for a keccak commitment.
+        data_level: Option<String>,
+        /// Name of the channel.
+        channel: Option<String>,
+        /// First frame of the channel in this posting that carries the batch.
+        frame_first: Option<i32>,
+        /// Last such frame.
+        frame_last: Option<i32>,
+        /// Kind of the batch: singular or span.
+        batch_kind: Option<String>,
+        /// Index of the batch in the channel.
+        batch_index: Option<i64>,
+        /// Whether the parent that the batch names for its first block was seen to be right; false when that block was not read, or when nothing carries the block.
+        parent_checked: bool,
+    }
 }

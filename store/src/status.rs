@@ -39,6 +39,34 @@ pub struct Status {
     pub endpoints: Vec<EndpointStatus>,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
+    /// Which L2 blocks lie on L1; none where no L1 is followed.
+    pub anchored: Option<AnchorStatus>,
+}
+
+/// Which L2 blocks lie on L1, as far as that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AnchorStatus {
+    /// following, waiting or stopped.
+    pub state: String,
+    /// Why it waits or has stopped.
+    pub reason: Option<String>,
+    /// The newest L2 block that an L1 posting carries, final or not.
+    pub head: Option<u64>,
+    /// The newest L2 block that an L1-final posting carries.
+    pub finalized: Option<u64>,
+    /// L2 blocks whose L1 origin is final and that nothing L1-final carries so far.
+    pub open: u64,
+    /// L2 blocks that nothing carries: their sequencing window passed.
+    pub not_anchored: u64,
+    /// L2 blocks likewise, but something in their window could not be read.
+    pub unknown: u64,
+    /// Newest block of L1.
+    pub l1_head: Option<u64>,
+    /// Newest final block of L1.
+    pub l1_finalized: Option<u64>,
+    /// The final L1 block up to which postings were read.
+    pub l1_read: Option<u64>,
 }
 
 /// How an endpoint behaves.
@@ -79,6 +107,7 @@ mod tests {
             waiting: vec!["epoch 3 waits for a blob".to_owned()],
             endpoints: vec![EndpointStatus { name: "l2".to_owned(), state: "healthy".to_owned(), reason: None }],
             counters: BTreeMap::from([("blocks".to_owned(), 8)]),
+            anchored: Some(AnchorStatus { state: "following".to_owned(), head: Some(6), ..AnchorStatus::default() }),
             ..Status::default()
         };
         write_status(dir.path(), &status).unwrap();

@@ -65,6 +65,56 @@ pub(crate) struct Status {
     pub(crate) endpoints: Vec<EndpointStatus>,
     /// Counters of the process that follows.
     pub(crate) counters: Vec<Counter>,
+    /// Which blocks lie on L1, and so in which EigenDA blob; null where no L1 is followed.
+    pub(crate) anchored: Option<Anchored>,
+}
+
+/// Which blocks lie on L1, as far as that was read.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Anchored {
+    /// following, waiting or stopped.
+    pub(crate) state: String,
+    /// Why it waits or has stopped.
+    pub(crate) reason: Option<String>,
+    /// Newest block that a posting on L1 carries, final or not.
+    pub(crate) head: Option<BlockNumber>,
+    /// Newest block that a final posting carries.
+    pub(crate) finalized: Option<BlockNumber>,
+    /// Blocks between the newest block and the newest one on L1.
+    pub(crate) lag_blocks: Option<i64>,
+    /// Blocks that wait for a posting: their sequencing window has not passed.
+    pub(crate) open: i64,
+    /// Blocks that nothing carries.
+    pub(crate) not_anchored: i64,
+    /// Blocks that perhaps something carries which could not be read.
+    pub(crate) unknown: i64,
+    /// Newest block of L1.
+    pub(crate) l1_head: Option<BlockNumber>,
+    /// Newest final block of L1.
+    pub(crate) l1_finalized: Option<BlockNumber>,
+    /// Final block of L1 up to which postings were read.
+    pub(crate) l1_read: Option<BlockNumber>,
+}
+
+impl Anchored {
+    /// As the follower tells it; `head` is the newest block of the chain.
+    pub(crate) fn of(told: tributary_store::AnchorStatus, head: Option<u64>) -> Self {
+        let number = |number: Option<u64>| number.map(|number| BlockNumber(tributary_schemas::column::signed(number)));
+        let lag = head.zip(told.head).map(|(head, anchored)| head.saturating_sub(anchored));
+        Self {
+            state: told.state,
+            reason: told.reason,
+            head: number(told.head),
+            finalized: number(told.finalized),
+            lag_blocks: lag.map(tributary_schemas::column::signed),
+            open: tributary_schemas::column::signed(told.open),
+            not_anchored: tributary_schemas::column::signed(told.not_anchored),
+            unknown: tributary_schemas::column::signed(told.unknown),
+            l1_head: number(told.l1_head),
+            l1_finalized: number(told.l1_finalized),
+            l1_read: number(told.l1_read),
+        }
+    }
 }
 
 #[ComplexObject]

@@ -19,7 +19,7 @@ use crate::pinned::column;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
 use crate::schema::account::{BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, Proof};
 use crate::schema::epoch::MoneyFlow;
-use crate::schema::status::{BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot};
+use crate::schema::status::{Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot};
 
 /// Accounts that earned something up to an epoch; every epoch holds the position of all of them.
 const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
@@ -81,6 +81,7 @@ impl View {
                 .into_iter()
                 .map(|(name, value)| Counter { name, value: BigInt::from(value) })
                 .collect(),
+            anchored: told.anchored.map(|anchored| Anchored::of(anchored, told.head.map(|head| head.number))),
         })
     }
 

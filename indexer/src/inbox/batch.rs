@@ -20,6 +20,7 @@ mod transactions;
 use super::InboxError;
 use super::reader::Reader;
 use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -80,7 +81,7 @@ pub enum Batch<'a> {
 }
 
 /// The two kinds of batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// One block.
     Singular,

@@ -12,6 +12,7 @@
 use super::compression::{self, Decompressed};
 use super::frame::{ChannelId, FRAME_OVERHEAD, Frame};
 use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -29,7 +30,7 @@ pub enum Fork {
 }
 
 /// The rules of a fork. All bounds are op-node's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// Whether frames must come in order (Holocene).
     pub ordered: bool,
@@ -60,7 +61,7 @@ impl Rules {
 }
 
 /// Which posting carried a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
     /// Number of the L1 block.
     pub l1_block: u64,
@@ -71,7 +72,7 @@ pub struct Source {
 }
 
 /// A frame that was taken, with where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Its bytes of the channel.
     pub data: Vec<u8>,
@@ -152,7 +153,7 @@ pub enum Lost {
 }
 
 /// The channels that are open.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channels {
     rules: Rules,
     /// By order of opening. With ordered rules there is at most one.
@@ -313,7 +314,7 @@ fn prune(frames: &[Frame<'_>], dropped: &mut Vec<(usize, Dropped)>) -> Vec<usize
 }
 
 /// A channel that is not complete.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
     id: ChannelId,
     /// L1 block of the first frame that came.

@@ -8,6 +8,7 @@
 
 use super::InboxError;
 use super::reader::Reader;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Most bytes of data in a frame (`MaxFrameLen` in op-node).
@@ -20,7 +21,7 @@ pub const DERIVATION_VERSION: u8 = 0;
 pub const FRAME_OVERHEAD: usize = 200;
 
 /// The name of a channel, drawn by the batcher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChannelId(pub [u8; 16]);
 
 impl fmt::Display for ChannelId {

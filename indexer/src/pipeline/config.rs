@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::IndexerError;
+use crate::anchor::AnchorOptions;
 use crate::endpoint::EndpointOptions;
 use crate::fold::Chronology;
 use crate::follow::FollowOptions;
@@ -37,6 +38,8 @@ pub struct IndexerConfig {
     pub blob_fetches_max: usize,
     /// When sealed blocks are published.
     pub publish: PublishLimits,
+    /// How L1 is followed for which posting carries which block; none for not at all.
+    pub anchor: Option<AnchorOptions>,
 }
 
 /// Which rules.

@@ -61,6 +61,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 4,
         publish: PublishLimits::default(),
+        anchor: None,
     }
 }
 

@@ -10,9 +10,10 @@ use tributary_schemas::encoding::log_root_origin;
 use tributary_schemas::facts::AttributionRow;
 use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::lake::writer_properties;
-use tributary_store::{Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
+use tributary_store::{Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
 
 use super::{Body, Outcome, SealContext, Sealed, seal_block};
+use crate::anchor::{Exchange, Increment};
 use crate::blob::{Fetcher, reference_hash};
 use crate::fold::{BlobNeed, BlobOwner, Chronology};
 use crate::pipeline::TailState;
@@ -45,6 +46,8 @@ pub struct Sealer {
     publishing: Option<Publishing>,
     /// Why the next block cannot be sealed yet.
     waiting: Vec<String>,
+    /// Rows of anchors that go out with the blocks.
+    anchors: Option<Arc<Exchange>>,
 }
 
 /// A publication under way, while the blocks after it are sealed.
@@ -52,6 +55,8 @@ struct Publishing {
     block: BlockRef,
     /// What the blocks in it wrote: read by those after it until the tail has it.
     overlay: Arc<Overlay>,
+    /// What of anchoring is in it.
+    anchored: Option<Increment>,
     task: JoinSet<Result<Option<Arc<Snapshot>>, IndexerError>>,
 }
 
@@ -116,7 +121,18 @@ impl Sealer {
             trust: "full".to_owned(),
             ..Heads::default()
         };
-        Self { tail, lake, context, identity, limits, sealed: Sealed::default(), publishing: None, waiting: Vec::new() }
+        let (sealed, publishing, waiting, anchors) = (Sealed::default(), None, Vec::new(), None);
+        Self { tail, lake, context, identity, limits, sealed, publishing, waiting, anchors }
+    }
+
+    /// Publishes what anchoring offers from now on.
+    pub fn publish_anchors(&mut self, anchors: Option<Arc<Exchange>>) {
+        self.anchors = anchors;
+    }
+
+    /// How far the published table of anchors goes.
+    pub async fn published_anchors(&self) -> Result<Option<Anchors>, IndexerError> {
+        Ok(self.lake.latest().await?.and_then(|snapshot| snapshot.heads.anchors.clone()))
     }
 
     /// The last block sealed, published or not yet.
@@ -253,8 +269,21 @@ impl Sealer {
     /// written, and the one that grows meanwhile.
     async fn begin_publishing(&mut self, finalized: u64) -> Result<(), IndexerError> {
         self.end_publishing().await?;
-        let sealed = std::mem::take(&mut self.sealed);
-        let Some((block, log_root)) = sealed.head else { return Ok(()) };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        // Anchors go out with blocks; without new ones, at the block sealed last.
+        let only_anchors = sealed.head.is_none();
+        let anchored = self.anchors.as_ref().and_then(|anchors| anchors.take(only_anchors));
+        let new_head = sealed.head;
+        let Some(block) =
+            new_head.map(|(block, _)| block).or_else(|| anchored.as_ref().and_then(|_| self.tail.sealed()))
+        else {
+            self.give_back(anchored);
+            return Ok(());
+        };
+        let anchors = anchored.as_ref().map(|anchored| anchored.anchors.clone());
+        for row in anchored.iter().flat_map(|anchored| &anchored.rows) {
+            sealed.rows.push(&row.clone().into());
+        }
         let overlay = Arc::new(sealed.overlay);
         let change = Change { facts: sealed.rows, staged: sealed.staged, ..Change::default() };
         let (lake, identity, finality) = (self.lake.clone(), self.identity.clone(), self.context.finality.clone());
@@ -262,12 +291,15 @@ impl Sealer {
         task.spawn(async move {
             let base = lake.latest().await?;
             let mut heads = base.as_ref().map_or(identity, |base| base.heads.clone());
-            heads.block_number = block.number;
-            heads.block_hash = block.hash;
-            heads.block_timestamp = block.timestamp;
-            heads.log_root = log_root;
-            heads.finality = finality;
+            if let Some((block, log_root)) = new_head {
+                heads.block_number = block.number;
+                heads.block_hash = block.hash;
+                heads.block_timestamp = block.timestamp;
+                heads.log_root = log_root;
+                heads.finality = finality;
+            }
             heads.finalized_number = std::cmp::max(finalized, block.number);
+            heads.anchors = anchors.or(heads.anchors);
             heads.declared_outcomes.extend(sealed.declared);
             match lake.publish(base.as_deref(), heads, change).await {
                 Ok(snapshot) => Ok(Some(snapshot)),
@@ -276,8 +308,14 @@ impl Sealer {
                 Err(error) => Err(error.into()),
             }
         });
-        self.publishing = Some(Publishing { block, overlay, task });
+        self.publishing = Some(Publishing { block, overlay, anchored, task });
         Ok(())
+    }
+
+    fn give_back(&self, anchored: Option<Increment>) {
+        if let (Some(anchors), Some(anchored)) = (&self.anchors, anchored) {
+            anchors.give_back(anchored);
+        }
     }
 
     /// Waits for the publication that is under way and writes what its blocks wrote into the tail.
@@ -288,10 +326,15 @@ impl Sealer {
         let Some(snapshot) = done? else {
             // What was sealed on top of it is sealed again too.
             self.sealed = Sealed::default();
+            self.give_back(under_way.anchored);
             return Ok(None);
         };
         let overlay = Arc::unwrap_or_clone(under_way.overlay);
-        self.tail.seal(under_way.block, overlay.into_iter().collect())?;
+        let anchored = under_way.anchored.iter().flat_map(Increment::writes);
+        self.tail.seal(under_way.block, overlay.into_iter().chain(anchored).collect())?;
+        if let Some(anchors) = self.anchors.as_ref().filter(|_| under_way.anchored.is_some()) {
+            anchors.confirm();
+        }
         Ok(Some(snapshot))
     }
 

@@ -96,7 +96,17 @@ impl Key {
         key(b'!', &[])
     }
 
+    /// What anchoring needs of an L2 block. Removed when the block is sealed and its sequencing window has passed.
+    pub(crate) fn l2_block(number: u64) -> Self {
+        key(b'a', &[&number.to_be_bytes()])
+    }
+
     // Written at seal only, so never undone.
+
+    /// The fold over L1-final blocks.
+    pub(crate) fn anchoring() -> Self {
+        key(b'A', &[])
+    }
 
     /// A member of a dataset.
     pub(crate) fn member(dataset: B256, contribution: B256) -> Self {

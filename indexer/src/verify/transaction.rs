@@ -1,10 +1,10 @@
 //! Transactions: from the fields a node shows to the bytes the transactions root commits to.
 
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxLegacy},
+    consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy},
     eips::{eip2718::Encodable2718, eip2930::AccessList, eip7702::SignedAuthorization},
 };
-use alloy_primitives::{Address, Bytes, Sealable, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Sealable, Signature, TxKind, U256};
 use op_alloy_consensus::{OpTxEnvelope, TxDeposit};
 use serde::Deserialize;
 
@@ -32,6 +32,8 @@ pub(super) struct TransactionJson<'a> {
     max_fee_per_gas: Option<Wide>,
     max_priority_fee_per_gas: Option<Wide>,
     access_list: Option<AccessList>,
+    max_fee_per_blob_gas: Option<Wide>,
+    blob_versioned_hashes: Option<Vec<Fixed<32>>>,
     authorization_list: Option<Vec<SignedAuthorization>>,
     v: Option<Quantity>,
     y_parity: Option<Quantity>,
@@ -47,21 +49,23 @@ impl TransactionJson<'_> {
     /// The bytes (EIP-2718), whose hash is the claimed one.
     pub(super) fn encode(&self) -> Result<Bytes, Differs> {
         let kind = self.kind.map_or(0, |kind| kind.0);
-        let envelope: OpTxEnvelope = match kind {
-            0 => self.legacy()?.into(),
-            1 => self.eip2930()?.into_signed(self.signature()?).into(),
-            2 => self.eip1559()?.into_signed(self.signature()?).into(),
-            4 => self.eip7702()?.into_signed(self.signature()?).into(),
-            0x7e => self.deposit()?.seal_slow().into(),
+        let raw = match kind {
+            0 => OpTxEnvelope::from(self.legacy()?).encoded_2718(),
+            1 => OpTxEnvelope::from(self.eip2930()?.into_signed(self.signature()?)).encoded_2718(),
+            2 => OpTxEnvelope::from(self.eip1559()?.into_signed(self.signature()?)).encoded_2718(),
+            // On L1 only, as in the block: without the blobs.
+            3 => self.eip4844()?.into_signed(self.signature()?).encoded_2718(),
+            4 => OpTxEnvelope::from(self.eip7702()?.into_signed(self.signature()?)).encoded_2718(),
+            0x7e => OpTxEnvelope::from(self.deposit()?.seal_slow()).encoded_2718(),
             other => {
-                let known = "this version knows 0x0, 0x1, 0x2, 0x4 and 0x7e, and skips nothing";
+                let known = "this version knows 0x0 to 0x4 and 0x7e, and skips nothing";
                 return Err(Differs::new(Part::Transactions, format!("unknown type {other:#x}: {known}")));
             }
         };
-        let raw = Bytes::from(envelope.encoded_2718());
+        let raw = Bytes::from(raw);
         let hash = alloy_primitives::keccak256(&raw);
         if hash.0 != self.hash.0 {
-            let claimed = alloy_primitives::B256::from(self.hash.0);
+            let claimed = B256::from(self.hash.0);
             return Err(Differs::value(Part::Transactions, "hash of a transaction's fields", claimed, hash));
         }
         Ok(raw)
@@ -110,6 +114,23 @@ impl TransactionJson<'_> {
             to: self.to(),
             value: self.value.0,
             access_list: self.access_list.clone().unwrap_or_default(),
+            input: self.input()?,
+        })
+    }
+
+    fn eip4844(&self) -> Result<TxEip4844, Differs> {
+        let blob_hashes = self.blob_versioned_hashes.iter().flatten();
+        Ok(TxEip4844 {
+            chain_id: need("chainId", self.chain_id)?.0,
+            nonce: need("nonce", self.nonce)?.0,
+            gas_limit: self.gas.0,
+            max_fee_per_gas: narrow("maxFeePerGas", self.max_fee_per_gas)?,
+            max_priority_fee_per_gas: narrow("maxPriorityFeePerGas", self.max_priority_fee_per_gas)?,
+            to: Address::from(need("to", self.to)?.0),
+            value: self.value.0,
+            access_list: self.access_list.clone().unwrap_or_default(),
+            blob_versioned_hashes: blob_hashes.map(|hash| B256::from(hash.0)).collect(),
+            max_fee_per_blob_gas: narrow("maxFeePerBlobGas", self.max_fee_per_blob_gas)?,
             input: self.input()?,
         })
     }

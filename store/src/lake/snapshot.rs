@@ -66,6 +66,58 @@ pub struct Heads {
     pub ledger_digest: Option<B256>,
     /// Outcomes that depend on time and luck, and so are inputs (ruling 10).
     pub declared_outcomes: Vec<DeclaredOutcome>,
+    /// How far the table `anchors` goes; none where no L1 is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<Anchors>,
+}
+
+/// How far the table `anchors` goes: all of it is final on both chains.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchors {
+    /// The L1 block up to which postings were read: its number.
+    pub l1_number: u64,
+    /// Its hash.
+    pub l1_hash: B256,
+    /// The newest L2 block that a posting carries.
+    pub newest: Option<u64>,
+    /// L2 blocks that a posting carries.
+    pub anchored: u64,
+    /// L2 blocks that nothing carries.
+    pub not_anchored: u64,
+    /// L2 blocks that perhaps something carries which could not be read.
+    pub unknown: u64,
+    /// The L2 blocks that the table has rows of: ranges, first and last, ascending.
+    pub resolved: Vec<(u64, u64)>,
+}
+
+impl Anchors {
+    /// Whether the table has rows of an L2 block.
+    #[must_use]
+    pub fn holds(&self, block: u64) -> bool {
+        let after = self.resolved.partition_point(|(first, _)| *first <= block);
+        let range = after.checked_sub(1).and_then(|at| self.resolved.get(at));
+        range.is_some_and(|(_, last)| block <= *last)
+    }
+
+    /// Adds an L2 block; says whether it was not there.
+    pub fn add(&mut self, block: u64) -> bool {
+        if self.holds(block) {
+            return false;
+        }
+        let at = self.resolved.partition_point(|(first, _)| *first <= block);
+        let before = at.checked_sub(1).filter(|before| self.resolved[*before].1.checked_add(1) == Some(block));
+        let after = self.resolved.get(at).filter(|(first, _)| block.checked_add(1) == Some(*first)).copied();
+        match (before, after) {
+            (Some(before), Some((_, last))) => {
+                self.resolved[before].1 = last;
+                self.resolved.remove(at);
+            }
+            (Some(before), None) => self.resolved[before].1 = block,
+            (None, Some(_)) => self.resolved[at].0 = block,
+            (None, None) => self.resolved.insert(at, (block, block)),
+        }
+        true
+    }
 }
 
 impl Heads {
@@ -91,4 +143,24 @@ pub struct DeclaredOutcome {
     pub outcome: String,
     /// The sealed block at which it was declared.
     pub declared_at: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ranges_hold_what_was_added_and_touch_nowhere() {
+        // A walk through all residues: 37 and 101 share no factor.
+        let (mut ranges, mut set) = (Anchors::default(), BTreeSet::new());
+        for step in 0..80_u64 {
+            let block = step * 37 % 101;
+            assert_eq!(ranges.add(block), set.insert(block));
+            assert!(!ranges.add(block));
+            assert!((0..101).all(|block| ranges.holds(block) == set.contains(&block)));
+            assert!(ranges.resolved.iter().all(|(first, last)| first <= last));
+            assert!(ranges.resolved.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use super::{Anchor, L2Block, anchor};
+use super::{Anchor, L2Block, TxList, anchor};
 use crate::block::{L1Origin, Trust, TxInfo, VerifiedBlock};
 use crate::inbox::batch::{Kind, Terms};
 use crate::inbox::channel::{Channel, Channels, Fork, Part, Rules, Source};
@@ -28,7 +28,7 @@ fn chain(rng: &mut ChaCha8Rng, count: usize) -> (Vec<PostedBlock>, Vec<L2Block>)
         timestamp: block.timestamp,
         l1_origin: block.l1_origin,
         l1_origin_hash: block.l1_origin_hash,
-        transactions: block.transactions.iter().map(keccak256).collect(),
+        transactions: TxList::of(block.transactions.iter().map(keccak256)),
     });
     (posted.clone(), known.collect())
 }
@@ -146,13 +146,13 @@ fn a_span_is_checked_by_the_parent_of_its_first_block() {
     assert_eq!(rows(&posting(&[forked], 7), &known, &mut BTreeSet::new()), []);
     // A block in the middle that came to be otherwise is not carried; its neighbours are.
     let mut otherwise = known.clone();
-    otherwise[4].transactions.push(B256::ZERO);
+    otherwise[4].transactions.count += 1;
     assert_eq!(numbers(&rows(&whole, &otherwise, &mut BTreeSet::new())), [3, 4, 6, 7, 8]);
     // Without the chain id only empty blocks can be compared.
     let blind = Terms { chain_id: None, ..TERMS };
     let anchored = anchor(&whole, &Rules::of(Fork::Holocene), &blind, &known, &mut BTreeSet::new());
     let empty: Vec<u64> =
-        known[2..8].iter().filter(|block| block.transactions.is_empty()).map(|block| block.number).collect();
+        known[2..8].iter().filter(|block| block.transactions.count == 0).map(|block| block.number).collect();
     assert_eq!(numbers(&anchored.rows), empty);
 }
 
@@ -177,7 +177,7 @@ fn a_verified_block_is_compared_without_its_deposits() {
     };
     let known = L2Block::of(&block).unwrap();
     assert_eq!((known.number, known.timestamp, known.l1_origin), (5, 10, 3));
-    assert_eq!(known.transactions, [2, 0, 4].map(B256::repeat_byte));
+    assert_eq!(known.transactions, TxList::of([2, 0, 4].map(B256::repeat_byte)));
     block.l1_origin = None;
     assert_eq!(L2Block::of(&block), None);
 }

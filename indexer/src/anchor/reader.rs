@@ -1,0 +1,160 @@
+//! Feeds L1 blocks into a fold, with the payloads they post.
+
+use alloy_primitives::B256;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tributary_schemas::BlockRef;
+
+use super::fold::{Fold, Form, Posted, Read};
+use super::l1::L1Block;
+use super::{Found, PayloadSource, Rollup, Unfound};
+use crate::Clock;
+use crate::inbox::blob_encoding;
+use crate::inbox::posting::{Commitment, CommitmentKind, Posting};
+
+/// So often must a payload have been asked for before what it carries is called unknown.
+const ASKED_MIN: u32 = 4;
+/// The pause after the first answer that it is not there, and the longest one.
+const PAUSE_MS: u64 = 500;
+const PAUSE_MS_MAX: u64 = 60_000;
+
+/// Reads postings, and remembers how often each was asked for.
+#[derive(Debug)]
+pub(super) struct Reader {
+    payloads: Arc<dyn PayloadSource>,
+    clock: Arc<dyn Clock>,
+    asked: BTreeMap<B256, Asked>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    times: u32,
+    next_ms: u64,
+    reason: String,
+}
+
+/// A posting that was not read.
+enum Left {
+    /// It is asked for again.
+    Waiting(String),
+    /// It posts nothing.
+    Void,
+    /// It stays unread.
+    Unread,
+}
+
+impl Reader {
+    pub(super) fn new(payloads: Arc<dyn PayloadSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { payloads, clock, asked: BTreeMap::new() }
+    }
+
+    /// Feeds the rest of a block; says why it waits when a payload is not there. `expired`: whether what the block
+    /// posts is so old that a payload which nobody has may be given up.
+    pub(super) async fn feed(
+        &mut self,
+        fold: &mut Fold,
+        rollup: &Rollup,
+        block: &L1Block,
+        expired: bool,
+    ) -> Option<String> {
+        while let Some((index, posting)) = fold.next(rollup, block) {
+            let transaction = block.transactions.get(index)?;
+            let read = match self.read(&posting, &block.block, transaction.hash).await {
+                Ok(read) => read,
+                Err(Left::Void) => Read::Nothing,
+                Err(Left::Unread) => Read::Unread,
+                Err(Left::Waiting(_)) if expired && self.times(transaction.hash) >= ASKED_MIN => Read::Unread,
+                Err(Left::Waiting(reason)) => {
+                    let (number, hash) = (block.block.number, transaction.hash);
+                    return Some(format!("payload of L1 transaction {hash} in block {number}: {reason}"));
+                }
+            };
+            self.asked.remove(&transaction.hash);
+            fold.take(rollup, block, index, read);
+        }
+        fold.close(rollup, block);
+        None
+    }
+
+    /// What a posting comes to, or `Unread` where it would be waited for.
+    #[cfg(test)]
+    pub(super) async fn posting(&mut self, posting: &Posting<'_>, l1: &BlockRef, l1_tx: B256) -> Read {
+        match self.read(posting, l1, l1_tx).await {
+            Ok(read) => read,
+            Err(Left::Void) => Read::Nothing,
+            Err(Left::Waiting(_) | Left::Unread) => Read::Unread,
+        }
+    }
+
+    fn times(&self, l1_tx: B256) -> u32 {
+        self.asked.get(&l1_tx).map_or(0, |asked| asked.times)
+    }
+
+    async fn read(&mut self, posting: &Posting<'_>, l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
+        match posting {
+            Posting::Ignored(_) => Ok(Read::Nothing),
+            Posting::Payload(payload) => {
+                let posted = Posted::new(l1, l1_tx, Form::Calldata, None, &Found::default());
+                Ok(Read::Payloads(vec![payload.to_vec()], Box::new(posted)))
+            }
+            Posting::Commitment(commitment) => self.commitment(commitment, l1, l1_tx).await,
+            Posting::Blobs(hashes) => self.blobs(hashes, l1, l1_tx).await,
+        }
+    }
+
+    async fn commitment(&mut self, commitment: &Commitment<'_>, l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
+        self.due(l1_tx)?;
+        let answer = self.payloads.payload(commitment.bytes, l1).await;
+        let found = answer.map_err(|unfound| self.note(l1_tx, unfound))?;
+        if commitment.check_payload(&found.payload).is_err() {
+            return Err(Left::Void);
+        }
+        let form = match commitment.kind {
+            CommitmentKind::Keccak(_) => Form::Keccak,
+            CommitmentKind::EigenDa { .. } => Form::EigenDa,
+            CommitmentKind::Generic { .. } => Form::Other,
+        };
+        let posted = Posted::new(l1, l1_tx, form, Some(commitment.hash()), &found);
+        Ok(Read::Payloads(vec![found.payload], Box::new(posted)))
+    }
+
+    async fn blobs(&mut self, hashes: &[B256], l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
+        self.due(l1_tx)?;
+        let answer = self.payloads.blobs(hashes, l1).await;
+        let blobs = answer.map_err(|unfound| self.note(l1_tx, unfound))?;
+        // A blob that is none of the rollup's form posts nothing; the others of the transaction count.
+        let payloads = blobs.iter().filter_map(|blob| blob_encoding::decode(blob).ok());
+        let posted = Posted::new(l1, l1_tx, Form::Blob, None, &Found::default());
+        Ok(Read::Payloads(payloads.collect(), Box::new(posted)))
+    }
+
+    /// Whether a payload may be asked for (again) now.
+    fn due(&self, l1_tx: B256) -> Result<(), Left> {
+        match self.asked.get(&l1_tx) {
+            Some(asked) if asked.next_ms > self.clock.now_ms() => Err(Left::Waiting(asked.reason.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&mut self, l1_tx: B256, unfound: Unfound) -> Left {
+        match unfound {
+            Unfound::Void { reason } => {
+                tracing::debug!(%l1_tx, reason, "a posting is void");
+                Left::Void
+            }
+            Unfound::Unreadable { reason } => {
+                tracing::warn!(%l1_tx, reason, "a posting cannot be read");
+                Left::Unread
+            }
+            Unfound::Pending { reason } => {
+                let asked = self.asked.entry(l1_tx).or_default();
+                let factor = 1_u64.checked_shl(asked.times).unwrap_or(u64::MAX);
+                let pause = std::cmp::min(PAUSE_MS.saturating_mul(factor), PAUSE_MS_MAX);
+                asked.times = asked.times.saturating_add(1);
+                asked.next_ms = self.clock.now_ms().saturating_add(pause);
+                asked.reason.clone_from(&reason);
+                Left::Waiting(reason)
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod auditor;
 pub mod blobs;
 pub mod commit;
 pub mod follower;
+pub mod fuzz_seeds;
 pub mod generated;
 pub mod measure;
 pub mod program;

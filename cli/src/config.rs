@@ -59,6 +59,18 @@ pub(crate) struct Chain {
     pub(crate) granite_time: u64,
     /// Likewise of Holocene.
     pub(crate) holocene_time: u64,
+    /// What is demanded of what the endpoints say.
+    pub(crate) trust: Trust,
+}
+
+/// What is demanded of what endpoints say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Trust {
+    /// Everything is checked against block hashes.
+    Full,
+    /// They are believed, and every block and answer says so.
+    Unverified,
 }
 
 /// Where blobs come from.
@@ -138,6 +150,7 @@ impl Default for Config {
                 fjord_time: 0,
                 granite_time: 0,
                 holocene_time: 0,
+                trust: Trust::Full,
             },
             eigenda: EigenDa { proxy_urls: Vec::new() },
             contracts: Contracts {
@@ -285,7 +298,7 @@ fn like(known: &Value, text: &str) -> anyhow::Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, load};
+    use super::{Origin, Trust, load};
     use std::collections::BTreeMap;
     use std::io::Write as _;
     use toml::Value;
@@ -322,6 +335,15 @@ mod tests {
         assert!(error.contains("settlement.epoch_second:"), "{error}");
         assert!(error.contains("settlement.epoch_seconds"), "{error}");
         assert!(error.contains(&file.path().display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn trust_is_full_unless_the_configuration_says_otherwise() {
+        let trust = |text: &str| load(Some(file(text).path()), &BTreeMap::new(), &[]).map(|one| one.config.chain.trust);
+        assert_eq!(trust("").unwrap(), Trust::Full);
+        assert_eq!(trust("[chain]\ntrust = \"unverified\"\n").unwrap(), Trust::Unverified);
+        let error = format!("{:#}", trust("[chain]\ntrust = \"some\"\n").unwrap_err());
+        assert!(error.contains("`some`") && error.contains("`full` or `unverified`"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::inbox::batch::Terms;
 use tributary_indexer::seal::PublishLimits;
-use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as Followed};
+use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as Followed, Trust};
 use tributary_store::{Archive, Lake, Tail, TailOptions};
 use url::Url;
 
@@ -271,6 +271,10 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
             start_block: config.chain.start_block,
             poll_interval: Duration::from_millis(config.chain.poll_interval_ms),
             until: until_block.map_or(Until::Stopped, Until::Final),
+            trust: match config.chain.trust {
+                config::Trust::Full => Trust::Verified,
+                config::Trust::Unverified => Trust::Unverified,
+            },
             ..FollowOptions::default()
         },
         endpoint: EndpointOptions::default(),

@@ -134,6 +134,7 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
         line("sealed block", format!("{} {}", heads.block_number, heads.block_hash));
         line("log root", heads.log_root.to_string());
         line("finality", heads.finality.clone());
+        line("trust", heads.trust.clone());
         line("settled epoch", heads.settled_epoch.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string()));
         line("ledger digest", heads.ledger_digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
         for (vault, root) in &heads.roots {

@@ -29,12 +29,15 @@ pub struct VerifiedBlock {
     pub trust: Trust,
 }
 
-/// What the checks of a block rested on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What the checks of a block rested on, and what is demanded of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// Header hash, parent link, transactions root, receipts root and bloom all match.
+    #[default]
     Verified,
+    /// The configuration says that the source is to be believed: of these only the parent link was checked.
+    Unverified,
 }
 
 /// The L1 block an L2 block was made on.

@@ -20,13 +20,11 @@ mod gate;
 mod health;
 mod http;
 mod pool;
+mod socket;
 
 use alloy::{
     rpc::client::{ClientBuilder, RpcClient},
-    transports::{
-        RpcError, TransportError, TransportErrorKind,
-        ws::{WebSocketConfig, WsConnect},
-    },
+    transports::{RpcError, TransportError, TransportErrorKind},
 };
 use serde_json::{Value, value::RawValue};
 use std::{
@@ -36,7 +34,10 @@ use std::{
 };
 use url::Url;
 
-use crate::{Clock, IndexerError, endpoint::gate::Gate};
+use crate::{
+    Clock, IndexerError,
+    endpoint::{gate::Gate, socket::OneSocket},
+};
 
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;
@@ -111,6 +112,9 @@ impl Failure {
     }
 }
 
+/// How long a subscription is waited for: heads can be asked for instead.
+const SUBSCRIBE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What is asked in one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asked<'a> {
@@ -163,12 +167,17 @@ impl Endpoint {
     }
 
     /// One attempt at one request.
-    pub(crate) async fn call(&self, method: &'static str, asked: Asked<'_>) -> Result<Box<RawValue>, Failure> {
+    pub(crate) async fn call(
+        &self,
+        method: &'static str,
+        asked: Asked<'_>,
+        deadline: Duration,
+    ) -> Result<Box<RawValue>, Failure> {
         if let Some(reason) = self.health(|health| health.quarantine().map(str::to_owned)) {
             return Err(Failure::Quarantined(reason));
         }
         let _pass = self.gate.enter().await;
-        let answer = self.within_deadline(self.ask(method, asked)).await;
+        let answer = self.within(deadline, self.ask(method, asked)).await;
         let answered_at = self.clock.now_ms();
         self.health(|health| health.record(&answer, answered_at));
         match &answer {
@@ -181,7 +190,7 @@ impl Endpoint {
 
     /// A stream of announcements of new heads. What they say is not used: they only wake up whoever follows.
     pub(crate) async fn subscribe(&self) -> Result<alloy::pubsub::RawSubscription, Failure> {
-        self.within_deadline(async {
+        self.within(std::cmp::min(self.options.deadline, SUBSCRIBE_DEADLINE), async {
             let client = self.client().await?;
             let frontend = client.pubsub_frontend().ok_or_else(|| Failure::Refused("no subscriptions".to_owned()))?;
             let mut call = client.request::<_, alloy_primitives::B256>("eth_subscribe", ("newHeads",));
@@ -196,14 +205,23 @@ impl Endpoint {
         with(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            done = work => done,
-            () = self.clock.deadline(self.options.deadline) => {
-                Err(Failure::transient(format!("no answer within {} ms", self.options.deadline.as_millis())))
+            done = work => return done,
+            () = self.clock.deadline(deadline) => {}
+        }
+        if self.subscribes() {
+            // A socket that stays silent is given up: the next attempt connects again.
+            if let Ok(mut kept) = self.client.try_lock() {
+                *kept = None;
             }
         }
+        Err(Failure::transient(format!("no answer within {} ms", deadline.as_millis())))
     }
 
     async fn ask(&self, method: &'static str, asked: Asked<'_>) -> Result<Box<RawValue>, Failure> {
@@ -213,7 +231,7 @@ impl Endpoint {
             Asked::Each(all) => each(&client, method, all).await,
         };
         if let Err(RpcError::Transport(TransportErrorKind::BackendGone)) = &answer {
-            // The socket is gone and alloy gave up on it: the next attempt connects again.
+            // The socket is gone: the next attempt connects again.
             *self.client.lock().await = None;
         }
         answer.map_err(|error| classify(&error))
@@ -228,27 +246,30 @@ impl Endpoint {
         // Boxed: a socket's handshake is 24 KB of future that every caller's future would hold.
         let client = Box::pin(self.connect()).await?;
         let told: String = client.request("eth_chainId", ()).await.map_err(|error| classify(&error))?;
-        let told = told.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        if told != Some(self.chain_id) {
-            let told = told.map_or_else(|| "nothing readable".to_owned(), |id| id.to_string());
-            return Err(Failure::Quarantined(format!("chain id expected {}, got {told}", self.chain_id)));
-        }
+        judge_chain_id(&told, self.chain_id).map_err(Failure::Quarantined)?;
         *kept = Some(client.clone());
         Ok(client)
     }
 
     async fn connect(&self) -> Result<RpcClient, Failure> {
         if self.subscribes() {
-            let limit = Some(self.options.response_bytes_max);
-            let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
-            // One attempt: what to do after it fails is decided in the pool, on our clock.
-            let socket = WsConnect::new(self.url.as_str()).with_config(config).with_max_retries(1);
+            let socket = OneSocket::new(&self.url, self.options.response_bytes_max);
             return ClientBuilder::default().pubsub(socket).await.map_err(|error| classify(&error));
         }
         let transport = BoundedHttp::new(self.url.clone(), self.options.response_bytes_max)
             .map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(RpcClient::new(transport, true))
     }
+}
+
+/// Whether a chain id is the one expected; else what is wrong with it.
+fn judge_chain_id(told: &str, expected: u64) -> Result<(), String> {
+    let told = told.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    if told == Some(expected) {
+        return Ok(());
+    }
+    let told = told.map_or_else(|| "nothing readable".to_owned(), |id| id.to_string());
+    Err(format!("chain id expected {expected}, got {told}"))
 }
 
 /// Asks the same for many parameters in one batch; the answers as one array, in the order of the parameters.
@@ -290,7 +311,8 @@ fn classify(error: &TransportError) -> Failure {
                 match http.status {
                     429 => Failure::Transient { reason, after: kind.retry_after(), limited: true },
                     408 | 425 => Failure::Transient { reason, after: kind.retry_after(), limited: false },
-                    400..=499 => Failure::Refused(reason),
+                    // A node is asked where it is configured: to follow a redirect would be to ask somebody else.
+                    300..=499 => Failure::Refused(reason),
                     _ => Failure::Transient { reason, after: kind.retry_after(), limited: false },
                 }
             }

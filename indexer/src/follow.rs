@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
 
 use crate::{
-    Chain, Clock, Heads, IndexerError, Remedy, Sink,
+    Chain, Clock, Heads, IndexerError, Remedy, Sink, Trust,
     clock::millis,
     endpoint::{EndpointId, EndpointOptions, Pool, Preference},
     follow::{
@@ -56,6 +56,8 @@ pub struct FollowOptions {
     pub fetches_max: usize,
     /// Threads that verify.
     pub verify_threads: usize,
+    /// What is demanded of the nodes' answers.
+    pub trust: Trust,
     /// When to stop by itself.
     pub until: Until,
 }
@@ -81,6 +83,7 @@ impl Default for FollowOptions {
             prefetch_bytes_max: 16 << 20,
             fetches_max: 64,
             verify_threads: 2,
+            trust: Trust::Verified,
             until: Until::Stopped,
         }
     }
@@ -111,6 +114,8 @@ pub struct Follower<C> {
     /// The last block reported final.
     finalized: Option<BlockRef>,
     looked_ms: u64,
+    /// Not before this a subscription is asked for again.
+    subscribe_at_ms: u64,
     /// Rounds in a row that ended on a block that does not follow the one before it.
     broken_links: u32,
 }
@@ -133,7 +138,7 @@ impl<C: Chain> Follower<C> {
         options: FollowOptions,
         stop: CancellationToken,
     ) -> Result<Self, IndexerError> {
-        let source = Source::new(pool, options.verify_threads, Arc::clone(&clock), endpoint.clone())?;
+        let source = Source::new(pool, options.verify_threads, Arc::clone(&clock), endpoint.clone(), options.trust)?;
         let finalized = chain.sealed()?;
         Ok(Self {
             source: Arc::new(source),
@@ -146,6 +151,7 @@ impl<C: Chain> Follower<C> {
             finals: Finals::default(),
             finalized,
             looked_ms: 0,
+            subscribe_at_ms: 0,
             broken_links: 0,
         })
     }
@@ -170,7 +176,8 @@ impl<C: Chain> Follower<C> {
                 Ok(Round::Moved) => failures = 0,
                 Ok(Round::AtHead) => {
                     failures = 0;
-                    if announcements.is_none() {
+                    if announcements.is_none() && self.clock.now_ms() >= self.subscribe_at_ms {
+                        self.subscribe_at_ms = self.clock.now_ms().saturating_add(SUBSCRIBE_EVERY_MS);
                         announcements = self.source.pool.subscribe().await;
                         if announcements.is_some() {
                             // A head that came before the subscription was not announced.
@@ -201,6 +208,7 @@ impl<C: Chain> Follower<C> {
         if let Some(tip) = self.chain.head()? {
             let parted = self.unless_stopped(fork::find(&self.source, &self.chain, tip, &latest)).await?;
             if let Some(theirs) = parted {
+                self.unless_stopped(self.source.pool.confirm_chain(theirs.endpoint)).await?;
                 let (floor, before_first) = (self.floor(), self.options.start_block.checked_sub(1));
                 let search = fork::ancestor(&self.source, &self.chain, floor, before_first, &theirs);
                 let to = self.unless_stopped(Box::pin(search)).await?;
@@ -226,21 +234,23 @@ impl<C: Chain> Follower<C> {
             let latest = self.source.header(Preference::First, By::Tag("latest")).await?;
             let latest = latest
                 .ok_or_else(|| IndexerError::BlockGone { endpoint: "any".to_owned(), block: "latest".to_owned() })?;
-            // A node that knows no safe head says null or an error; neither keeps anybody from following.
-            let safe = self.source.header(Preference::Only(latest.endpoint), By::Tag("safe")).await;
+            let latest = heads::newest(&self.source, latest).await;
+            // A node that knows no safe head says null or an error; neither keeps anybody from following, so it is
+            // asked once.
+            let safe = self.source.header(Preference::Once(latest.endpoint), By::Tag("safe")).await;
             let finals = Finals::ask(&self.source, &self.chain, self.finalized).await?;
             let agreed = match finals.number() {
                 Some(number) => finals.agreed(&self.source, number).await?,
                 None => None,
             };
-            Ok((latest, safe.ok().flatten(), finals, agreed))
+            Ok((latest, safe, finals, agreed))
         };
         let (latest, safe, finals, agreed) = self.unless_stopped(Box::pin(asked)).await?;
         let known = self.heads.finalized;
         let finalized = std::cmp::max_by_key(known, agreed, |head| head.map(|block| block.number));
         self.heads = Heads {
             latest: latest.checked.block,
-            safe: safe.map(|told| told.checked.block),
+            safe: safe.map_or(self.heads.safe, |told| told.map(|told| told.checked.block)),
             finalized,
             finality: finals.finality(),
         };
@@ -399,6 +409,9 @@ impl<C: Chain> Follower<C> {
         }
     }
 }
+
+/// Between two requests for a subscription: a node that ends every one, or never answers, is polled meanwhile.
+const SUBSCRIBE_EVERY_MS: u64 = 30_000;
 
 /// During a long backfill the heads are looked at every so many poll intervals.
 const LOOK_EVERY_POLLS: u64 = 5;

@@ -172,6 +172,7 @@ async fn start_anchoring(
         tail: Arc::clone(tail),
         l2: Some(Arc::clone(l2)),
         endpoint: config.endpoint.clone(),
+        trust: config.follow.trust,
         payloads,
         chronology: config.chronology(),
         clock: Arc::clone(clock),

@@ -30,9 +30,9 @@ use tributary_schemas::facts::{Columns, Row};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
 use tributary_store::{DeclaredOutcome, Staged};
 
-use crate::IndexerError;
 use crate::fold::{BlobNeed, Chronology, FoldedEvent};
 use crate::state::{Key, Overlay, StateRead, StateView, Writes};
+use crate::{IndexerError, Trust};
 pub use body::{Body, RawLog, TxBrief, ingest_block};
 pub use outcome::Outcome;
 pub use publish::{Progressed, PublishLimits, Sealer};
@@ -61,6 +61,8 @@ pub struct Sealed {
     pub blocks: u64,
     /// Rows staged in files.
     pub staged_rows: usize,
+    /// Whether a block of it came from a source that is not verified.
+    pub tainted: bool,
     overlay: Overlay,
 }
 
@@ -131,6 +133,7 @@ pub fn seal_block(
     state.put(Key::sealed(), &SealedHead { number: block.number, log_root })?;
     sealed.overlay = state.into_overlay();
     sealed.head = Some((*block, log_root));
+    sealed.tainted |= body.trust == Trust::Unverified;
     sealed.blocks += 1;
     Ok(())
 }

@@ -343,6 +343,7 @@ fn as_json(batches: &[RecordBatch], pinned: &crate::pinned::Pinned) -> Written {
             "number": heads.block_number,
             "hash": tributary_schemas::column::hex_text(heads.block_hash),
             "finality": heads.finality,
+            "trust": heads.trust,
             "logRoot": tributary_schemas::column::hex_text(heads.log_root),
             "snapshot": pinned.snapshot.version,
         },

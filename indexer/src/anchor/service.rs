@@ -20,7 +20,7 @@ use crate::fold::Chronology;
 use crate::follow::{FollowOptions, Follower, Source, Until};
 use crate::pipeline::TailState;
 use crate::state::{Key, StateRead as _};
-use crate::{Clock, Heads, IndexerError, Sink, VerifiedBlock};
+use crate::{Clock, Heads, IndexerError, Sink, Trust, VerifiedBlock};
 
 /// Rows that may wait for a publication before reading L1 waits too.
 const ROWS_MAX: usize = 50_000;
@@ -51,6 +51,8 @@ pub struct Parts {
     pub l2: Option<Arc<Pool>>,
     /// How nodes are asked.
     pub endpoint: EndpointOptions,
+    /// What is demanded of what L2 nodes say.
+    pub trust: Trust,
     /// Whoever has payloads.
     pub payloads: Arc<dyn PayloadSource>,
     /// Chain and epochs.
@@ -157,7 +159,7 @@ impl Anchoring {
     ) -> Result<(Self, u64), IndexerError> {
         let clock = Arc::clone(&parts.clock);
         let nodes = match parts.l2 {
-            Some(pool) => Some(Source::new(pool, 1, Arc::clone(&clock), parts.endpoint)?),
+            Some(pool) => Some(Source::new(pool, 1, Arc::clone(&clock), parts.endpoint, parts.trust)?),
             None => None,
         };
         let l2 = L2Blocks { tail: parts.tail, nodes };

@@ -37,10 +37,18 @@ pub struct EndpointHealth {
     pub failures_in_a_row: u32,
     /// When it last answered well, in milliseconds of the clock.
     pub answered_ms: Option<u64>,
+    /// When it was last asked, likewise.
+    pub asked_ms: Option<u64>,
+    /// Until when it counts as failing although it answers: it had nothing where it should have had something.
+    pub doubted_until_ms: Option<u64>,
 }
 
 /// From so many failures in a row on an endpoint counts as failing.
 const FAILING_AFTER: u32 = 3;
+
+/// How long an endpoint is doubted, and asked last. Long enough that others carry the chain on; short enough that a
+/// node that only lagged is soon used again.
+const DOUBT_MS: u64 = 60_000;
 
 impl EndpointHealth {
     /// A new endpoint, believed to be up.
@@ -56,6 +64,8 @@ impl EndpointHealth {
             lies: 0,
             failures_in_a_row: 0,
             answered_ms: None,
+            asked_ms: None,
+            doubted_until_ms: None,
         }
     }
 
@@ -67,13 +77,16 @@ impl EndpointHealth {
 
     pub(crate) fn record<T>(&mut self, answer: &Result<T, Failure>, now_ms: u64) {
         self.requests = self.requests.saturating_add(1);
+        self.asked_ms = Some(now_ms);
         match answer {
             Ok(_) => {
                 self.failures_in_a_row = 0;
                 self.answered_ms = Some(now_ms);
-                if self.state == EndpointState::Failing {
+                let doubted = self.doubted_until_ms.is_some_and(|until| now_ms < until);
+                if self.state == EndpointState::Failing && !doubted {
                     self.state = EndpointState::Up;
                     self.reason = None;
+                    self.doubted_until_ms = None;
                 }
             }
             Err(Failure::Transient { reason, limited, .. }) => {
@@ -90,6 +103,17 @@ impl EndpointHealth {
             Err(Failure::Refused(_)) => self.failures = self.failures.saturating_add(1),
             Err(Failure::Quarantined(reason)) => self.put_in_quarantine(reason.clone()),
         }
+    }
+
+    /// Asks others first for a while.
+    pub(crate) fn doubt(&mut self, reason: String, now_ms: u64) {
+        if self.state == EndpointState::Quarantined {
+            return;
+        }
+        tracing::warn!(endpoint = %self.name, reason, "endpoint doubted");
+        self.state = EndpointState::Failing;
+        self.reason = Some(reason);
+        self.doubted_until_ms = Some(now_ms.saturating_add(DOUBT_MS));
     }
 
     /// Counts a lie.

@@ -27,7 +27,8 @@ impl BoundedHttp {
     ///
     /// When no HTTP client can be made.
     pub fn new(url: Url, bytes_max: usize) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).build()?;
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).redirect(redirects).build()?;
         Ok(Self { client, url, bytes_max })
     }
 

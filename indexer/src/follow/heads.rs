@@ -1,8 +1,12 @@
 //! What the endpoints say the heads are, and which finalised head is believed.
+//!
+//! A finalised head is believed when more than half of the *hosts* name the same block: two URLs of one node, say for
+//! HTTP and for WebSocket, are one vote. A host that is silent has no vote and still counts among them, so with two
+//! hosts both are needed; with three, one may fail.
 
 use alloy_primitives::B256;
 use futures::future::join_all;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::BlockRef;
 
 use crate::{
@@ -10,6 +14,29 @@ use crate::{
     endpoint::{EndpointId, Preference},
     follow::source::{By, Source, Told},
 };
+
+/// An endpoint so many blocks behind another is left for that one.
+const LAG_MAX: u64 = 10;
+
+/// The head to follow, given what the first endpoint says it is: another's, when that is far ahead and shows the block
+/// after the first one's. A number alone moves nobody: it is easily said.
+pub(super) async fn newest(source: &Source, first: Told) -> Told {
+    let voters = source.pool.voters();
+    let others = voters.into_iter().filter(|id| *id != first.endpoint);
+    let asked = others.map(|id| source.header(Preference::Once(id), By::Tag("latest")));
+    let told = join_all(asked).await.into_iter().filter_map(Result::ok).flatten();
+    let Some(newest) = told.max_by_key(|told| told.checked.block.number) else { return first };
+    let (behind, ahead) = (first.checked.block.number, newest.checked.block.number);
+    if ahead <= behind.saturating_add(LAG_MAX) {
+        return first;
+    }
+    let next = source.header_at(Preference::Once(newest.endpoint), behind.saturating_add(1)).await;
+    if next.is_err() {
+        return first;
+    }
+    source.pool.doubt(first.endpoint, format!("its head {behind} lags behind another's, {ahead}"));
+    newest
+}
 
 /// The finalised heads of all endpoints, as last told.
 #[derive(Debug, Default)]
@@ -19,10 +46,10 @@ pub(super) struct Finals {
 }
 
 impl Finals {
-    /// Asks every usable endpoint. One that contradicts what is final here is put in quarantine (INV-11).
+    /// Asks every endpoint that is up. One that contradicts what is final here is put in quarantine (INV-11).
     pub(super) async fn ask(source: &Source, chain: &dyn Chain, floor: Option<BlockRef>) -> Result<Self, IndexerError> {
-        let usable = source.pool.usable();
-        let asked = usable.iter().map(|id| source.header(Preference::Only(*id), By::Tag("finalized")));
+        let voters = source.pool.voters();
+        let asked = voters.iter().map(|id| source.header(source.pool.vote(*id), By::Tag("finalized")));
         let mut told = Vec::new();
         for answer in join_all(asked).await {
             match answer {
@@ -37,8 +64,11 @@ impl Finals {
             }
         }
         let usable = source.pool.usable();
-        told.retain(|(endpoint, _)| usable.contains(endpoint));
-        Ok(Self { told, quorum: usable.len().checked_div(2).unwrap_or_default().saturating_add(1) })
+        // One vote for each host: the first of its endpoints that tells.
+        let mut heard = BTreeSet::new();
+        told.retain(|(endpoint, _)| usable.contains(endpoint) && heard.insert(source.pool.host(*endpoint)));
+        let hosts: BTreeSet<usize> = usable.iter().map(|id| source.pool.host(*id)).collect();
+        Ok(Self { told, quorum: hosts.len().checked_div(2).unwrap_or_default().saturating_add(1) })
     }
 
     pub(super) const fn finality(&self) -> Finality {
@@ -60,7 +90,7 @@ impl Finals {
             if block.number == number {
                 return Some((*endpoint, *block));
             }
-            match source.header_at(Preference::Only(*endpoint), number).await {
+            match source.header_at(source.pool.vote(*endpoint), number).await {
                 Ok(told) => Some((*endpoint, told.checked.block)),
                 Err(error) => {
                     tracing::debug!(%error, number, "no vote on a final block");

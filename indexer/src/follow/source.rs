@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use alloy_primitives::B256;
 
 use crate::{
-    Clock, IndexerError, VerifiedBlock,
+    Clock, IndexerError, Trust, VerifiedBlock,
     endpoint::{self, Answer, EndpointId, EndpointOptions, Pool, Preference},
     verify::{self, CheckedHeader, Differs, Part},
 };
@@ -25,6 +25,7 @@ pub(crate) struct Source {
     workers: rayon::ThreadPool,
     clock: Arc<dyn Clock>,
     options: EndpointOptions,
+    trust: Trust,
     /// No endpoint knows `eth_getBlockReceipts`.
     one_by_one: AtomicBool,
 }
@@ -45,6 +46,14 @@ pub(crate) struct Fetched {
     pub(crate) endpoint: EndpointId,
     pub(crate) block: VerifiedBlock,
     pub(crate) answer_bytes: usize,
+}
+
+/// What a node says of a block's receipts.
+enum Receipts {
+    /// They are these.
+    Of(Answer),
+    /// This one has not all of them, or has some in another block.
+    NotAt(EndpointId),
 }
 
 /// How a header is asked for.
@@ -73,13 +82,14 @@ impl Source {
         threads: usize,
         clock: Arc<dyn Clock>,
         options: EndpointOptions,
+        trust: Trust,
     ) -> Result<Self, IndexerError> {
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("verify-{index}"))
             .build()
             .map_err(|error| IndexerError::Ended { task: "verification", reason: error.to_string() })?;
-        Ok(Self { pool, workers, clock, options, one_by_one: AtomicBool::new(false) })
+        Ok(Self { pool, workers, clock, options, trust, one_by_one: AtomicBool::new(false) })
     }
 
     /// Whether it was found that no endpoint knows `eth_getBlockReceipts`.
@@ -106,12 +116,16 @@ impl Source {
             let opened = self.open(prefer, By::Number(number), true, &mut strikes).await?;
             let (told, json) = opened.ok_or_else(|| self.gone(prefer, number.to_string()))?;
             let hash = told.checked.block.hash;
-            let Some(receipts) = self.receipts(prefer, &told, &json).await? else {
+            let receipts = match self.receipts(prefer, &told, &json).await? {
+                Receipts::Of(receipts) => receipts,
                 // The block was replaced, or the node has not come to its receipts yet.
-                if !self.again(&mut strikes, NULLS_MAX).await {
-                    return Err(self.gone(prefer, format!("{number} ({hash})")));
+                Receipts::NotAt(endpoint) => {
+                    if !self.again(&mut strikes, NULLS_MAX).await {
+                        self.pool.doubt(endpoint, format!("no receipts of block {number} ({hash})"));
+                        return Err(self.gone(prefer, format!("{number} ({hash})")));
+                    }
+                    continue;
                 }
-                continue;
             };
             let answer_bytes = json.get().len().saturating_add(receipts.json.get().len());
             let (endpoint, receipts_from) = (told.endpoint, receipts.endpoint);
@@ -125,14 +139,8 @@ impl Source {
         }
     }
 
-    /// The receipts of a block: in one answer where a node has that, else one by one, in batches. `None` when the node
-    /// has not all of them, or has some in another block.
-    async fn receipts(
-        &self,
-        prefer: Preference,
-        told: &Told,
-        block_json: &RawValue,
-    ) -> Result<Option<Answer>, IndexerError> {
+    /// The receipts of a block: in one answer where a node has that, else one by one, in batches.
+    async fn receipts(&self, prefer: Preference, told: &Told, block_json: &RawValue) -> Result<Receipts, IndexerError> {
         let hash = told.checked.block.hash;
         if !self.one_by_one.load(Ordering::Relaxed) {
             match self.pool.call(prefer, "eth_getBlockReceipts", &json!([hash])).await {
@@ -140,21 +148,33 @@ impl Source {
                     tracing::warn!(endpoint, reason, "no eth_getBlockReceipts: receipts are asked for in batches");
                     self.one_by_one.store(true, Ordering::Relaxed);
                 }
-                answer => return answer.map(|answer| (!is_null(&answer.json)).then_some(answer)),
+                answer => {
+                    let answer = answer?;
+                    return Ok(if is_null(&answer.json) {
+                        Receipts::NotAt(answer.endpoint)
+                    } else {
+                        Receipts::Of(answer)
+                    });
+                }
             }
         }
         let params: Vec<Value> =
             verify::transaction_hashes(block_json.get()).iter().map(|hash| json!([hash])).collect();
-        let (mut endpoint, mut all) = (told.endpoint, Vec::with_capacity(params.len()));
+        let (mut prefer, mut endpoint) = (prefer, told.endpoint);
+        let mut all = Vec::with_capacity(params.len());
         for batch in params.chunks(RECEIPTS_PER_BATCH) {
             let answer = self.pool.call_each(prefer, "eth_getTransactionReceipt", batch).await?;
             endpoint = answer.endpoint;
-            let Some(receipts) = verify::receipts_in(hash, answer.json.get()) else { return Ok(None) };
+            let Some(receipts) = verify::receipts_in(hash, answer.json.get()) else {
+                return Ok(Receipts::NotAt(endpoint));
+            };
             all.extend(receipts);
+            // All receipts of a block from one node, so that it is known who lied when they are wrong.
+            prefer = Preference::Only(endpoint);
         }
         let json = endpoint::array(&all)
             .map_err(|error| IndexerError::Ended { task: "reading receipts", reason: error.to_string() })?;
-        Ok(Some(Answer { endpoint, json }))
+        Ok(Receipts::Of(Answer { endpoint, json }))
     }
 
     async fn open(
@@ -168,12 +188,19 @@ impl Source {
         loop {
             let Answer { endpoint, json } = self.pool.call(prefer, "eth_getBlockByNumber", &params).await?;
             if is_null(&json) {
-                if matches!(by, By::Tag(_)) || !self.again(strikes, NULLS_MAX).await {
+                let By::Number(number) = by else {
+                    if matches!(by, By::Tag("latest")) {
+                        self.pool.doubt(endpoint, "no latest block");
+                    }
+                    return Ok(None);
+                };
+                if !self.again(strikes, NULLS_MAX).await {
+                    self.pool.doubt(endpoint, format!("no block {number}"));
                     return Ok(None);
                 }
                 continue;
             }
-            let differs = match verify::header(json.get()) {
+            let differs = match verify::header(json.get(), self.trust) {
                 Ok(checked) => match by.mismatch(&checked) {
                     None => return Ok(Some((Told { endpoint, checked }, json))),
                     Some(differs) => differs,
@@ -193,8 +220,9 @@ impl Source {
         receipts: Answer,
     ) -> Result<Result<VerifiedBlock, Differs>, IndexerError> {
         let (done, wait) = oneshot::channel();
+        let trust = self.trust;
         self.workers.spawn(move || {
-            let verified = verify::block(checked, json.get(), receipts.json.get());
+            let verified = verify::block(checked, json.get(), receipts.json.get(), trust);
             if done.send(verified).is_err() {
                 tracing::trace!("a block was verified that nobody waits for any more");
             }
@@ -238,7 +266,7 @@ impl Source {
 
     fn gone(&self, prefer: Preference, block: String) -> IndexerError {
         let endpoint = match prefer {
-            Preference::Only(id) => self.pool.name(id).to_owned(),
+            Preference::Only(id) | Preference::Once(id) => self.pool.name(id).to_owned(),
             Preference::First | Preference::Turns => "any".to_owned(),
         };
         IndexerError::BlockGone { endpoint, block }

@@ -2,6 +2,7 @@
 
 mod devnet;
 mod ledger;
+mod misbehaviour;
 mod scripted;
 
 use super::*;
@@ -178,9 +179,9 @@ async fn an_endpoint_that_contradicts_what_is_final_is_refused() {
 async fn with_several_endpoints_a_quorum_says_what_is_final() {
     let one = branch(&[], 0, 20, 0);
     let nodes = [
-        Scripted::start(script([view(&one, 15)])).await,
-        Scripted::start(script([view(&one, 9)])).await,
-        Scripted::start(script([view(&one[..8], 4)])).await,
+        Scripted::start_at(1, script([view(&one, 15)])).await,
+        Scripted::start_at(2, script([view(&one, 9)])).await,
+        Scripted::start_at(3, script([view(&one[..8], 4)])).await,
     ];
     let urls: Vec<&str> = nodes.iter().map(|node| node.url.as_str()).collect();
     let mut ledger = Ledger::default();

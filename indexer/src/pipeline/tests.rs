@@ -8,16 +8,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tributary_devnet::{Devnet, DevnetConfig, Fault, Make, Workload};
 use tributary_schemas::facts::{
-    AttributionRow, BatchRow, BlobRow, DatasetVersionRow, EventRow, InferenceRow, MembershipRow, PaymentRow,
+    AttributionRow, BatchRow, BlobRow, BlockRow, DatasetVersionRow, EventRow, InferenceRow, MembershipRow, PaymentRow,
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
 
 use super::{IndexerConfig, MappingChoice, Outcome, Progress, run};
-use crate::Contracts;
 use crate::clock::ManualClock;
 use crate::endpoint::EndpointOptions;
 use crate::follow::{FollowOptions, Until};
 use crate::seal::PublishLimits;
+use crate::{Contracts, IndexerError, Trust};
 
 const BLOCKS: u64 = 120;
 
@@ -66,13 +66,16 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
 }
 
 async fn index(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
-    let config = config(devnet, dir, Until::Final(until));
+    try_index(config(devnet, dir, Until::Final(until)), dir).await.unwrap()
+}
+
+async fn try_index(config: IndexerConfig, dir: &Path) -> Result<Outcome, IndexerError> {
     let tail = Arc::new(Tail::open(&dir.join("tail"), TailOptions::default()).unwrap());
     let (progress, _) = watch::channel(Progress::default());
     let lake = Lake::open(dir).await.unwrap();
     let archive = Archive::open(dir).unwrap();
     let clock = Arc::new(ManualClock::at(1));
-    run(config, tail, lake, archive, clock, CancellationToken::new(), progress).await.unwrap()
+    run(config, tail, lake, archive, clock, CancellationToken::new(), progress).await
 }
 
 async fn read<T: tributary_schemas::Table + Send + 'static>(dir: &Path) -> Vec<T> {
@@ -178,4 +181,39 @@ async fn a_blob_that_nobody_has_is_declared_missing_at_its_deadline() {
     let snapshot = lake.latest().await.unwrap().unwrap();
     assert_eq!(snapshot.heads.declared_outcomes.len(), missing.len());
     assert!(read::<BatchRow>(dir.path()).await.iter().any(|row| row.state == "unavailable"));
+}
+
+/// A node that leaves out logs is refused; where the configuration says that it is to be believed, whatever rests on it
+/// says so, for good (INV-04).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_unverified_source_yields_says_so_for_good() {
+    let quiet = |faults: &[Fault]| DevnetConfig { finalized_lag: 4, ..devnet_config(11, faults) };
+    let liar = Devnet::start(quiet(&[Fault::OmittedLog])).await.unwrap();
+    liar.mine_to(60);
+    let trusting = |devnet: &Devnet, dir: &Path, until, trust| {
+        let mut config = config(devnet, dir, Until::Final(until));
+        config.follow.trust = trust;
+        config
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let refused = try_index(trusting(&liar, dir.path(), 50, Trust::Verified), dir.path()).await.unwrap_err();
+    assert!(refused.to_string().contains("receipts: root expected"), "{refused}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let believed = try_index(trusting(&liar, dir.path(), 50, Trust::Unverified), dir.path()).await.unwrap();
+    assert!(believed.progress.sealed >= Some(50), "{:?}", believed.progress);
+    let tainted = i64::try_from(believed.progress.indexed.unwrap()).unwrap();
+    assert!(read::<BlockRow>(dir.path()).await.iter().all(|row| row.trust == "unverified"));
+
+    let honest = Devnet::start(quiet(&[])).await.unwrap();
+    honest.mine_to(80);
+    let after = try_index(trusting(&honest, dir.path(), 70, Trust::Verified), dir.path()).await.unwrap();
+    assert!(after.progress.sealed >= Some(70), "{:?}", after.progress);
+    for row in read::<BlockRow>(dir.path()).await {
+        // What was in the tail already was not asked for again.
+        let expected = if row.number <= tainted { "unverified" } else { "full" };
+        assert_eq!(row.trust, expected, "block {}", row.number);
+    }
+    let snapshot = Lake::open(dir.path()).await.unwrap().latest().await.unwrap().unwrap();
+    assert_eq!(snapshot.heads.trust, "unverified");
 }

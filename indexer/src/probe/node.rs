@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Finding, within};
 use crate::{
-    Clock, Contracts,
+    Clock, Contracts, Trust,
     endpoint::{EndpointOptions, Pool, Preference, names},
     follow::{By, Source},
 };
@@ -58,7 +58,7 @@ impl Look<'_> {
     async fn node(&self, name: String, url: &Url) -> (Vec<Finding>, Option<Arc<Pool>>) {
         let (pool, first) = self.chain(&name, url).await;
         let Some(pool) = pool else { return (vec![first], None) };
-        let source = Source::new(Arc::clone(&pool), 1, Arc::clone(self.clock), self.options.clone());
+        let source = Source::new(Arc::clone(&pool), 1, Arc::clone(self.clock), self.options.clone(), Trust::Verified);
         let source = match source {
             Ok(source) => source,
             Err(error) => {

@@ -12,13 +12,14 @@ use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::lake::writer_properties;
 use tributary_store::{Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
 
+use super::row::trust_word;
 use super::{Body, Outcome, SealContext, Sealed, seal_block};
 use crate::anchor::{Exchange, Increment};
 use crate::blob::{Fetcher, reference_hash};
 use crate::fold::{BlobNeed, BlobOwner, Chronology};
 use crate::pipeline::TailState;
 use crate::state::{Overlay, StateRead};
-use crate::{IndexerError, Mapping};
+use crate::{IndexerError, Mapping, Trust};
 
 /// When to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +298,10 @@ impl Sealer {
                 heads.block_timestamp = block.timestamp;
                 heads.log_root = log_root;
                 heads.finality = finality;
+            }
+            if sealed.tainted {
+                // For good: the rows of these blocks stay, whatever is configured later.
+                trust_word(Trust::Unverified).clone_into(&mut heads.trust);
             }
             heads.finalized_number = std::cmp::max(finalized, block.number);
             heads.anchors = anchors.or(heads.anchors);

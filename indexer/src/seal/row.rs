@@ -172,6 +172,7 @@ impl SealStep<'_, '_> {
 pub(crate) const fn trust_word(trust: Trust) -> &'static str {
     match trust {
         Trust::Verified => "full",
+        Trust::Unverified => "unverified",
     }
 }
 

@@ -26,8 +26,12 @@ struct World {
 
 impl World {
     fn verify(&self) -> Result<VerifiedBlock, Differs> {
+        self.verify_with(Trust::Verified)
+    }
+
+    fn verify_with(&self, trust: Trust) -> Result<VerifiedBlock, Differs> {
         let text = self.block.to_string();
-        block(header(&text)?, &text, &self.receipts.to_string())
+        block(header(&text, trust)?, &text, &self.receipts.to_string(), trust)
     }
 }
 
@@ -254,6 +258,34 @@ fn every_lie_is_found_and_named() {
         assert_eq!(differs.part, *part, "{name}: {differs}");
         assert!(!differs.what.is_empty());
         assert_eq!(differs.maybe_early, matches!(*name, "a receipt left out" | "no receipts yet"), "{name}");
+    }
+}
+
+/// What a source that is not verified may get wrong, and what it may not: that cannot be read, or cannot be followed.
+#[test]
+fn an_unverified_source_is_believed_and_its_blocks_say_so() {
+    type Lie = (&'static str, bool, fn(&mut World));
+    let lies: &[Lie] = &[
+        ("nothing", true, |_| {}),
+        ("a header field", true, |world| world.block["gasUsed"] = json!("0x1")),
+        ("the transactions root", true, |world| world.block["transactionsRoot"] = json!(B256::ZERO)),
+        ("the receipts root", true, |world| world.block["receiptsRoot"] = json!(B256::ZERO)),
+        ("a log left out", true, |world| drop(logs(world).pop())),
+        ("a log index", true, |world| logs(world)[0]["logIndex"] = json!("0x63")),
+        ("a receipt left out", false, |world| drop(receipts(world).pop())),
+        ("a transaction's value", false, |world| txs(world)[4]["value"] = json!("0x5")),
+        ("a type nobody knows", false, |world| txs(world)[1]["type"] = json!("0x63")),
+        ("data that is no hex", false, |world| logs(world)[0]["data"] = json!("0xzz")),
+    ];
+    for (name, passes, lie) in lies {
+        let mut world = (0..).map(|seed| world(seed, true)).find(|world| richest(world).is_some()).unwrap();
+        lie(&mut world);
+        let verified = world.verify_with(Trust::Unverified);
+        assert_eq!(verified.is_ok(), *passes, "{name}: {verified:?}");
+        if let Ok(verified) = verified {
+            assert_eq!(verified.trust, Trust::Unverified, "{name}");
+            assert_eq!(json!(verified.block.hash), world.block["hash"], "{name}");
+        }
     }
 }
 

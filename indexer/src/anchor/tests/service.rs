@@ -56,6 +56,7 @@ async fn open(
         tail: Arc::clone(tail),
         l2: None,
         endpoint: EndpointOptions::default(),
+        trust: crate::Trust::default(),
         payloads: Arc::clone(&world.shelf) as _,
         chronology: Chronology { chain_id: 1, epoch_origin: 0, epoch_seconds: 60 },
         clock: Arc::clone(clock) as _,

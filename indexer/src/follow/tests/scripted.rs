@@ -67,8 +67,13 @@ pub(super) struct Scripted {
 
 impl Scripted {
     pub(super) async fn start(script: Script) -> Self {
+        Self::start_at(1, script).await
+    }
+
+    /// On a host of its own, 127.0.0.`host`.
+    pub(super) async fn start_at(host: u8, script: Script) -> Self {
         let script = Arc::new(Mutex::new(script));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
         let url = format!("http://{}/some-key", listener.local_addr().unwrap());
         let routes = Router::new().fallback(post(answer)).with_state(Arc::clone(&script));
         let mut tasks = JoinSet::new();

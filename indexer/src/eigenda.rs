@@ -27,12 +27,13 @@ mod signature;
 pub mod srs;
 
 pub use data::{Evidence, Witness};
-pub use kzg::{Form, Opening};
-pub use ladder::{Check, Level, Outcome, elements, inspect, judge};
+pub use kzg::Opening;
+pub use ladder::{Check, Level, Outcome, elements, inspect, judge, judge_further};
 pub use pool::Pool;
 pub use report::{PayloadReport, Report};
 pub use setup::Setup;
 pub use srs::{Cache, Srs};
+pub use tributary_schemas::eigenda::Form;
 
 use std::path::PathBuf;
 

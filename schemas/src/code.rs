@@ -82,6 +82,8 @@ coded! {
         DuplicateFact = 19 "DUPLICATE_FACT",
         /// A policy that breaks its own rules.
         PolicyInvalid = 20 "POLICY_INVALID",
+        /// A certificate that proves nothing, so that what it is for is void.
+        CertificateInvalid = 21 "CERTIFICATE_INVALID",
     }
 
     /// What is odd about a fact that happened all the same; policy decides about money. The number is the bit.

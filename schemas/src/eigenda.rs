@@ -20,6 +20,7 @@ mod abi;
 pub mod certificate;
 pub mod certificate_v1;
 pub mod commitment;
+mod form;
 pub mod hash;
 pub mod router;
 
@@ -29,6 +30,7 @@ pub use certificate::{
 };
 pub use certificate_v1::{CertificateV1, CommitmentV1};
 pub use commitment::{Commitment, Mode, Posted};
+pub use form::Form;
 
 #[cfg(test)]
 mod tests;

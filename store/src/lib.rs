@@ -23,7 +23,7 @@ pub mod lake;
 pub mod status;
 pub mod tail;
 
-pub use archive::{Archive, ArchiveReader};
+pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, Void};
 pub use error::{Remedy, StoreError};
 pub use lake::{Anchors, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use status::{AnchorStatus, EndpointStatus, Status, read_status, write_status};

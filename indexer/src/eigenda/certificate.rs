@@ -37,6 +37,11 @@ pub(super) fn certificate_checks(
     } else {
         pairing_checks(report, certificate, setup);
     }
+    stake_check(report, answer);
+}
+
+/// L3: what `checkDACert` said.
+pub(super) fn stake_check(report: &mut Report, answer: Option<CertStatus>) {
     match answer {
         None => report.skip(Level::L3, "check_da_cert", "checkDACert was not asked"),
         Some(CertStatus::Success) => report.pass(Level::L3, "check_da_cert"),

@@ -1,11 +1,11 @@
 //! D1 and D2: whether bytes are an encoded payload, and the one that was committed to.
 
 use alloy_primitives::{B256, keccak256};
-use tributary_schemas::eigenda::{Commitment, G1};
+use tributary_schemas::eigenda::{Commitment, Form, G1};
 use tributary_schemas::payload_codec;
 
 use super::EigenDaError;
-use super::kzg::{Form, Opening};
+use super::kzg::Opening;
 use super::ladder::Level;
 use super::report::{PayloadReport, Report};
 use super::setup::Setup;

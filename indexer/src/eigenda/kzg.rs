@@ -14,34 +14,12 @@ use ark_ff::{Field as _, One as _, PrimeField as _, Zero as _, batch_inversion};
 use ark_poly::{EvaluationDomain as _, Radix2EvaluationDomain};
 use ark_serialize::CanonicalSerialize as _;
 use sha2::{Digest as _, Sha256};
-use tributary_schemas::eigenda::G1;
+use tributary_schemas::eigenda::{Form, G1};
 use tributary_schemas::payload_codec::ELEMENTS_MAX;
 
 use super::setup::{Setup, pairings_cancel};
 use super::srs::Srs;
 use super::{EigenDaError, curve};
-
-/// What the elements of an encoded payload are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Form {
-    /// Values at the roots of unity: what proxies do unless told otherwise.
-    #[default]
-    Evaluations,
-    /// Coefficients: a proxy run with point evaluation disabled.
-    Coefficients,
-}
-
-impl Form {
-    /// The one that is not this.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Evaluations => Self::Coefficients,
-            Self::Coefficients => Self::Evaluations,
-        }
-    }
-}
 
 /// An opening proof: a point of G1 in gnark's compressed form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

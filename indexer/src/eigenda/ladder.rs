@@ -20,7 +20,7 @@ use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Commitment, Mode};
 use tributary_schemas::payload_codec;
 
-use super::certificate::{certificate_checks, certificate_checks_v1};
+use super::certificate::{certificate_checks, certificate_checks_v1, stake_check};
 use super::data::{Evidence, data_checks};
 use super::report::Report;
 use super::setup::Setup;
@@ -40,6 +40,21 @@ pub enum Level {
     D1,
     /// The bytes match.
     D2,
+}
+
+impl Level {
+    /// Its name in tables and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+            Self::D1 => "D1",
+            Self::D2 => "D2",
+        }
+    }
 }
 
 /// How a check ended.
@@ -138,6 +153,30 @@ pub fn elements(mode: Mode, bytes: &[u8]) -> Option<usize> {
         Commitment::Keccak(_) | Commitment::OtherLayer { .. } => return None,
     };
     usize::try_from(length).ok().filter(|elements| *elements <= payload_codec::ELEMENTS_MAX)
+}
+
+/// Adds to a report of a certificate what was found out later: what `checkDACert` said, and the bytes that are thought to
+/// be behind it. The checks that were made before are not made again.
+#[must_use]
+pub fn judge_further(
+    mut report: Report,
+    commitment: &Commitment,
+    setup: &Setup,
+    answer: Option<CertStatus>,
+    evidence: Option<Evidence<'_>>,
+) -> Report {
+    if let Some(answer) = answer
+        && matches!(commitment, Commitment::EigenDa(_))
+    {
+        report.checks.retain(|check| check.level != Level::L3);
+        stake_check(&mut report, Some(answer));
+    }
+    if evidence.is_some() {
+        report.checks.retain(|check| !matches!(check.level, Level::D1 | Level::D2));
+        data_checks(&mut report, commitment, setup, evidence);
+    }
+    report.conclude();
+    report
 }
 
 fn malformed(mode: Mode, setup: &Setup, error: &SchemaError) -> Report {

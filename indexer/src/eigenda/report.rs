@@ -3,9 +3,8 @@
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde_json::Value;
-use tributary_schemas::eigenda::Mode;
+use tributary_schemas::eigenda::{Form, Mode};
 
-use super::kzg::Form;
 use super::ladder::{Check, Level, Outcome};
 use super::setup::Setup;
 

@@ -24,10 +24,11 @@ const EIGENDA: u8 = 0x00;
 
 /// How a commitment is wrapped. The bytes cannot tell (`01 00` opens an OP commitment of layer 0 and a standard
 /// commitment of version 2 alike), so it is configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// The OP Stack's: keccak or generic.
+    #[default]
     Op,
     /// EigenDA's own: version byte and certificate.
     Standard,

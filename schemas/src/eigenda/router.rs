@@ -5,14 +5,14 @@
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::{SolCall as _, SolValue as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::abi;
 use super::certificate::{Certificate, Version};
 use crate::error::SchemaError;
 
 /// What `checkDACert` answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CertStatus {
     /// 0: the contract forgot to answer.

@@ -51,13 +51,13 @@ fn hashes_are_those_of_the_blobs_and_of_nothing_else() {
 #[test]
 fn a_file_longer_than_any_blob_is_refused_and_never_held() {
     let (_dir, archive) = archive();
-    let (limit, reader) = (PAYLOAD_BYTES_MAX, &archive.reader);
+    let (limit, reader) = (BLOB_BYTES_MAX, &archive.reader);
     let most = vec![7; limit];
     let (hash, _) = archive.put(&most).unwrap();
     assert!(archive.get(hash).unwrap() == Some(most));
     let more = vec![7; limit + 70_000];
     let of_more = keccak256(&more);
-    assert!(matches!(archive.put(&more).unwrap_err(), StoreError::BlobTooLarge { limit: 16_252_897 }));
+    assert!(matches!(archive.put(&more).unwrap_err(), StoreError::BlobTooLarge { limit: BLOB_BYTES_MAX }));
     std::fs::write(reader.path(hash), &more).unwrap();
     let got = archive.get(hash).unwrap_err();
     assert!(matches!(got, StoreError::BlobDamaged { got, .. } if got == of_more), "{got}");

@@ -97,6 +97,8 @@ codes! {
     NotOffered "NOT_OFFERED" 403;
     /// A write.
     ReadOnly "READ_ONLY" 405;
+    /// A certificate's blob that is not archived here. On the routes of EigenDA's proxy that is a 500, never a 404.
+    NotArchived "NOT_ARCHIVED" 500;
     /// Our fault.
     Internal "INTERNAL" 500;
 }

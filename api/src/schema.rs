@@ -4,6 +4,7 @@
 //! schema never reads anything but through the view it was made with.
 
 pub(crate) mod account;
+pub(crate) mod blob;
 pub(crate) mod block;
 pub(crate) mod entity;
 pub(crate) mod epoch;
@@ -16,6 +17,7 @@ use crate::error::Refusal;
 use crate::scalar::{AddressText, BlockNumber, Bytes32};
 use crate::view::{Request, View};
 use account::Account;
+use blob::{Blob, BlobConnection, BlobStatus};
 use block::Block;
 use entity::{Agent, AgentConnection, Contribution, Dataset, DatasetConnection, Model, ModelConnection};
 use epoch::{Epoch, EpochConnection};
@@ -114,6 +116,23 @@ impl Query {
     /// A settled epoch.
     async fn epoch(&self, ctx: &Context<'_>, number: i64) -> Result<Option<Epoch>, Refusal> {
         view(ctx, None, None).await?.epoch(number).await
+    }
+
+    /// A blob by keccak256 of its payload or of its commitment, or by its blob key: the first reference to it.
+    async fn blob(&self, ctx: &Context<'_>, hash: Bytes32, as_of: Option<AsOf>) -> Result<Option<Blob>, Refusal> {
+        view(ctx, as_of, None).await?.blob(hash).await
+    }
+
+    /// Blobs in the order of the references to them; `first` is at most 500.
+    async fn blobs(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        status: Option<BlobStatus>,
+        as_of: Option<AsOf>,
+    ) -> Result<BlobConnection, Refusal> {
+        view(ctx, as_of, after.as_deref()).await?.blobs(first, after, status).await
     }
 
     /// Datasets in the order of registration; `first` is at most 500.

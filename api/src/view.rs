@@ -1,5 +1,6 @@
 //! What one request may read: a pinned snapshot, at one block, up to one settled epoch.
 
+mod blob;
 mod blocks;
 mod graph;
 mod money;

@@ -120,6 +120,12 @@ pub(crate) enum Preset {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) source: Source,
+    /// A certificate to follow to its blob, as hex or a file; the first archived one when none is named
+    #[arg(long, value_name = "COMMITMENT")]
+    pub(crate) commitment: Option<String>,
+    /// How the commitment is wrapped
+    #[arg(long, value_enum, default_value_t = DaMode::Op, requires = "commitment")]
+    pub(crate) mode: DaMode,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -227,10 +233,11 @@ impl Blobs {
 
 /// Archives files, each under the keccak256 of its bytes, and prints the hashes.
 ///
-/// A file holds a payload as it was before EigenDA's encoding, at most 16,252,897 bytes. What is archived already is
-/// left alone, or mended when its copy is damaged. A file whose name is a hash, as `export` makes them, is refused
-/// when its bytes have another: exit 3. This is safe beside a running follower, which takes a blob it is still
-/// waiting for from the archive.
+/// A file holds a payload as it was before EigenDA's encoding. What is archived already is left alone, or mended when
+/// its copy is damaged. A file whose name is a hash, as `export` makes them, is refused when its bytes have another:
+/// exit 3. A file that ends in .json says what is known of a blob by its certificate; it is taken when its opening
+/// proof holds for the bytes, which may be given beside it. What somebody else's L1 said of stake is not taken over.
+/// This is safe beside a running follower, which takes a blob it is still waiting for from the archive.
 #[derive(Debug, Args)]
 pub(crate) struct BlobsImport {
     /// The files
@@ -243,7 +250,8 @@ pub(crate) struct BlobsImport {
     pub(crate) json: bool,
 }
 
-/// Writes archived blobs as files named by their hash.
+/// Writes archived blobs as files named by their hash, and what is known of each by its certificate beside them, as
+/// <keccak256 of the commitment>.json.
 ///
 /// The data folder is only read. Each blob is hashed again. One that is damaged is named and not written, the others
 /// are, and the exit code is 3. Files that are there already and right are left alone, so an export that was stopped
@@ -263,9 +271,9 @@ pub(crate) struct BlobsExport {
     pub(crate) json: bool,
 }
 
-/// Hashes every archived blob again; exit 3 when one differs.
+/// Hashes every archived blob again, and checks every certificate and opening proof again; exit 3 when one differs.
 ///
-/// Those that differ are named. The data folder is only read. A follower that needs a damaged blob fetches it anew;
+/// That needs no network and no SRS. Those that differ are named. The data folder is only read. A follower that needs a damaged blob fetches it anew;
 /// `import` mends it from a file.
 #[derive(Debug, Args)]
 pub(crate) struct BlobsVerify {

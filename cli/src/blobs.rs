@@ -1,16 +1,20 @@
 //! `tributary blobs`: the archive of blobs, verified, exported and added to by hand. No lock is taken: reading needs
 //! none, and what is written is named by its content.
+//!
+//! A bundle is a folder of blobs named by their hash, and beside them, as `<keccak256 of the commitment>.json`, what is
+//! known of each by its certificate, with the proof that its bytes are what was committed to.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use alloy_primitives::{B256, keccak256};
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
-use tributary_schemas::payload_codec::PAYLOAD_BYTES_MAX;
-use tributary_store::{Archive, ArchiveReader, StoreError};
+use tributary_indexer::blob::recheck;
+use tributary_schemas::eigenda::router::CertStatus;
+use tributary_store::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, StoreError};
 
 use crate::arguments::{Blobs, BlobsExport, BlobsImport, BlobsVerify};
 use crate::config::Config;
@@ -37,7 +41,9 @@ fn existing(dir: &Path) -> Result<ArchiveReader, Failure> {
 
 fn import(archive: &Archive, arguments: &BlobsImport) -> Result<ExitCode, Failure> {
     let mut blobs = Vec::new();
-    for file in &arguments.files {
+    // Records after the bytes they are about.
+    let is_record = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "json");
+    for file in arguments.files.iter().filter(|file| !is_record(file)) {
         let bytes = payload(file)?;
         let hash = keccak256(&bytes);
         let name = file.file_name().and_then(|name| name.to_str());
@@ -55,10 +61,52 @@ fn import(archive: &Archive, arguments: &BlobsImport) -> Result<ExitCode, Failur
             output::result(&hash.to_string());
         }
     }
+    let mut commitments = Vec::new();
+    for file in arguments.files.iter().filter(is_record) {
+        let Some(record) = import_record(archive, file)? else {
+            output::say(&format!("{}: void by L1's word alone, which is not taken over", file.display()));
+            continue;
+        };
+        if arguments.json {
+            let (key, file) = (record.key(), file.display().to_string());
+            commitments.push(json!({ "commitment_hash": key, "file": file, "level": record.level }));
+        } else {
+            output::result(&record.key().to_string());
+        }
+    }
     if arguments.json {
-        output::json(&json!({ "blobs": blobs }))?;
+        output::json(&json!({ "blobs": blobs, "commitments": commitments }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a record that holds with the archived bytes. What somebody else's L1 answered is not taken over.
+fn import_record(archive: &Archive, file: &Path) -> Result<Option<BlobRecord>, Failure> {
+    let reading = || format!("reading {}", file.display());
+    let record: BlobRecord = serde_json::from_slice(&payload(file)?).with_context(reading)?;
+    if record.answer.is_some_and(CertStatus::is_void) {
+        return Ok(None);
+    }
+    let bytes = match &record.content {
+        Some(content) => archive.get(content.hash).or_exit(Exit::Store)?,
+        None => None,
+    };
+    let record = without_answer(record);
+    recheck(&record, bytes.as_deref())
+        .map_err(|why| Failure::new(Exit::Difference, anyhow!("{}: {why}: it is not archived", file.display())))?;
+    let known = archive.known(record.key()).or_exit(Exit::Store)?;
+    if known.is_none() {
+        archive.record(&record).or_exit(Exit::Store)?;
+    }
+    Ok(Some(known.unwrap_or(record)))
+}
+
+/// A record as it was before L1 was asked.
+fn without_answer(mut record: BlobRecord) -> BlobRecord {
+    if record.answer.take().is_some() && record.level == "L3" {
+        "L2".clone_into(&mut record.level);
+    }
+    record
 }
 
 /// The bytes of a file, if it is one and no longer than a blob can be.
@@ -66,11 +114,11 @@ fn payload(file: &Path) -> Result<Vec<u8>, Failure> {
     let reading = || format!("reading {}", file.display());
     let opened = File::open(file).with_context(reading)?;
     let mut bytes = Vec::new();
-    let most = u64::try_from(PAYLOAD_BYTES_MAX)?;
+    let most = u64::try_from(BLOB_BYTES_MAX)?;
     opened.take(most + 1).read_to_end(&mut bytes).with_context(reading)?;
-    if bytes.len() > PAYLOAD_BYTES_MAX {
-        let large = "is no blob: expected at most that, the largest payload of EigenDA";
-        return Err(anyhow!("{} has more than {PAYLOAD_BYTES_MAX} bytes and {large}", file.display()).into());
+    if bytes.len() > BLOB_BYTES_MAX {
+        let large = "is no blob: expected at most that, the largest of EigenDA";
+        return Err(anyhow!("{} has more than {BLOB_BYTES_MAX} bytes and {large}", file.display()).into());
     }
     Ok(bytes)
 }
@@ -81,6 +129,12 @@ fn export(archive: &ArchiveReader, arguments: &BlobsExport) -> Result<ExitCode, 
     if arguments.hashes.is_empty() {
         for hash in archive.hashes() {
             tally.count(write(hash.or_exit(Exit::Store)?))?;
+        }
+        for key in archive.keys() {
+            let key = key.or_exit(Exit::Store)?;
+            if archive.export_record(key, &arguments.out).or_exit(Exit::Store)? {
+                tally.commitments += 1;
+            }
         }
     }
     for hash in &arguments.hashes {
@@ -96,6 +150,22 @@ fn verify(archive: &ArchiveReader, arguments: &BlobsVerify) -> Result<ExitCode, 
     for hash in archive.hashes() {
         tally.count(archive.check(hash.or_exit(Exit::Store)?))?;
     }
+    for key in archive.keys() {
+        let key = key.or_exit(Exit::Store)?;
+        let Some(record) = archive.known(key).or_exit(Exit::Store)? else {
+            tally.differs(key, "its record cannot be read");
+            continue;
+        };
+        let bytes = match &record.content {
+            // Damage was counted above.
+            Some(content) => archive.get(content.hash).ok().flatten(),
+            None => None,
+        };
+        match recheck(&record, bytes.as_deref()) {
+            Ok(()) => tally.commitments += 1,
+            Err(why) => tally.differs(key, &why),
+        }
+    }
     tally.finish("verified", "")
 }
 
@@ -104,13 +174,14 @@ struct Tally {
     json: bool,
     blobs: u64,
     bytes: u64,
+    commitments: u64,
     differences: Vec<Value>,
-    first: Option<StoreError>,
+    first: Option<String>,
 }
 
 impl Tally {
     const fn new(json: bool) -> Self {
-        Self { json, blobs: 0, bytes: 0, differences: Vec::new(), first: None }
+        Self { json, blobs: 0, bytes: 0, commitments: 0, differences: Vec::new(), first: None }
     }
 
     /// Counts a blob, or names it when it is damaged; `false` when it is not there.
@@ -122,9 +193,9 @@ impl Tally {
                 self.bytes += bytes;
             }
             Err(StoreError::BlobDamaged { hash, got }) => {
-                let differs = StoreError::BlobDamaged { hash, got };
+                let differs = StoreError::BlobDamaged { hash, got }.to_string();
                 if !self.json {
-                    output::result(&differs.to_string());
+                    output::result(&differs);
                 }
                 self.differences.push(json!({ "blob": hash, "hashes_to": got }));
                 self.first.get_or_insert(differs);
@@ -134,15 +205,29 @@ impl Tally {
         Ok(true)
     }
 
+    /// Names a commitment of which something does not hold.
+    fn differs(&mut self, key: B256, why: &str) {
+        let differs = format!("commitment {key}: {why}");
+        if !self.json {
+            output::result(&differs);
+        }
+        self.differences.push(json!({ "commitment_hash": key, "why": why }));
+        self.first.get_or_insert(differs);
+    }
+
     /// Says what was done; exit 3 when a blob differed.
     fn finish(self, done: &str, place: &str) -> Result<ExitCode, Failure> {
-        let (differing, blobs, bytes) = (self.differences.len(), self.blobs, self.bytes);
+        let Self { blobs, bytes, commitments, differences, .. } = self;
+        let differing = differences.len();
         if self.json {
-            output::json(
-                &json!({ done: differing == 0, "blobs": blobs, "bytes": bytes, "differences": self.differences }),
-            )?;
+            output::json(&json!({
+                done: differing == 0, "blobs": blobs, "bytes": bytes, "commitments": commitments,
+                "differences": differences,
+            }))?;
         } else {
-            output::result(format!("{done} {blobs} blobs, {bytes} bytes {place}").trim_end());
+            output::result(
+                format!("{done} {blobs} blobs, {bytes} bytes, {commitments} commitments {place}").trim_end(),
+            );
         }
         let Some(first) = self.first else { return Ok(ExitCode::SUCCESS) };
         Err(Failure::new(Exit::Difference, anyhow!("{differing} blobs differ; the first: {first}")))

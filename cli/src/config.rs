@@ -3,12 +3,14 @@
 //! The file is read into a tree of TOML values and checked against the tree of the defaults, so that an unknown key is
 //! an error that names the key, where it stands and the nearest known one. Only then is it typed.
 
+use alloy_primitives::B256;
 use anyhow::{Context, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::Value;
+use tributary_schemas::eigenda::Form;
 
 /// Everything `tributary run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,17 @@ pub(crate) enum Trust {
 pub(crate) struct EigenDa {
     /// Proxies, best first.
     pub(crate) proxy_urls: Vec<String>,
+    /// Buckets with copies of blobs, by the URL that a key is appended to, best first; asked after the proxies.
+    pub(crate) bucket_urls: Vec<String>,
+    /// File with the points of EigenDA's SRS; empty for none, and then no certificate's blob can be checked.
+    pub(crate) srs_file: PathBuf,
+    /// What the elements of encoded payloads are: `evaluations` or `coefficients`.
+    pub(crate) form: Form,
+    /// Router of the certificate verifiers on L1; empty for none, and then nobody is asked about stake.
+    pub(crate) router: String,
+    /// The tau of an embedded chain's setup. No file, variable or flag can set it: who knows tau can forge blobs.
+    #[serde(skip)]
+    pub(crate) known_tau: Option<B256>,
 }
 
 /// Contracts whose word counts about money, policy, producers and settlement.
@@ -152,7 +165,14 @@ impl Default for Config {
                 holocene_time: 0,
                 trust: Trust::Full,
             },
-            eigenda: EigenDa { proxy_urls: Vec::new() },
+            eigenda: EigenDa {
+                proxy_urls: Vec::new(),
+                bucket_urls: Vec::new(),
+                srs_file: PathBuf::new(),
+                form: Form::default(),
+                router: String::new(),
+                known_tau: None,
+            },
             contracts: Contracts {
                 datanet_registry: Vec::new(),
                 model_registry: Vec::new(),

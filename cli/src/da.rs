@@ -24,7 +24,7 @@ pub(crate) fn da(arguments: &Da) -> Result<ExitCode, Failure> {
 }
 
 /// The bytes of an argument: a file of hex text or of bytes, or hex text itself.
-fn bytes(argument: &str, what: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn bytes(argument: &str, what: &str) -> Result<Vec<u8>, Failure> {
     let file = match std::fs::File::open(argument) {
         Ok(file) => file,
         Err(error) => {

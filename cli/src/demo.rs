@@ -119,7 +119,11 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
     config.chain.chain_id = chain_id;
     config.chain.l2_urls = vec![devnet.l2_ws()];
     config.chain.poll_interval_ms = 20;
+    config.chain.l1_urls = vec![devnet.l1_http()];
+    config.chain.l1_chain_id = tributary_devnet::L1_CHAIN_ID;
     config.eigenda.proxy_urls = vec![devnet.proxy_url()];
+    config.eigenda.router = devnet.eigenda_router().to_string();
+    config.eigenda.known_tau = Some(devnet.tau());
     config.contracts = Contracts {
         datanet_registry: vec![contracts.datanet_registry.to_string()],
         model_registry: vec![contracts.model_registry.to_string()],

@@ -1,5 +1,7 @@
 //! `tributary doctor`: looks at everything a run will need, and says how to mend what will not do.
 
+mod certificates;
+
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::{init, node, output};
 /// Looks, prints, and fails with the exit code of the first check that failed.
 pub(crate) async fn doctor(loaded: Result<Arc<Loaded>, Failure>, arguments: &Doctor) -> Result<ExitCode, Failure> {
     let findings = match loaded {
-        Ok(loaded) => look(&loaded.config).await,
+        Ok(loaded) => look(&loaded.config, arguments).await,
         Err(failure) => vec![unread(&failure)],
     };
     let failed = || findings.iter().filter(|(_, finding)| finding.outcome == Outcome::Failed);
@@ -49,7 +51,7 @@ fn words(finding: &Finding) -> String {
 }
 
 /// Every check, in the order of the configuration, with the exit code it fails with.
-async fn look(config: &Config) -> Vec<(Exit, Finding)> {
+async fn look(config: &Config, arguments: &Doctor) -> Vec<(Exit, Finding)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let options = probe::patience();
     let mut found = Findings::default();
@@ -64,10 +66,10 @@ async fn look(config: &Config) -> Vec<(Exit, Finding)> {
         l2.clear();
     }
     let contracts = found.contracts(config);
-    let proxies = found.urls("eigenda.proxy_urls", &config.eigenda.proxy_urls);
+    let proxy_urls = found.urls("eigenda.proxy_urls", &config.eigenda.proxy_urls);
     let (nodes, proxies) = tokio::join!(
         probe::nodes("chain.l2_urls", &l2, config.chain.chain_id, &options, &clock),
-        probe::proxies("eigenda.proxy_urls", &proxies, &options, &clock)
+        probe::proxies("eigenda.proxy_urls", &proxy_urls, &options, &clock)
     );
     let contracts = probe::contracts(&nodes, &contracts, &options, &clock).await;
     found.add(Exit::Unreachable, nodes.findings);
@@ -77,6 +79,7 @@ async fn look(config: &Config) -> Vec<(Exit, Finding)> {
         let why = "none are configured: every blob will be declared missing at its deadline";
         found.add(Exit::Unreachable, [Finding::skipped("eigenda.proxy_urls", why)]);
     }
+    found.look_at_certificates(config, arguments, &proxy_urls, &options, &clock).await;
     found.add(Exit::Configuration, [tokens(config), listen(config)]);
     found.0
 }

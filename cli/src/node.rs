@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +20,10 @@ use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::inbox::batch::Terms;
 use tributary_indexer::seal::PublishLimits;
-use tributary_indexer::{IndexerConfig, IndexerError, MappingChoice, Progress as Followed, Trust};
+use tributary_indexer::{
+    CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, Trust,
+    VerifierOptions,
+};
 use tributary_store::{Archive, Lake, Tail, TailOptions};
 use url::Url;
 
@@ -262,6 +266,8 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         chain_id: config.chain.chain_id,
         l2: urls("chain.l2_urls", &config.chain.l2_urls)?,
         proxies: urls("eigenda.proxy_urls", &config.eigenda.proxy_urls)?,
+        buckets: urls("eigenda.bucket_urls", &config.eigenda.bucket_urls)?,
+        certificates: certificates(config)?,
         contracts: contracts.collect::<anyhow::Result<_>>()?,
         mapping: MappingChoice::Reference,
         epoch_origin: config.settlement.epoch_origin,
@@ -321,6 +327,35 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
         l2_start_block: chain.start_block,
         poll_interval: Duration::from_millis(chain.poll_interval_ms),
     }))
+}
+
+/// How certificates are checked.
+pub(crate) fn certificates(config: &Config) -> anyhow::Result<CertificateOptions> {
+    let eigenda = &config.eigenda;
+    let points = match eigenda.known_tau {
+        Some(tau) => Points::KnownTau(tau),
+        None if eigenda.srs_file.as_os_str().is_empty() => Points::None,
+        None => Points::File(eigenda.srs_file.clone()),
+    };
+    let threads = usize::try_from(config.engine.partitions).ok().and_then(NonZeroUsize::new);
+    let mut options = CertificateOptions {
+        form: eigenda.form,
+        points,
+        verifier: None,
+        threads: threads.unwrap_or(NonZeroUsize::MIN),
+    };
+    if !eigenda.router.is_empty() {
+        let router = eigenda.router.parse();
+        if config.chain.l1_urls.is_empty() {
+            return Err(anyhow!("eigenda.router is set and chain.l1_urls is empty: name at least one endpoint of L1"));
+        }
+        options.verifier = Some(VerifierOptions {
+            l1: urls("chain.l1_urls", &config.chain.l1_urls)?,
+            l1_chain_id: config.chain.l1_chain_id,
+            router: router.with_context(|| format!("eigenda.router: {:?} is no address", eigenda.router))?,
+        });
+    }
+    Ok(options)
 }
 
 fn urls(key: &str, texts: &[String]) -> anyhow::Result<Vec<Url>> {

@@ -199,7 +199,15 @@ export type Explanation = {
   total: Amount;
   lines: ExplanationLine[];
   blocks: { first: number | string; last: number | string };
-  blobs: string[];
+  blobs: Blob[];
+};
+/** A blob that a fact refers to, and how far it was verified. */
+export type Blob = {
+  payloadHash: string | null;
+  commitmentHash: string | null;
+  level: string | null;
+  dataLevel: string | null;
+  trust: string;
 };
 
 export const explanation = (
@@ -214,7 +222,7 @@ export const explanation = (
           total { ${AMOUNT} }
           lines { role dataset contribution model agent description depth amount { ${AMOUNT} } rounding { ${AMOUNT} } }
           blocks { first last }
-          blobs
+          blobs { payloadHash commitmentHash level dataLevel trust }
         }
       }
     }`,

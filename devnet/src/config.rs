@@ -66,7 +66,7 @@ impl Default for DevnetConfig {
             genesis_time: 1_750_000_000,
             finalized_lag: 64,
             safe_lag: 16,
-            certificates: false,
+            certificates: true,
             withhold: BTreeSet::new(),
             workload: Workload::default(),
             faults: BTreeSet::new(),

@@ -48,7 +48,7 @@ use crate::inbox::channel::Fork;
 
 pub use exchange::{Exchange, Increment};
 pub use service::Service;
-pub use source::{ArchivedKeccak, Found, PayloadSource, Unfound};
+pub use source::{Found, PayloadSource, Unfound};
 
 /// What anchoring is told.
 #[derive(Debug, Clone)]

@@ -1,31 +1,36 @@
 //! Blobs: which are wanted, how they are found, and what they hold.
 //!
-//! Only what a valid batch or dataset version refers to is fetched (ruling 14), by its keccak commitment; the bytes
-//! are checked and archived at first sight. A source that serves other bytes is asked again and never believed; a blob
-//! nobody has is declared missing by the policy's deadline, which is an input of the log (ruling 10). Bytes that are
-//! what was committed to and still break the format void their batch: that is a fact of the chain, found everywhere.
+//! Only what a valid batch or dataset version refers to is fetched (ruling 14): by the keccak256 of the payload, or by
+//! a certificate of EigenDA. Whatever anybody gives is judged by the commitment alone, archived at first sight, and
+//! kept with the proof that it is it. A source that serves other bytes is asked again and never believed; a blob nobody
+//! has is declared missing by the policy's deadline, which is an input of the log (ruling 10). A certificate that
+//! proves nothing, and bytes that are what was committed to and still break the format, void their batch: that is a
+//! fact of the chain, found everywhere.
+//!
+//! ```text
+//! reference ─▶ judge: the certificate by itself ─▶ own archive, proxies, buckets ─▶ judge: the bytes ─▶ archive
+//! ```
 
 mod fetch;
+mod find;
+mod judge;
 mod manifest;
 mod payload;
 mod proxy;
+mod recheck;
+mod reference;
+mod verifier;
 
-pub use fetch::{Answer, BlobSource, Fetcher, Kept, NotFound};
+pub use fetch::Fetcher;
+pub use find::{Answer, BlobSource, Finder, Kept, NotFound};
+pub use judge::{Assessed, Found, Judge, Judgement, Standing};
 pub use manifest::{Manifest, read_manifest};
 pub use payload::{Batch, Commitment, InferenceHead, Record, Unreadable, read_batch};
 pub(crate) use proxy::ABSENT;
 pub use proxy::Proxies;
-
-use alloy_primitives::B256;
-
-/// The keccak256 in a reference of the payload-hash form, `00 ‖ keccak256(payload)`; `None` for any other form.
-#[must_use]
-pub fn reference_hash(reference: &[u8]) -> Option<B256> {
-    match reference {
-        [0, hash @ ..] => B256::try_from(hash).ok(),
-        _ => None,
-    }
-}
+pub use recheck::recheck;
+pub use reference::{CertificateReference, Reference};
+pub use verifier::Verifier;
 
 #[cfg(test)]
 mod tests;

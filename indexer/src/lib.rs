@@ -12,7 +12,7 @@
 //! 3. [`follow`]: canonical blocks or an unwind, any depth above what is final, never below (INV-11);
 //! 4. [`mapping`], [`decode`]: which logs mean what, and what they say;
 //! 5. [`fold`] over [`state`]: what is valid, and what becomes a row;
-//! 6. [`blob`]: batches and manifests, fetched and checked by their hash;
+//! 6. [`blob`]: batches and manifests, fetched from whoever has them and judged by their commitment;
 //! 7. [`eigenda`]: what a certificate proves, and whether bytes are what it commits to;
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 9. [`pipeline`]: all of it together, as one service.
@@ -47,4 +47,6 @@ pub use block::{Chain, Finality, Heads, L1Origin, Sink, Topics, Trust, TxInfo, V
 pub use clock::Clock;
 pub use error::{IndexerError, Remedy};
 pub use mapping::{Contracts, Mapping};
-pub use pipeline::{IndexerConfig, MappingChoice, Outcome, Pipeline, Progress, run};
+pub use pipeline::{
+    CertificateOptions, IndexerConfig, MappingChoice, Outcome, Pipeline, Points, Progress, VerifierOptions, run,
+};

@@ -32,6 +32,9 @@
 //! so a rule that can never work is refused then, with the file, the rule and the field. Fields without an expression
 //! are NULL, where the vocabulary allows it.
 //!
+//! References to blobs (`blob_ref`, `manifest_ref`) are commitments in the mode of the OP Stack, unless the set says
+//! `commitment_mode = "standard"` beside its name. The bytes themselves do not tell.
+//!
 //! Who may say it: `emitter` is a role of the configured contracts, several of them, or `any`. Facts about money and
 //! who may speak carry `authority = true` and a role (ruling 5); the same words from a stranger are kept as refused.
 
@@ -42,6 +45,7 @@ use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tributary_schemas::eigenda::Mode;
 
 use crate::IndexerError;
 use crate::decode::{EventShape, prove_rule};
@@ -63,6 +67,7 @@ pub struct Mapping {
     by_topic: BTreeMap<B256, Vec<u16>>,
     hash: B256,
     chain_id: u64,
+    commitment_mode: Mode,
 }
 
 /// Who a rule listens to.
@@ -96,6 +101,8 @@ pub(crate) struct Rule {
 struct SetText {
     name: String,
     version: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
+    commitment_mode: Mode,
     rule: Vec<RuleText>,
 }
 
@@ -120,7 +127,8 @@ impl Mapping {
             by_topic.entry(rule.topic0).or_default().push(index);
         }
         let canonical = serde_json::json!({ "contracts": contracts, "mapping": set }).to_string();
-        Ok(Self { rules, by_topic, hash: keccak256(canonical), chain_id })
+        let commitment_mode = set.commitment_mode;
+        Ok(Self { rules, by_topic, hash: keccak256(canonical), chain_id, commitment_mode })
     }
 
     /// The set of the reference contracts.
@@ -138,6 +146,12 @@ impl Mapping {
     #[must_use]
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
+    }
+
+    /// How the references to blobs in its events are read.
+    #[must_use]
+    pub const fn commitment_mode(&self) -> Mode {
+        self.commitment_mode
     }
 
     /// The first topics that any rule listens to.
@@ -166,6 +180,12 @@ impl Emitters {
             Self::Listed(list) => list.contains(address),
         }
     }
+}
+
+/// Whether a mode need not be said, so that a set that does not say it keeps its hash.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_default(mode: &Mode) -> bool {
+    *mode == Mode::default()
 }
 
 fn refused(file: &str, reason: String) -> IndexerError {

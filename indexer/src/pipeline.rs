@@ -19,8 +19,8 @@ use tributary_schemas::BlockRef;
 use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, write_status};
 
 use crate::anchor::service::Parts;
-use crate::anchor::{ArchivedKeccak, Exchange, PayloadSource, Service};
-use crate::blob::{Fetcher, Proxies, reference_hash};
+use crate::anchor::{Exchange, PayloadSource, Service};
+use crate::blob::{BlobSource, Fetcher, Finder, Judge, Proxies, Reference};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
 use crate::follow::{Follower, Until};
@@ -28,7 +28,7 @@ use crate::inbox::anchor::L2Block;
 use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
 use crate::state::{Key, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
-pub use config::{IndexerConfig, MappingChoice};
+pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, VerifierOptions};
 
 /// Rounds in which a blob is asked for once more, when nothing else is left to do.
 const LAST_ROUNDS: u32 = 12;
@@ -110,8 +110,8 @@ pub async fn run(
 ) -> Result<Outcome, IndexerError> {
     let mapping = config.mapping()?;
     let pool = Arc::new(Pool::new(&config.l2, config.chain_id, config.endpoint.clone(), Arc::clone(&clock))?);
-    let proxies = Arc::new(Proxies::new(&config.proxies, Arc::clone(&clock))?);
-    let fetcher = Fetcher::new(Arc::clone(&proxies) as _, archive.clone(), Arc::clone(&clock), config.blob_fetches_max);
+    let finder = finder(&config, &archive, &clock).await?;
+    let fetcher = Fetcher::new(finder.clone(), Arc::clone(&clock), config.blob_fetches_max);
     let mut sealer = Sealer::new(
         Arc::clone(&tail),
         lake,
@@ -122,7 +122,7 @@ pub async fn run(
         config.publish,
     );
     sealer.recover(&mapping, &archive).await?;
-    let payloads = Arc::new(ArchivedKeccak { source: proxies, archive });
+    let payloads = Arc::new(finder);
     let anchoring = start_anchoring(&config, &tail, &sealer, &pool, payloads, &clock).await?;
     let mut pipeline = Pipeline {
         tail: Arc::clone(&tail),
@@ -181,6 +181,21 @@ async fn start_anchoring(
     Service::start(options, parts).map(Some)
 }
 
+/// Who finds blobs, and judges them.
+async fn finder(config: &IndexerConfig, archive: &Archive, clock: &Arc<dyn Clock>) -> Result<Finder, IndexerError> {
+    let mut sources: Vec<Arc<dyn BlobSource>> = vec![Arc::new(Proxies::new(&config.proxies, Arc::clone(clock))?)];
+    if !config.buckets.is_empty() {
+        sources.push(Arc::new(Proxies::buckets(&config.buckets, Arc::clone(clock))?));
+    }
+    let (certificates, endpoint) = (config.certificates.clone(), config.endpoint.clone());
+    let (data_dir, clock_of_judge) = (config.data_dir.clone(), Arc::clone(clock));
+    // Reading and certifying points is seconds of work.
+    let made = tokio::task::spawn_blocking(move || certificates.judge(Some(&data_dir), &endpoint, &clock_of_judge));
+    let judge: Judge =
+        made.await.map_err(|error| IndexerError::Ended { task: "reading the SRS", reason: error.to_string() })??;
+    Ok(Finder::new(sources, judge, archive.clone()))
+}
+
 /// Takes the follower's steps.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -226,8 +241,9 @@ impl Pipeline {
 
     fn want(&mut self, needs: &[BlobNeed]) -> Result<(), IndexerError> {
         for need in needs {
-            if let Some(hash) = reference_hash(&need.reference) {
-                self.fetcher.want(hash)?;
+            let mode = self.mapping.commitment_mode();
+            if let Ok(reference) = Reference::read(mode, &need.reference, need.payload_hash) {
+                self.fetcher.want(&reference)?;
             }
         }
         Ok(())
@@ -267,12 +283,16 @@ impl Pipeline {
         let mut rounds = 0;
         while rounds < LAST_ROUNDS {
             if self.seal().await? == Progressed::CaughtUp {
-                // A publication that somebody overtook is sealed again.
-                let sealed = self.tail.sealed().map(|block| block.number);
-                if sealed >= self.finalized.map(|block| block.number) {
+                // Newer blocks may be final, which nobody waits for: what is sealed is published now.
+                self.flush().await?;
+                let [sealed, head] =
+                    [self.tail.sealed(), self.tail.head()].map(|block| block.map(|block| block.number));
+                let finalized = self.finalized.map(|block| block.number);
+                if sealed >= finalized || head < finalized || shutdown.is_cancelled() {
                     return Ok(());
                 }
-                rounds += 1;
+                // Somebody published in between, so this publication was overtaken: it is sealed again. That is no
+                // round, as whoever overtakes has only so much to publish.
                 continue;
             }
             self.report()?;
@@ -413,6 +433,7 @@ impl Sink for Pipeline {
 
     async fn finalized(&mut self, block: BlockRef) -> Result<(), IndexerError> {
         self.finalized = Some(block);
+        self.fetcher.hurry();
         self.seal().await?;
         self.report()
     }

@@ -25,6 +25,7 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use tributary_schemas::eigenda::Mode;
 use tributary_schemas::encoding::{events_digest, log_root_next};
 use tributary_schemas::facts::{Columns, Row};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
@@ -93,6 +94,8 @@ pub struct SealContext {
     pub chronology: Chronology,
     /// Log root before the first block.
     pub log_root_origin: B256,
+    /// How references to blobs are read.
+    pub commitment_mode: Mode,
     /// How finality is known.
     pub finality: String,
     /// Where files of large batches are staged.

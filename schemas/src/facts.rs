@@ -132,8 +132,18 @@ tables! {
         log_index: i64,
         /// The reference as the contract gave it.
         reference: String,
-        /// Form of the reference, such as keccak.
+        /// Form of the reference: keccak, certificate or unknown.
         form: String,
+        /// keccak256 of the commitment; NULL when the reference is none.
+        commitment_hash: Option<String>,
+        /// Version of the certificate, 1 to 4; NULL when there is none.
+        cert_version: Option<i32>,
+        /// What names the blob on EigenDA's network; NULL without a certificate.
+        blob_key: Option<String>,
+        /// Account that had the blob dispersed, recovered from its signature; NULL without a certificate.
+        dispersed_by: Option<String>,
+        /// Field elements of 32 bytes in the blob; NULL without a certificate.
+        length: Option<i64>,
         /// What it belongs to: batch or manifest.
         owner_kind: String,
         /// Id of the batch or dataset version.
@@ -144,8 +154,14 @@ tables! {
         payload_bytes: Option<i64>,
         /// Outcome: verified, void or missing.
         status: String,
-        /// How far it was verified: content, or a level of the ladder.
-        level: String,
+        /// How far the reference was verified: content for a payload's hash, else L0 (parsed), L1 (in its batch), L2
+        /// (signed) or L3 (by enough stake); NULL when not even parsed.
+        level: Option<String>,
+        /// How far the bytes were verified: D1 (they decode) or D2 (they are what was committed to); NULL while there
+        /// are none.
+        data_level: Option<String>,
+        /// full, or unverified when nobody could be asked whether enough stake signed (L2 only).
+        trust: String,
         /// Where it was found.
         source: Option<String>,
         /// What was wrong with it.

@@ -27,6 +27,7 @@ pub async fn bench(binary: &Path, seed: u64, depth: u64) -> Value {
     let net = Devnet::start(DevnetConfig {
         seed,
         finalized_lag: depth,
+        certificates: false,
         workload: Workload { intensity_percent: 25, batch_every: 50, ..Workload::default() },
         ..DevnetConfig::default()
     })

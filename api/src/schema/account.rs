@@ -4,6 +4,7 @@ use async_graphql::{Enum, ID, Object, SimpleObject};
 
 use crate::error::Refusal;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, Money};
+use crate::schema::blob::Blob;
 use crate::schema::entity::{ContributionConnection, Owned};
 use crate::view::View;
 
@@ -185,8 +186,8 @@ pub(crate) struct Explanation {
     pub(crate) payments: i64,
     /// The blocks whose payments were settled.
     pub(crate) blocks: BlockRange,
-    /// The attribution payloads of the epoch, by keccak256.
-    pub(crate) blobs: Vec<Bytes32>,
+    /// The blobs with the attribution records of the epoch.
+    pub(crate) blobs: Vec<Blob>,
 }
 
 /// Blocks from first to last, both included.

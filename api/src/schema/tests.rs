@@ -165,7 +165,7 @@ async fn explanations_add_up() {
     let published = fixture::publish().await;
     let query = format!(
         "{{ account(address: \"{OWNER}\") {{ explanation(epoch: 0, token: \"{NATIVE}\") {{ total {{ raw }} \
-         blocks {{ first last }} blobs payments pending {{ role }} \
+         blocks {{ first last }} blobs {{ level }} payments pending {{ role }} \
          lines {{ role model agent dataset amount {{ raw }} rounding {{ raw }} through depth }} }} }} }}"
     );
     assert_eq!(

@@ -309,7 +309,7 @@ impl View {
             lines: lines(explained.lines),
             pending: lines(explained.pending),
             blocks: BlockRange { first: BlockNumber(first), last: BlockNumber(last) },
-            blobs: explained.blobs.iter().filter_map(|hash| Bytes32::read(hash)).collect(),
+            blobs: self.blobs_of(&explained.blobs).await?,
         }))
     }
 

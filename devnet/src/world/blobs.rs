@@ -8,6 +8,8 @@ use crate::{chain::Chain, config::DevnetConfig, keys::stream, suite::keccak_refe
 
 /// Every so many references one is a keccak commitment, also where there are certificates.
 const KECCAK_EVERY: u64 = 5;
+/// L1 blocks between the one whose stakes count for a certificate and the L1 origin of the event that refers to it.
+const REFERENCE_AGE: u64 = 2;
 /// Of so many batches with a certificate one has a flaw in it.
 const FLAW_EVERY: u64 = 6;
 /// The flaws, which take turns.
@@ -67,7 +69,9 @@ impl World {
         }
         let turn = references.certified;
         references.certified = turn.saturating_add(1);
-        let reference_block = u32::try_from(Chain::l1_origin(self.number)).unwrap_or(u32::MAX);
+        // The verifier only speaks of blocks that are past.
+        let past = Chain::l1_origin(self.number).saturating_sub(REFERENCE_AGE);
+        let reference_block = u32::try_from(past).unwrap_or(u32::MAX);
         let reference = self.disperser.disperse(&mut references.chance, (turn, reference_block), payload, make);
         (digest, reference)
     }

@@ -1,13 +1,13 @@
 //! Whoever has the payloads behind alt-DA commitments, and the blobs of blob transactions.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use std::fmt;
-use std::sync::Arc;
 use tributary_schemas::BlockRef;
-use tributary_store::Archive;
+use tributary_schemas::eigenda::Mode;
 
-use crate::blob::{BlobSource, NotFound};
+use crate::IndexerError;
+use crate::blob::{CertificateReference, Finder, Kept, NotFound, Reference};
 use crate::inbox::posting::{Commitment, CommitmentKind};
 
 /// A source of payloads that were posted elsewhere than in calldata. What it returns was checked against what commits
@@ -58,50 +58,67 @@ pub enum Unfound {
     },
 }
 
-/// Payloads of keccak commitments, from the archive first. EigenDA certificates take a verifier and are not for this
-/// source.
-#[derive(Clone)]
-pub struct ArchivedKeccak {
-    /// Whoever else may have them.
-    pub source: Arc<dyn BlobSource>,
-    /// Where they are kept.
-    pub archive: Archive,
-}
-
-impl fmt::Debug for ArchivedKeccak {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArchivedKeccak").finish_non_exhaustive()
+/// Payloads behind commitments in the mode of the OP Stack, as batches are posted.
+#[async_trait]
+impl PayloadSource for Finder {
+    async fn payload(&self, commitment: &[u8], l1: &BlockRef) -> Result<Found, Unfound> {
+        let posted = Commitment::parse(commitment).map_err(|error| Unfound::Void { reason: error.reason() })?;
+        if let CommitmentKind::Generic { layer } = posted.kind {
+            return Err(Unfound::Unreadable { reason: format!("nobody here reads DA layer {layer:#04x}") });
+        }
+        let bytes = Bytes::copy_from_slice(commitment);
+        let reference = Reference::read(Mode::Op, &bytes, None).map_err(|reason| Unfound::Void { reason })?;
+        if let Reference::Certificate(certificate) = &reference {
+            recent(certificate, l1)?;
+            if self.judge().points() == 0 {
+                let reason = "no SRS is configured to check certificates' blobs with".to_owned();
+                return Err(Unfound::Unreadable { reason });
+            }
+        }
+        let failed = |error: IndexerError| Unfound::Pending { reason: error.to_string() };
+        let kept = match self.kept(&reference).map_err(failed)? {
+            Some(kept) => kept,
+            None => {
+                let found = self.find(&reference).await;
+                let (found, _) = found.map_err(|NotFound { reason, .. }| Unfound::Pending { reason })?;
+                self.keep(&found).map_err(failed)?;
+                self.kept(&reference)
+                    .map_err(failed)?
+                    .ok_or_else(|| Unfound::Pending { reason: format!("{reference} was archived and is gone") })?
+            }
+        };
+        let Kept { payload, record, .. } = kept;
+        let Some(payload) = payload else {
+            let void = record.and_then(|record| record.void);
+            return Err(Unfound::Void { reason: void.map_or_else(String::new, |void| void.detail) });
+        };
+        posted.check_payload(&payload).map_err(|error| Unfound::Void { reason: error.reason() })?;
+        Ok(match record {
+            None => Found { payload, level: content(), data_level: content(), ..Found::default() },
+            Some(record) => Found {
+                payload,
+                blob_key: record.blob_key,
+                dispersed_by: record.dispersed_by,
+                level: Some(record.level),
+                data_level: record.data_level,
+            },
+        })
     }
 }
 
-#[async_trait]
-impl PayloadSource for ArchivedKeccak {
-    async fn payload(&self, commitment: &[u8], _l1: &BlockRef) -> Result<Found, Unfound> {
-        let commitment = Commitment::parse(commitment).map_err(|error| Unfound::Void { reason: error.reason() })?;
-        let hash = match commitment.kind {
-            CommitmentKind::Keccak(hash) => hash,
-            CommitmentKind::EigenDa { version } => {
-                let reason = format!("EigenDA certificates (this one is of version {version}) take a verifier");
-                return Err(Unfound::Unreadable { reason });
-            }
-            CommitmentKind::Generic { layer } => {
-                return Err(Unfound::Unreadable { reason: format!("nobody here reads DA layer {layer:#04x}") });
-            }
-        };
-        // A damaged copy is as good as none: it is fetched anew, and mended by that.
-        let payload = match self.archive.get(hash) {
-            Ok(Some(payload)) => payload,
-            Ok(None) | Err(_) => {
-                let fetched = self.source.fetch(hash).await;
-                let (payload, _) = fetched.map_err(|NotFound { reason, .. }| Unfound::Pending { reason })?;
-                if let Err(error) = self.archive.put(&payload) {
-                    tracing::warn!(%error, %hash, "a payload was not archived");
-                }
-                payload
-            }
-        };
-        commitment.check_payload(&payload).map_err(|error| Unfound::Void { reason: error.reason() })?;
-        let content = || Some("content".to_owned());
-        Ok(Found { payload, level: content(), data_level: content(), ..Found::default() })
+fn content() -> Option<String> {
+    Some("content".to_owned())
+}
+
+/// Refuses a certificate of version 4 that was posted too long after its reference block: derivation drops it before it
+/// looks at anything else.
+fn recent(certificate: &CertificateReference, l1: &BlockRef) -> Result<(), Unfound> {
+    match &certificate.commitment {
+        tributary_schemas::eigenda::Commitment::EigenDa(eigenda) if !eigenda.is_recent(l1.number) => {
+            let reference = eigenda.batch_header.reference_block_number;
+            let reason = format!("posted in L1 block {}, too long after its reference block {reference}", l1.number);
+            Err(Unfound::Void { reason })
+        }
+        _ => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! Blobs by the EigenDA proxy's routes: `GET {proxy}/get/0x00<hash>?return_encoded_payload=true`.
+//! Blobs by the EigenDA proxy's routes, `GET {proxy}/get/0x<commitment>?return_encoded_payload=true`, and out of the
+//! bucket that proxies keep their fall-back copies in, `GET {bucket}/<keccak256 of the certificate>`.
 //!
 //! What a proxy's status means (its own sources, and the rulings): 418 is a *claim* that a blob is void for ever, and
 //! void is only what our own decoding of matching bytes finds so; a status of 400 to 499 otherwise says that the
@@ -6,22 +7,22 @@
 //! all that a proxy says of a blob that expired, is not there yet, or cannot be reached. None of them decides
 //! anything: the blob stays pending, and its deadline decides.
 
-use alloy_primitives::B256;
+use alloy_primitives::{hex, keccak256};
 use async_trait::async_trait;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tributary_schemas::payload_codec;
+use tributary_schemas::eigenda::Mode;
+use tributary_store::BLOB_BYTES_MAX;
 use url::Url;
 
-use super::{BlobSource, NotFound};
+use super::judge::{Assessed, Found, Judge, Judgement};
+use super::{Answer, BlobSource, NotFound, Reference};
 use crate::clock::millis;
 use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, names, read_bounded, reason, retry_after};
 use crate::{Clock, IndexerError};
 
-/// The largest encoded payload: 2^19 elements of 32 bytes.
-const ENCODED_BYTES_MAX: usize = payload_codec::ELEMENTS_MAX * 32;
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The pause of a proxy that says "too many" and not for how long, and the longest it may ask for.
@@ -36,12 +37,20 @@ pub(crate) const ABSENT: &str = "does not have it";
 /// So much of an answer that says no is kept as its reason.
 const REASON_BYTES_MAX: usize = 16 << 10;
 
-/// Proxies, asked in turn.
+/// Proxies or buckets, asked in turn.
 #[derive(Debug)]
 pub struct Proxies {
+    kind: Kind,
     client: reqwest::Client,
     proxies: Vec<Proxy>,
     clock: Arc<dyn Clock>,
+}
+
+/// What stands behind the URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Proxy,
+    Bucket,
 }
 
 #[derive(Debug)]
@@ -55,6 +64,17 @@ struct Proxy {
 impl Proxies {
     /// These proxies, in the order of preference.
     pub fn new(urls: &[Url], clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
+        Self::of(Kind::Proxy, urls, clock)
+    }
+
+    /// Buckets, by the URL that a key is appended to: where proxies keep their fall-back copies, or anything else that
+    /// answers like it. They hold payloads, each under the hex of keccak256 of its serialized certificate, or under
+    /// the hex of its own keccak256 where that is the commitment.
+    pub fn buckets(urls: &[Url], clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
+        Self::of(Kind::Bucket, urls, clock)
+    }
+
+    fn of(kind: Kind, urls: &[Url], clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
         let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).build();
         let client = client
             .map_err(|error| IndexerError::Configuration { what: "proxies".to_owned(), reason: error.to_string() })?;
@@ -64,7 +84,7 @@ impl Proxies {
             base: url.as_str().trim_end_matches('/').to_owned(),
             rests_until_ms: AtomicU64::new(0),
         });
-        Ok(Self { client, proxies: proxies.collect(), clock })
+        Ok(Self { kind, client, proxies: proxies.collect(), clock })
     }
 
     /// State and counters of all proxies.
@@ -74,7 +94,7 @@ impl Proxies {
     }
 
     /// What the proxy at this place of the configuration gives for a route that is not a blob's, or why it does not.
-    pub(crate) async fn route(&self, place: usize, route: &str, options: &EndpointOptions) -> Result<Vec<u8>, String> {
+    pub(crate) async fn look(&self, place: usize, route: &str, options: &EndpointOptions) -> Result<Vec<u8>, String> {
         let proxy = self.proxies.get(place).ok_or_else(|| format!("there is no proxy {place}"))?;
         tokio::select! {
             biased;
@@ -85,12 +105,12 @@ impl Proxies {
         }
     }
 
-    /// Asks one proxy until it gives the payload or refuses, a few times at most.
-    async fn insist(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
+    /// Asks one proxy until it gives the blob or refuses, a few times at most.
+    async fn insist(&self, proxy: &Proxy, asked: &Asked<'_>) -> Result<Found, Failure> {
         let mut pause = PAUSE_FIRST;
         let mut tries = 1;
         loop {
-            let answer = self.ask(proxy, hash).await;
+            let answer = self.ask(proxy, asked).await;
             let now = self.clock.now_ms();
             proxy.health(|health| health.record(&answer, now));
             match answer {
@@ -105,31 +125,46 @@ impl Proxies {
         }
     }
 
-    async fn ask(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
+    async fn ask(&self, proxy: &Proxy, asked: &Asked<'_>) -> Result<Found, Failure> {
         let rest = proxy.rests_until_ms.load(Ordering::Relaxed).saturating_sub(self.clock.now_ms());
         if rest > 0 {
             return Err(Failure::transient(format!("asked for a pause, {rest} ms of it left")));
         }
-        let encoded = tokio::select! {
+        let bytes = tokio::select! {
             biased;
-            encoded = self.get(proxy, hash) => encoded?,
+            bytes = self.read(proxy, &asked.route, BLOB_BYTES_MAX) => bytes?,
             () = self.clock.deadline(DEADLINE) => {
                 return Err(Failure::transient(format!("no answer within {} s", DEADLINE.as_secs())));
             }
         };
-        let damaged = |reason: String| {
-            // Counted, and asked again: bytes are judged by their hash, so a bad answer does no harm but delay.
-            proxy.health(EndpointHealth::lied);
-            Failure::transient(reason)
-        };
-        let payload = payload_codec::decode(&encoded).map_err(|error| damaged(error.to_string()))?;
-        let real = alloy_primitives::keccak256(&payload);
-        if real == hash { Ok(payload) } else { Err(damaged(format!("a payload of another hash, {real}"))) }
+        match asked.judge.bytes(asked.reference, asked.assessed, bytes).await {
+            Judgement::Found(found) => Ok(*found),
+            // Counted, and asked again: the commitment decides, so a bad answer does no harm but delay.
+            Judgement::Different(reason) => {
+                proxy.health(EndpointHealth::lied);
+                Err(Failure::transient(reason))
+            }
+            Judgement::Undecided(reason) => Err(Failure::Refused(reason)),
+        }
     }
 
-    async fn get(&self, proxy: &Proxy, hash: B256) -> Result<Vec<u8>, Failure> {
-        let hash = alloy_primitives::hex::encode(hash);
-        self.read(proxy, &format!("get/0x00{hash}?return_encoded_payload=true"), ENCODED_BYTES_MAX).await
+    /// Where a blob is, behind the URL.
+    fn route(&self, reference: &Reference) -> String {
+        match (self.kind, reference) {
+            (Kind::Proxy, Reference::Content(hash)) => format!("get/0x00{hash:x}?return_encoded_payload=true"),
+            (Kind::Proxy, Reference::Certificate(certificate)) => {
+                let mode = match certificate.mode {
+                    Mode::Op => "",
+                    Mode::Standard => "&commitment_mode=standard",
+                };
+                format!("get/0x{}?return_encoded_payload=true{mode}", hex::encode(&certificate.bytes))
+            }
+            (Kind::Bucket, Reference::Content(hash)) => format!("{hash:x}"),
+            (Kind::Bucket, Reference::Certificate(certificate)) => {
+                let serialized = certificate.commitment.serialized_certificate().unwrap_or_default();
+                format!("{:x}", keccak256(serialized))
+            }
+        }
     }
 
     /// The body that a proxy gives for a route.
@@ -185,22 +220,35 @@ fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
+/// One blob that is asked for.
+struct Asked<'a> {
+    route: String,
+    reference: &'a Reference,
+    assessed: Option<&'a Assessed>,
+    judge: &'a Judge,
+}
+
 #[async_trait]
 impl BlobSource for Proxies {
-    async fn fetch(&self, hash: B256) -> Result<(Vec<u8>, String), NotFound> {
+    async fn fetch(&self, reference: &Reference, assessed: Option<&Assessed>, judge: &Judge) -> Answer {
+        let asked = Asked { route: self.route(reference), reference, assessed, judge };
         let mut absent = !self.proxies.is_empty();
         let mut reasons = Vec::new();
         for proxy in &self.proxies {
-            match self.insist(proxy, hash).await {
-                Ok(payload) => return Ok((payload, proxy.name.clone())),
+            match self.insist(proxy, &asked).await {
+                Ok(found) => return Ok((found, proxy.name.clone())),
                 Err(failure) => {
                     absent &= failure.reason() == ABSENT;
                     reasons.push(format!("{}: {}", proxy.name, failure.reason()));
                 }
             }
         }
-        let reason = if reasons.is_empty() { "no proxy is configured".to_owned() } else { reasons.join("; ") };
-        Err(NotFound { reason, absent })
+        let nobody = match self.kind {
+            Kind::Proxy => "no proxy is configured",
+            Kind::Bucket => "no bucket is configured",
+        };
+        let reason = if reasons.is_empty() { nobody.to_owned() } else { reasons.join("; ") };
+        Err(NotFound { reason, absent, waits_for_l1: false })
     }
 }
 
@@ -209,15 +257,16 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::endpoint::EndpointState;
-    use alloy_primitives::keccak256;
+    use alloy_primitives::B256;
     use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
     use std::collections::VecDeque;
+    use tributary_schemas::payload_codec;
 
     /// Status, headers, body.
-    type Answer = (u16, Vec<(&'static str, &'static str)>, Vec<u8>);
+    type Scripted = (u16, Vec<(&'static str, &'static str)>, Vec<u8>);
 
-    async fn proxy(answers: Vec<Answer>) -> (Url, tokio::task::JoinSet<()>) {
-        let script: Arc<Mutex<VecDeque<Answer>>> = Arc::new(Mutex::new(answers.into()));
+    async fn proxy(answers: Vec<Scripted>) -> (Url, tokio::task::JoinSet<()>) {
+        let script: Arc<Mutex<VecDeque<Scripted>>> = Arc::new(Mutex::new(answers.into()));
         let routes = Router::new().route(
             "/get/{commitment}",
             get(move || async move {
@@ -234,6 +283,11 @@ mod tests {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         (url, tasks)
+    }
+
+    async fn fetch(proxies: &Proxies, hash: B256) -> Result<(Vec<u8>, String), NotFound> {
+        let found = proxies.fetch(&Reference::Content(hash), None, &Judge::default()).await;
+        found.map(|(found, place)| (found.bytes.unwrap(), place))
     }
 
     #[tokio::test]
@@ -268,13 +322,13 @@ mod tests {
             "status 500: all retrievers failed",
         ];
         for expected in expected {
-            let NotFound { reason, absent } = proxies.fetch(hash).await.unwrap_err();
+            let NotFound { reason, absent, .. } = fetch(&proxies, hash).await.unwrap_err();
             assert!(reason.contains(expected), "{reason}");
             assert_eq!(absent, expected == ABSENT);
         }
         assert_eq!(proxies.health()[0].state, EndpointState::Failing);
         let before = clock.now_ms();
-        assert_eq!(proxies.fetch(hash).await.unwrap().0, payload);
+        assert_eq!(fetch(&proxies, hash).await.unwrap().0, payload);
         // Twice a pause of our own, then the seven seconds that were asked for.
         assert_eq!(clock.now_ms() - before, 100 + 200 + 7_000);
         let health = &proxies.health()[0];
@@ -288,7 +342,7 @@ mod tests {
         let (first, _first) = proxy(vec![(403, vec![], vec![])]).await;
         let (second, _second) = proxy(vec![(200, vec![], encoded)]).await;
         let proxies = Proxies::new(&[first, second.clone()], Arc::new(ManualClock::at(0))).unwrap();
-        let (found, place) = proxies.fetch(hash).await.unwrap();
+        let (found, place) = fetch(&proxies, hash).await.unwrap();
         assert_eq!((found, place), (payload, second.as_str().trim_end_matches('/').to_owned()));
     }
 }

@@ -1,6 +1,5 @@
 use alloy_primitives::{Address, B256};
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch};
-use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -8,10 +7,11 @@ use parquet::file::properties::WriterProperties;
 use std::sync::Arc;
 use tributary_schemas::batch::{BatchFooter, FOOTER_KEY, FORMAT};
 use tributary_schemas::code::Reason;
+use tributary_schemas::eigenda::Mode;
 use tributary_schemas::encoding::{record_bytes, record_leaf, records_root};
 use tributary_schemas::id::{BatchId, InferenceId};
 
-use super::{Commitment, read_batch, read_manifest, reference_hash};
+use super::{Commitment, Reference, read_batch, read_manifest};
 
 /// (inference, subject, target, row, score, fee): one line per record.
 type Line = (i32, u8, u8, Option<i32>, i64, i64);
@@ -211,9 +211,16 @@ fn manifests_and_references() {
         assert_eq!(read_manifest(&ids(&list), added, removed).unwrap_err().code, Reason::BlobMalformed);
     }
     assert!(read_manifest(&[0; 33], 1, 0).is_err());
-    let mut reference = vec![0];
-    reference.extend([9; 32]);
-    assert_eq!(reference_hash(&reference), Some(B256::repeat_byte(9)));
-    assert_eq!(reference_hash(&reference[..32]), None);
-    assert_eq!(reference_hash(&Bytes::from_static(&[1; 33])), None);
+}
+
+#[test]
+fn a_reference_is_read_by_the_configured_mode() {
+    let read = |mode, bytes: &[u8]| Reference::read(mode, &alloy_primitives::Bytes::copy_from_slice(bytes), None);
+    let mut content = vec![0];
+    content.extend([9; 32]);
+    assert_eq!(read(Mode::Op, &content), Ok(Reference::Content(B256::repeat_byte(9))));
+    assert!(read(Mode::Op, &content[..32]).unwrap_err().contains("31 bytes: expected 32"));
+    assert!(read(Mode::Standard, &content).is_err(), "in this mode 00 begins a certificate");
+    assert!(read(Mode::Op, &[1, 0x0c, 7]).unwrap_err().contains("DA layer 0c is not EigenDA"));
+    assert!(read(Mode::Op, &[]).is_err());
 }

@@ -1,15 +1,21 @@
 //! What the indexer is told.
 
-use std::path::PathBuf;
+use alloy_primitives::{Address, B256};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tributary_schemas::eigenda::Form;
 use url::Url;
 
-use crate::IndexerError;
 use crate::anchor::AnchorOptions;
+use crate::blob::{Judge, Verifier};
+use crate::eigenda::{self, Cache, EigenDaError, Setup, Srs};
 use crate::endpoint::EndpointOptions;
 use crate::fold::Chronology;
 use crate::follow::FollowOptions;
 use crate::mapping::{Contracts, Mapping};
 use crate::seal::PublishLimits;
+use crate::{Clock, IndexerError};
 
 /// What the indexer is told.
 #[derive(Debug, Clone)]
@@ -20,6 +26,10 @@ pub struct IndexerConfig {
     pub l2: Vec<Url>,
     /// EigenDA proxies, in the order of preference.
     pub proxies: Vec<Url>,
+    /// Buckets with copies of blobs, in the order of preference; asked after the proxies.
+    pub buckets: Vec<Url>,
+    /// How certificates are checked.
+    pub certificates: CertificateOptions,
     /// Contracts whose word about money and authority is taken, by role.
     pub contracts: Contracts,
     /// The rules.
@@ -40,6 +50,88 @@ pub struct IndexerConfig {
     pub publish: PublishLimits,
     /// How L1 is followed for which posting carries which block; none for not at all.
     pub anchor: Option<AnchorOptions>,
+}
+
+/// How certificates are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateOptions {
+    /// What the elements of encoded payloads are expected to be. The other form is tried before bytes are called
+    /// different.
+    pub form: Form,
+    /// The points that commitments are made with.
+    pub points: Points,
+    /// Who is asked about stake; without, blobs rest on L2.
+    pub verifier: Option<VerifierOptions>,
+    /// Threads for commitments.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for CertificateOptions {
+    fn default() -> Self {
+        Self { form: Form::default(), points: Points::None, verifier: None, threads: NonZeroUsize::MIN }
+    }
+}
+
+/// The points that commitments are made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Points {
+    /// None: no bytes are ever found to match a certificate.
+    None,
+    /// The ceremony's, from a file of compressed points.
+    File(PathBuf),
+    /// Those of a setup whose tau everybody may know: for embedded chains, never beside a real network.
+    KnownTau(B256),
+}
+
+/// The verifier of certificates on L1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierOptions {
+    /// L1 nodes, http or ws.
+    pub l1: Vec<Url>,
+    /// The L1's chain id.
+    pub l1_chain_id: u64,
+    /// The router.
+    pub router: Address,
+}
+
+/// Points of a setup of known tau: blobs of 128 KiB.
+const KNOWN_TAU_POINTS: usize = 4096;
+
+impl CertificateOptions {
+    /// A judge of certificates. Points are read and certified, which takes seconds the first time; as they lie in memory
+    /// they are kept in `data_dir`, when there is one.
+    pub fn judge(
+        &self,
+        data_dir: Option<&Path>,
+        endpoint: &EndpointOptions,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Judge, IndexerError> {
+        let refused = |error: EigenDaError| IndexerError::Configuration {
+            what: "checking certificates".to_owned(),
+            reason: error.to_string(),
+        };
+        let (srs, setup, known_tau) = match &self.points {
+            Points::None => (None, Setup::ceremony().clone(), None),
+            Points::File(file) => {
+                let cache = data_dir.map_or(Cache::None, |folder| Cache::In(folder.to_owned()));
+                let srs = Srs::load(file, None, &cache).map_err(refused)?;
+                (Some(srs), Setup::ceremony().clone(), None)
+            }
+            Points::KnownTau(tau) => {
+                let srs = Srs::of_known_tau(*tau, KNOWN_TAU_POINTS);
+                let setup = srs.setup().clone();
+                (Some(srs), setup, Some(*tau))
+            }
+        };
+        let verifier = match &self.verifier {
+            Some(VerifierOptions { l1, l1_chain_id, router }) => {
+                Some(Verifier::new(l1, *l1_chain_id, *router, endpoint.clone(), Arc::clone(clock))?)
+            }
+            None => None,
+        };
+        let pool = eigenda::Pool::new(self.threads).map_err(refused)?;
+        Ok(Judge::new(self.form, setup, known_tau, srs, pool, verifier))
+    }
 }
 
 /// Which rules.

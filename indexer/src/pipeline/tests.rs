@@ -12,12 +12,15 @@ use tributary_schemas::facts::{
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
 
-use super::{IndexerConfig, MappingChoice, Outcome, Progress, run};
+use super::{CertificateOptions, IndexerConfig, MappingChoice, Outcome, Progress, run};
+use crate::blob::recheck;
 use crate::clock::ManualClock;
 use crate::endpoint::EndpointOptions;
 use crate::follow::{FollowOptions, Until};
 use crate::seal::PublishLimits;
 use crate::{Contracts, IndexerError, Trust};
+
+mod certificates;
 
 const BLOCKS: u64 = 120;
 
@@ -25,6 +28,7 @@ fn devnet_config(seed: u64, faults: &[Fault]) -> DevnetConfig {
     DevnetConfig {
         seed,
         finalized_lag: 8,
+        certificates: false,
         workload: Workload { blocks: BLOCKS, ..Workload::default() },
         faults: faults.iter().copied().collect::<BTreeSet<_>>(),
         ..DevnetConfig::default()
@@ -52,6 +56,8 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         chain_id: DevnetConfig::default().chain_id,
         l2: vec![devnet.l2_http().parse().unwrap()],
         proxies: vec![devnet.proxy_url().parse().unwrap()],
+        buckets: Vec::new(),
+        certificates: CertificateOptions::default(),
         contracts,
         mapping: MappingChoice::Reference,
         epoch_origin: DevnetConfig::default().genesis_time,
@@ -66,7 +72,11 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
 }
 
 async fn index(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
-    try_index(config(devnet, dir, Until::Final(until)), dir).await.unwrap()
+    index_with(config(devnet, dir, Until::Final(until)), dir).await
+}
+
+async fn index_with(config: IndexerConfig, dir: &Path) -> Outcome {
+    try_index(config, dir).await.unwrap()
 }
 
 async fn try_index(config: IndexerConfig, dir: &Path) -> Result<Outcome, IndexerError> {
@@ -169,7 +179,7 @@ async fn a_blob_that_nobody_has_is_declared_missing_at_its_deadline() {
         said = read_status(dir.path()).unwrap().unwrap().waiting;
         head += 10;
     }
-    assert!(said.iter().any(|line| line.contains("waits for blob 0x") && line.contains("deadline block")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("waits for blob ") && line.contains("deadline block")), "{said:?}");
     devnet.mine_to(last);
     let last = devnet.finalized();
     let outcome = index(&devnet, dir.path(), last).await;

@@ -50,7 +50,8 @@ pub async fn contracts(
     clock: &Arc<dyn Clock>,
 ) -> Vec<Finding> {
     let all = contracts.iter().flat_map(|(role, addresses)| addresses.iter().map(move |address| (role, address)));
-    join_all(all.map(|(role, address)| contract(nodes.first.as_deref(), role, *address, options, clock))).await
+    let keys: Vec<_> = all.map(|(role, address)| (format!("contracts.{role}"), *address)).collect();
+    join_all(keys.iter().map(|(key, address)| contract(key, *address, nodes, options, clock))).await
 }
 
 impl Look<'_> {
@@ -144,15 +145,16 @@ const FINALIZED_MEND: &str = "only final blocks are sealed and settled: wait unt
                               that follows L1";
 const NODE_MEND: &str = "take another node: this one leaves out or alters what following needs";
 
-async fn contract(
-    pool: Option<&Pool>,
-    role: &str,
+/// Looks for code at an address; `key` is where it stands in the configuration.
+pub async fn contract(
+    key: &str,
     address: Address,
+    nodes: &Nodes,
     options: &EndpointOptions,
     clock: &Arc<dyn Clock>,
 ) -> Finding {
-    let check = format!("contracts.{role} {address}");
-    let Some(pool) = pool else { return Finding::skipped(check, "no node of the chain answers") };
+    let check = format!("{key} {address}");
+    let Some(pool) = nodes.first.as_deref() else { return Finding::skipped(check, "no node of the chain answers") };
     let asked = json!([address, "latest"]);
     let answer = within(clock.as_ref(), options, pool.call(Preference::First, "eth_getCode", &asked)).await;
     let code = answer.and_then(|answer| {
@@ -162,7 +164,7 @@ async fn contract(
         // Following never asks for code: a node that does not give it will do.
         Err(reason) => Finding::skipped(check, reason),
         Ok(0) => {
-            let mend = format!("correct contracts.{role}: deployed to another chain, or not a contract's address");
+            let mend = format!("correct {key}: deployed to another chain, or not a contract's address");
             Finding::failed(check, "no code at this address", "a contract", mend)
         }
         Ok(bytes) => Finding::ok(check, format!("{bytes} bytes of code"), "a contract"),

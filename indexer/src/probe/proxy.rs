@@ -12,8 +12,8 @@ use crate::{
     endpoint::{EndpointOptions, names},
 };
 
-/// The part of a proxy's API that serves blobs by keccak commitments, which is how they are asked for.
-const API_NEEDED: &str = "op-keccak";
+/// The parts of a proxy's API that serve blobs by certificates, in either mode.
+const APIS: [&str; 2] = ["op-generic", "standard"];
 
 /// What a proxy says of itself at `/config`, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -36,7 +36,7 @@ pub async fn proxies(key: &str, urls: &[Url], options: &EndpointOptions, clock: 
 
 async fn proxy(proxies: &Proxies, place: usize, name: String, key: &str, options: &EndpointOptions) -> Vec<Finding> {
     let (health, config) = (format!("{name} /health"), format!("{name} /config"));
-    let answer = proxies.route(place, "health", options).await;
+    let answer = proxies.look(place, "health", options).await;
     if answer.as_ref().is_err_and(|reason| reason == ABSENT) {
         let why = "it answers, and has no such page: an archive behind the proxy's route";
         return vec![Finding::skipped(health, why)];
@@ -46,7 +46,7 @@ async fn proxy(proxies: &Proxies, place: usize, name: String, key: &str, options
         let skipped = Finding::skipped(config, "it is not healthy");
         return vec![Finding::failed(health, reason, "status 200", mend), skipped];
     }
-    let config = match proxies.route(place, "config", options).await {
+    let config = match proxies.look(place, "config", options).await {
         Ok(body) => judge(config, &body),
         Err(reason) => Finding::skipped(config, format!("older proxies have none: {reason}")),
     };
@@ -54,14 +54,14 @@ async fn proxy(proxies: &Proxies, place: usize, name: String, key: &str, options
 }
 
 pub(super) fn judge(check: String, body: &[u8]) -> Finding {
-    let expected = format!("{API_NEEDED} among apis_enabled");
+    let expected = format!("{} or {} among apis_enabled", APIS[0], APIS[1]);
     match serde_json::from_slice::<Said>(body) {
         Ok(said) => {
             let seen = format!("version {:?}, apis_enabled {:?}", said.version, said.apis_enabled);
-            if said.apis_enabled.iter().any(|api| api == API_NEEDED) {
+            if said.apis_enabled.iter().any(|api| APIS.contains(&api.as_str())) {
                 return Finding::ok(check, seen, expected);
             }
-            let mend = format!("enable {API_NEEDED} in the proxy: blobs are asked for by their keccak commitments");
+            let mend = format!("enable {} in the proxy: blobs are asked for by their certificates", APIS[0]);
             Finding::failed(check, seen, expected, mend)
         }
         Err(error) => {

@@ -36,11 +36,7 @@ impl SealStep<'_, '_> {
                 self.add_event(at, missing, String::new());
                 return self.put_batch(batch.0, BatchRow { state: "unavailable".to_owned(), ..row });
             }
-            Outcome::NoForm => {
-                let why =
-                    Unreadable { code: Reason::BlobMalformed, detail: "a reference of an unknown form".to_owned() };
-                return self.void_batch(*batch, at, need, outcome, why, row);
-            }
+            Outcome::Void { why, .. } => return self.void_batch(*batch, at, need, outcome, why.clone(), row),
         };
         let real = keccak256(payload);
         if real != *payload_hash {

@@ -36,10 +36,8 @@ impl SealStep<'_, '_> {
                 self.add_event(event.position, Payload::ManifestVoided { version: id, code: None }, String::new());
                 return Ok(());
             }
-            Outcome::NoForm => {
-                let why =
-                    Unreadable { code: Reason::BlobMalformed, detail: "a reference of an unknown form".to_owned() };
-                self.void_manifest(event.position, need, outcome, why);
+            Outcome::Void { why, .. } => {
+                self.void_manifest(event.position, need, outcome, why.clone());
                 return Ok(());
             }
         };

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use tributary_schemas::eigenda::Mode;
 use tributary_schemas::encoding::log_root_origin;
 use tributary_schemas::facts::AttributionRow;
 use tributary_schemas::{BlockRef, Position, Table as _};
@@ -15,7 +16,7 @@ use tributary_store::{Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, S
 use super::row::trust_word;
 use super::{Body, Outcome, SealContext, Sealed, seal_block};
 use crate::anchor::{Exchange, Increment};
-use crate::blob::{Fetcher, reference_hash};
+use crate::blob::{Fetcher, Kept, Reference};
 use crate::fold::{BlobNeed, BlobOwner, Chronology};
 use crate::pipeline::TailState;
 use crate::state::{Overlay, StateRead};
@@ -109,6 +110,7 @@ impl Sealer {
         let context = SealContext {
             chronology,
             log_root_origin: log_root_origin(chronology.chain_id, start_block, mapping.hash()),
+            commitment_mode: mapping.commitment_mode(),
             finality: "asserted".to_owned(),
             staging: staging.to_path_buf(),
             discard: false,
@@ -212,35 +214,38 @@ impl Sealer {
         finalized: u64,
         fetcher: &mut Fetcher,
     ) -> Result<Option<Outcome>, IndexerError> {
-        let Some(hash) = reference_hash(&need.reference) else {
-            // A version that changes no member needs no manifest.
-            let nothing = need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_));
-            let empty = Outcome::Found { payload: Vec::new(), source: None };
-            return Ok(Some(if nothing { empty } else { Outcome::NoForm }));
+        let reference = match self.reference(need) {
+            Ok(reference) => reference,
+            Err(outcome) => return Ok(Some(outcome)),
         };
         let key = side_key(block.hash, need.position);
         if let Some(bytes) = self.tail.get_side(&key)? {
             let declared_at = bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
             return Ok(Some(Outcome::Missing { declared_at }));
         }
-        if let Some((payload, source)) = fetcher.get(hash)? {
-            return Ok(Some(Outcome::Found { payload, source }));
+        if let Some(kept) = fetcher.get(&reference)? {
+            return Ok(Some(Outcome::of(kept)));
         }
-        fetcher.want(hash)?;
+        fetcher.want(&reference)?;
         let deadline = block.number.saturating_add(need.deadline_blocks);
         // Nothing is declared missing that was not asked for: a late start must not decide what luck could not.
-        if finalized < deadline || !fetcher.is_given_up(hash) {
+        if finalized < deadline || !fetcher.is_given_up(reference.key()) {
             return Ok(None);
         }
         self.tail.put_side(&key, &deadline.to_be_bytes())?;
-        fetcher.forget(hash);
+        fetcher.forget(reference.key());
         Ok(Some(Outcome::Missing { declared_at: deadline }))
+    }
+
+    /// What is referred to, or the outcome when nothing is.
+    fn reference(&self, need: &BlobNeed) -> Result<Reference, Outcome> {
+        reference(self.context.commitment_mode, need)
     }
 
     /// Says why a block waits; `true` when the blob is being asked for the first time.
     fn describe(&mut self, block: &BlockRef, need: &BlobNeed, fetcher: &Fetcher) -> bool {
-        let Some(hash) = reference_hash(&need.reference) else { return false };
-        let (attempts, said) = fetcher.trouble(hash).unwrap_or_default();
+        let Ok(reference) = self.reference(need) else { return false };
+        let (attempts, said) = fetcher.trouble(reference.key()).unwrap_or_default();
         let epoch = self.context.chronology.epoch(block.timestamp);
         let owner = match need.owner {
             BlobOwner::Batch(batch) => format!("batch {batch}"),
@@ -248,7 +253,7 @@ impl Sealer {
         };
         let deadline = block.number.saturating_add(need.deadline_blocks);
         let mut line = format!(
-            "epoch {epoch} waits for blob {hash} of {owner} (missing since block {}, deadline block {deadline}",
+            "epoch {epoch} waits for {reference} of {owner} (missing since block {}, deadline block {deadline}",
             block.number
         );
         if attempts > 0 {
@@ -378,7 +383,7 @@ impl Sealer {
             let body = Body::from_bytes(&self.tail.body(number)?.ok_or_else(gone)?)?;
             let mut outcomes = BTreeMap::new();
             for need in &body.folded.needs {
-                outcomes.insert(need.position, published_outcome(snapshot, need, archive)?);
+                outcomes.insert(need.position, published_outcome(snapshot, need, archive, context.commitment_mode)?);
             }
             seal_block(&state, &context, &mut self.sealed, &block, body, &outcomes)?;
             self.sealed.rows = tributary_schemas::facts::Columns::default();
@@ -424,6 +429,7 @@ pub(super) fn published_outcome(
     snapshot: &Snapshot,
     need: &BlobNeed,
     archive: &Archive,
+    mode: Mode,
 ) -> Result<Outcome, IndexerError> {
     let declared = snapshot.heads.declared_outcomes.iter().find(|outcome| {
         outcome.block_number == need.position.block_number && outcome.log_index == need.position.log_index
@@ -431,19 +437,34 @@ pub(super) fn published_outcome(
     if let Some(declared) = declared.filter(|declared| declared.outcome == "missing") {
         return Ok(Outcome::Missing { declared_at: declared.declared_at });
     }
-    match reference_hash(&need.reference) {
-        Some(hash) => match archive.get(hash)? {
-            Some(payload) => Ok(Outcome::Found { payload, source: None }),
-            None => Err(IndexerError::Sealing {
-                block: need.position.block_number,
-                reason: format!("blob {hash} was read before and is not in the archive"),
-            }),
-        },
-        None if need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_)) => {
-            Ok(Outcome::Found { payload: Vec::new(), source: None })
+    let reference = match reference(mode, need) {
+        Ok(reference) => reference,
+        Err(outcome) => return Ok(outcome),
+    };
+    let gone = || IndexerError::Sealing {
+        block: need.position.block_number,
+        reason: format!("{reference} was read before and is not in the archive"),
+    };
+    let (hash, record) = match &reference {
+        Reference::Content(hash) => (*hash, None),
+        Reference::Certificate(certificate) => {
+            let record = archive.known(certificate.key)?.ok_or_else(gone)?;
+            match (&record.void, &record.content) {
+                (None, Some(content)) => (content.hash, Some(record)),
+                _ => return Ok(Outcome::of(Kept { payload: None, record: Some(record), source: None })),
+            }
         }
-        None => Ok(Outcome::NoForm),
+    };
+    let payload = archive.get(hash)?.ok_or_else(gone)?;
+    Ok(Outcome::of(Kept { payload: Some(payload), record, source: None }))
+}
+
+/// What is referred to, or the outcome when nothing is. A version that changes no member needs no manifest.
+fn reference(mode: Mode, need: &BlobNeed) -> Result<Reference, Outcome> {
+    if need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_)) {
+        return Err(Outcome::nothing());
     }
+    Reference::read(mode, &need.reference, need.payload_hash).map_err(Outcome::unread)
 }
 
 fn side_key(block: B256, position: Position) -> Vec<u8> {

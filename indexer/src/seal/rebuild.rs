@@ -52,7 +52,7 @@ pub(super) async fn rebuild(
         sealed.overlay = view.into_overlay();
         let mut outcomes = BTreeMap::new();
         for need in &folded.needs {
-            outcomes.insert(need.position, published_outcome(snapshot, need, archive)?);
+            outcomes.insert(need.position, published_outcome(snapshot, need, archive, context.commitment_mode)?);
         }
         let body = Body {
             l1_origin: None,

@@ -1,6 +1,6 @@
 //! Rows of a sealed block: the block itself, its logs and events, its blobs, and the rows its facts made.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, keccak256};
 use tributary_schemas::code::Flag;
 use tributary_schemas::column::Micros;
 use tributary_schemas::column::{Binary, Decimal38, hex_text, signed};
@@ -12,7 +12,7 @@ use tributary_store::DeclaredOutcome;
 use super::outcome::Outcome;
 use super::{IndexerError, SealStep};
 use crate::Trust;
-use crate::blob::reference_hash;
+use crate::blob::Reference;
 use crate::fold::{BlobNeed, BlobOwner, FoldedEvent};
 use crate::state::Key;
 
@@ -135,21 +135,44 @@ impl SealStep<'_, '_> {
             BlobOwner::Manifest(version) => ("manifest", hex_text(version)),
         };
         let (bytes, source) = match outcome {
-            Outcome::Found { payload, source } => (i64::try_from(payload.len()).ok(), source.clone()),
-            Outcome::Missing { .. } | Outcome::NoForm => (None, None),
+            Outcome::Found { payload, source, .. } => (i64::try_from(payload.len()).ok(), source.clone()),
+            Outcome::Missing { .. } | Outcome::Void { .. } => (None, None),
+        };
+        let reference = Reference::read(self.context.commitment_mode, &need.reference, None);
+        let known = outcome.known();
+        let is_found = matches!(outcome, Outcome::Found { .. });
+        let (form, commitment_hash, level, data_level, trust) = match &reference {
+            Ok(Reference::Content(_)) => {
+                let level = is_found.then(|| "content".to_owned());
+                ("keccak", Some(keccak256(&need.reference)), level.clone(), level.map(|_| "D2".to_owned()), "full")
+            }
+            Ok(Reference::Certificate(certificate)) => {
+                let level = known.map_or("L0", |known| &known.level).to_owned();
+                let data_level = known.and_then(|known| known.data_level.clone());
+                let trust = if is_found && level != "L3" { "unverified" } else { "full" };
+                ("certificate", Some(certificate.key), Some(level), data_level, trust)
+            }
+            Err(_) => ("unknown", None, None, None, "full"),
         };
         let row = BlobRow {
             epoch: self.epoch(),
             block_number: signed(need.position.block_number),
             log_index: i64::from(need.position.log_index),
             reference: hex_text(&need.reference),
-            form: if reference_hash(&need.reference).is_some() { "keccak" } else { "unknown" }.to_owned(),
+            form: form.to_owned(),
+            commitment_hash: commitment_hash.map(hex_text),
+            cert_version: known.map(|known| i32::from(known.cert_version)),
+            blob_key: known.and_then(|known| known.blob_key).map(hex_text),
+            dispersed_by: known.and_then(|known| known.dispersed_by).map(hex_text),
+            length: known.map(|known| i64::from(known.length)),
             owner_kind: owner_kind.to_owned(),
             owner_id,
             payload_hash: need.payload_hash.map(hex_text),
             payload_bytes: bytes,
             status: status.to_owned(),
-            level: "content".to_owned(),
+            level,
+            data_level,
+            trust: trust.to_owned(),
             source,
             detail,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tributary_schemas::BlockRef;
 use tributary_schemas::code::Visibility;
+use tributary_schemas::eigenda::Mode;
 use tributary_schemas::id::DatasetId;
 use tributary_schemas::{Payload, Position};
 use tributary_store::{Archive, Lake, Tail, TailBlock, TailOptions};
@@ -11,7 +12,7 @@ use tributary_store::{Archive, Lake, Tail, TailBlock, TailOptions};
 use alloy_primitives::{Address, B256};
 
 use super::{Body, PublishLimits, SealContext, Sealed, Sealer, seal_block};
-use crate::blob::{BlobSource, Fetcher, NotFound};
+use crate::blob::{Answer, Assessed, BlobSource, Fetcher, Finder, Judge, NotFound, Reference};
 use crate::clock::ManualClock;
 use crate::decode::Decoded;
 use crate::fold::{Chronology, fold_block};
@@ -25,8 +26,8 @@ struct Nobody;
 
 #[async_trait::async_trait]
 impl BlobSource for Nobody {
-    async fn fetch(&self, _: B256) -> Result<(Vec<u8>, String), NotFound> {
-        Err(NotFound { reason: "nobody".to_owned(), absent: true })
+    async fn fetch(&self, _: &Reference, _: Option<&Assessed>, _: &Judge) -> Answer {
+        Err(NotFound { reason: "nobody".to_owned(), absent: true, waits_for_l1: false })
     }
 }
 
@@ -105,7 +106,11 @@ async fn seal_to(dir: &std::path::Path, tail: &Arc<Tail>, last: u64) -> B256 {
 async fn seal_to_with(dir: &std::path::Path, tail: &Arc<Tail>, last: u64, limits: PublishLimits) -> B256 {
     let archive = Archive::open(dir).unwrap();
     let clock = Arc::new(ManualClock::at(1));
-    let mut fetcher = Fetcher::new(Arc::new(Nobody), archive.clone(), Arc::clone(&clock) as _, 2);
+    let mut fetcher = Fetcher::new(
+        Finder::new(vec![Arc::new(Nobody)], Judge::default(), archive.clone()),
+        Arc::clone(&clock) as _,
+        2,
+    );
     let mut sealer = sealer_with(dir, tail, limits).await;
     sealer.recover(&mapping(), &archive).await.unwrap();
     // Far past every deadline, so that what nobody has is declared missing.
@@ -173,6 +178,7 @@ fn a_block_without_the_outcome_of_its_blob_is_not_sealed() {
     let context = SealContext {
         chronology: CHRONOLOGY,
         log_root_origin: B256::ZERO,
+        commitment_mode: Mode::Op,
         finality: "asserted".to_owned(),
         staging: dir.path().join("staging"),
         discard: false,

@@ -181,7 +181,21 @@ pub struct Quadratic {
     pub c0: U256,
 }
 
+/// L1 blocks after its reference block within which a certificate may be posted, by version 0 of the rules the
+/// sequencer derives by. Source: the recency window of EigenDA's proxy.
+const RECENCY_WINDOW: u64 = 14_400;
+
 impl Certificate {
+    /// Whether derivation takes it when it was posted in this block of L1. Only certificates of version 4 have a limit.
+    #[must_use]
+    pub fn is_recent(&self, l1_block: u64) -> bool {
+        let reference = u64::from(self.batch_header.reference_block_number);
+        match self.version {
+            Version::V4 { offchain_derivation_version: 0 } => l1_block <= reference + RECENCY_WINDOW,
+            Version::V2 | Version::V3 | Version::V4 { .. } => true,
+        }
+    }
+
     /// Reads the RLP list from the front of `buffer`.
     pub fn decode(version: Version, buffer: &mut &[u8]) -> Result<Self, SchemaError> {
         let mut list = Header::decode_bytes(buffer, true).map_err(|error| malformed("certificate", error))?;

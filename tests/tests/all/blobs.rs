@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_api::ApiConfig;
-use tributary_indexer::blob::{BlobSource as _, Proxies};
+use tributary_indexer::blob::{BlobSource as _, Judge, NotFound, Proxies, Reference};
 use tributary_indexer::clock::ManualClock;
 use tributary_store::Lake;
 use tributary_tests::program::{json, run, run_demo};
@@ -46,6 +46,11 @@ async fn serve(data: &Path, tasks: &mut JoinSet<()>) -> reqwest::Url {
     url
 }
 
+async fn fetch(proxies: &Proxies, hash: B256) -> Result<Vec<u8>, NotFound> {
+    let found = proxies.fetch(&Reference::Content(hash), None, &Judge::default()).await;
+    found.map(|(found, _)| found.bytes.unwrap())
+}
+
 #[tokio::test]
 async fn an_archive_is_exported_imported_and_served_to_another_follower() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,9 +62,12 @@ async fn an_archive_is_exported_imported_and_served_to_another_follower() {
     let exported = json(&["blobs", "export", "--json", "--out", &text(&out), "--data-dir", &text(&data)]);
     assert_eq!((&exported["blobs"], &exported["bytes"]), (&verified["blobs"], &verified["bytes"]));
     let bundle = files(&out);
+    let all: Vec<String> = bundle.keys().map(|name| text(&out.join(name))).collect();
+    let (records, bundle): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        bundle.into_iter().partition(|(name, _)| name.ends_with(".json"));
     assert_eq!(u64::try_from(bundle.len()).unwrap(), verified["blobs"]);
-    let names: Vec<String> = bundle.keys().map(|name| text(&out.join(name))).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(u64::try_from(records.len()).unwrap(), verified["commitments"]);
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
     let dir = text(&other);
     let import = [&["blobs", "import", "--json", "--data-dir", &dir], names.as_slice()].concat();
     for is_new in [true, false] {
@@ -76,14 +84,14 @@ async fn an_archive_is_exported_imported_and_served_to_another_follower() {
     let proxies = Proxies::new(std::slice::from_ref(&url), Arc::new(ManualClock::at(0))).unwrap();
     for bytes in bundle.values() {
         let hash = keccak256(bytes);
-        assert_eq!(proxies.fetch(hash).await.unwrap().0, *bytes);
+        assert_eq!(fetch(&proxies, hash).await.unwrap(), *bytes);
         let plain = reqwest::get(format!("{url}get/0x00{hash:x}")).await.unwrap();
         assert_eq!(plain.bytes().await.unwrap(), *bytes);
     }
-    assert!(proxies.fetch(B256::ZERO).await.unwrap_err().absent);
+    assert!(fetch(&proxies, B256::ZERO).await.unwrap_err().absent);
     let hash = keccak256(bundle.values().next().unwrap());
     std::fs::write(place(&other, hash), b"damaged").unwrap();
-    let refused = proxies.fetch(hash).await.unwrap_err();
+    let refused = fetch(&proxies, hash).await.unwrap_err();
     assert!(!refused.absent && refused.reason.contains("status 500"), "{}", refused.reason);
 }
 
@@ -101,12 +109,15 @@ fn damage_is_named_kept_out_of_an_export_and_mended_by_an_import() {
     let (code, printed, _) = ended(&["blobs", "import", &sources[0], &sources[1], &sources[2], "--data-dir", &dir]);
     assert_eq!((code, printed), (Some(0), format!("{one}\n{two}\n{three}\n")));
     let verify = ["blobs", "verify", "--data-dir", &dir];
-    assert_eq!(ended(&verify).1, "verified 3 blobs, 11 bytes\n");
+    assert_eq!(ended(&verify).1, "verified 3 blobs, 11 bytes, 0 commitments\n");
 
     std::fs::write(place(&data, two), "tw0").unwrap();
     let differs = format!("blob {two} hashes to {}", keccak256("tw0"));
     let export = ["blobs", "export", "--out", &bundle, "--data-dir", &dir];
-    let done = ["verified 2 blobs, 8 bytes\n".to_owned(), format!("exported 2 blobs, 8 bytes to {bundle}\n")];
+    let done = [
+        "verified 2 blobs, 8 bytes, 0 commitments\n".to_owned(),
+        format!("exported 2 blobs, 8 bytes, 0 commitments to {bundle}\n"),
+    ];
     for (command, done) in [&verify[..], &export].into_iter().zip(done) {
         let (code, printed, said) = ended(command);
         assert_eq!((code, printed), (Some(3), format!("{differs}\n{done}")));
@@ -128,7 +139,7 @@ fn damage_is_named_kept_out_of_an_export_and_mended_by_an_import() {
         (&["import", "--data-dir", &dir], 2, "FILE"),
         (&["import", &nowhere, "--data-dir", &dir], 1, "reading"),
         (&["import", &bundle, "--data-dir", &dir], 1, "reading"),
-        (&["import", "/dev/zero", "--data-dir", &dir], 1, "more than 16252897 bytes"),
+        (&["import", "/dev/zero", "--data-dir", &dir], 1, "more than 16777216 bytes"),
         (&["export", "--out", &bundle, "--hash", "0x12", "--data-dir", &dir], 2, "--hash"),
         (&["export", "--out", &bundle, "--hash", &zero, "--data-dir", &dir], 1, &zero),
         (&["verify", "--data-dir", &nowhere], 6, "no archive of blobs"),

@@ -66,6 +66,9 @@ pub(crate) struct Demo {
     /// corrupt-blob, slow, 429, drop
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) faults: Vec<String>,
+    /// Blocks that the batcher never posts to L1, comma-separated
+    #[arg(long, value_delimiter = ',', value_name = "BLOCKS")]
+    pub(crate) withhold: Vec<u64>,
     /// Port of the dashboard and /graphql; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,

@@ -29,6 +29,8 @@ const BLOB_DEADLINE_BLOCKS: u64 = 64;
 const HEAD_STEP_BLOCKS: u64 = 24;
 /// Challenge window in blocks.
 const CHALLENGE_BLOCKS: u64 = 20;
+/// L1 blocks after which a block that was not posted never will be: short, so that the demo sees it.
+const SEQUENCING_WINDOW: u64 = 20;
 
 /// Runs it.
 pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
@@ -38,6 +40,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
         seed: arguments.seed,
         faults: faults.map_err(|error| anyhow!("{error}"))?,
         workload: Workload { blocks: arguments.blocks, policy: policy(), ..Workload::default() },
+        withhold: arguments.withhold.iter().copied().collect(),
         advance_on_read: HEAD_STEP_BLOCKS,
         ..DevnetConfig::default()
     };
@@ -119,8 +122,15 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
     config.chain.chain_id = chain_id;
     config.chain.l2_urls = vec![devnet.l2_ws()];
     config.chain.poll_interval_ms = 20;
+    let (inbox, batcher, system_config) = devnet.inbox();
     config.chain.l1_urls = vec![devnet.l1_http()];
     config.chain.l1_chain_id = tributary_devnet::L1_CHAIN_ID;
+    config.chain.inbox = inbox.to_string();
+    config.chain.batcher = batcher.to_string();
+    config.chain.system_config = system_config.to_string();
+    config.chain.sequencing_window = SEQUENCING_WINDOW;
+    config.chain.genesis_time = genesis_time;
+    config.chain.block_seconds = tributary_devnet::L2_BLOCK_TIME;
     config.eigenda.proxy_urls = vec![devnet.proxy_url()];
     config.eigenda.router = devnet.eigenda_router().to_string();
     config.eigenda.known_tau = Some(devnet.tau());
@@ -172,6 +182,8 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
         "payments": count("select count(*) from payments").await?,
         "accounts": count("select count(distinct account) from claims").await?,
         "epochs": count("select count(distinct epoch) from epochs").await?,
+        "anchored": count("select count(distinct l2_block) from anchors where state = 'anchored'").await?,
+        "not_anchored": count("select count(*) from anchors where state <> 'anchored'").await?,
         "reorgs": reorgs,
         "tokens": tokens,
         "log_root": heads.log_root,
@@ -184,8 +196,10 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
 fn words(summary: &Value) -> String {
     let text = |key: &str| summary[key].to_string();
     let mut out = format!(
-        "{} blocks, {} events ({} refused), {} blobs, {} batches with {} attributions, {} payments, {} accounts, {} epochs, {} reorgs\nlog root      {}\nmerkle root   {}\nledger digest {}",
+        "{} blocks ({} on L1, {} not), {} events ({} refused), {} blobs, {} batches with {} attributions, {} payments, {} accounts, {} epochs, {} reorgs\nlog root      {}\nmerkle root   {}\nledger digest {}",
         text("blocks"),
+        text("anchored"),
+        text("not_anchored"),
         text("events"),
         text("rejected_events"),
         text("blobs"),

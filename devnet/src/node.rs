@@ -15,7 +15,7 @@ use crate::{
     DevnetError,
     block::{Executed, Stored},
     chain::Chain,
-    config::DevnetConfig,
+    config::{DevnetConfig, POSTED_WITHIN},
     fault::{Dice, Fault},
     keys::stream,
 };
@@ -103,11 +103,15 @@ impl Node {
         }
     }
 
-    /// The finalised block: on the L1 the block that makes the L2's finalised block final.
+    /// The finalised block: on the L1 the block that makes the L2's finalised block final, in which at the latest it
+    /// was posted.
     pub(crate) fn finalized(&self, layer: Layer) -> u64 {
         match layer {
             Layer::L2 => self.finalized,
-            Layer::L1 => Chain::l1_origin(self.finalized),
+            Layer::L1 => std::cmp::min(
+                Chain::l1_origin(self.finalized).saturating_add(POSTED_WITHIN),
+                index_of_last(&self.chain.l1),
+            ),
         }
     }
 
@@ -118,7 +122,7 @@ impl Node {
         let safe = std::cmp::max(shared, self.finalized);
         match layer {
             Layer::L2 => safe,
-            Layer::L1 => Chain::l1_origin(safe),
+            Layer::L1 => std::cmp::max(Chain::l1_origin(safe), self.finalized(Layer::L1)),
         }
     }
 

@@ -159,7 +159,10 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
 
 /// The head as this request sees it: now and then that of a node that lags.
 fn shown_head(node: &mut Node, layer: Layer) -> u64 {
-    node.head_polled();
+    // Who looks at the L1 says nothing about how far the L2 was followed.
+    if layer == Layer::L2 {
+        node.head_polled();
+    }
     let head = node.head(layer);
     if node.dice.strikes(Fault::LowerHead, 6) {
         let lag = node.dice.moment(1..=12);

@@ -43,8 +43,6 @@ pub enum Form {
     Keccak,
     /// In EigenDA.
     EigenDa,
-    /// In another service.
-    Other,
 }
 
 impl Form {
@@ -56,7 +54,6 @@ impl Form {
             Self::Blob => "blob",
             Self::Keccak => "keccak",
             Self::EigenDa => "eigenda",
-            Self::Other => "other",
         }
     }
 }

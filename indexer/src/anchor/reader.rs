@@ -4,13 +4,14 @@ use alloy_primitives::B256;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tributary_schemas::BlockRef;
+use tributary_schemas::eigenda::{self, Mode};
 
 use super::fold::{Fold, Form, Posted, Read};
 use super::l1::L1Block;
 use super::{Found, PayloadSource, Rollup, Unfound};
 use crate::Clock;
 use crate::inbox::blob_encoding;
-use crate::inbox::posting::{Commitment, CommitmentKind, Posting};
+use crate::inbox::posting::{Commitment, Posting};
 
 /// So often must a payload have been asked for before what it carries is called unknown.
 const ASKED_MIN: u32 = 4;
@@ -103,17 +104,19 @@ impl Reader {
     }
 
     async fn commitment(&mut self, commitment: &Commitment<'_>, l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
+        // Of a certificate that does not parse there is no payload, and what another service keeps is none of a chain
+        // that uses EigenDA: derivation passes over both.
+        let form = match eigenda::Commitment::read(Mode::Op, commitment.bytes) {
+            Ok(eigenda::Commitment::Keccak(_)) => Form::Keccak,
+            Ok(eigenda::Commitment::EigenDa(_) | eigenda::Commitment::EigenDaV1(_)) => Form::EigenDa,
+            Ok(eigenda::Commitment::OtherLayer { .. }) | Err(_) => return Err(Left::Void),
+        };
         self.due(l1_tx)?;
         let answer = self.payloads.payload(commitment.bytes, l1).await;
         let found = answer.map_err(|unfound| self.note(l1_tx, unfound))?;
         if commitment.check_payload(&found.payload).is_err() {
             return Err(Left::Void);
         }
-        let form = match commitment.kind {
-            CommitmentKind::Keccak(_) => Form::Keccak,
-            CommitmentKind::EigenDa { .. } => Form::EigenDa,
-            CommitmentKind::Generic { .. } => Form::Other,
-        };
         let posted = Posted::new(l1, l1_tx, form, Some(commitment.hash()), &found);
         Ok(Read::Payloads(vec![found.payload], Box::new(posted)))
     }

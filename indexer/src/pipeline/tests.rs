@@ -8,21 +8,26 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tributary_devnet::{Devnet, DevnetConfig, Fault, Make, Workload};
 use tributary_schemas::facts::{
-    AttributionRow, BatchRow, BlobRow, BlockRow, DatasetVersionRow, EventRow, InferenceRow, MembershipRow, PaymentRow,
+    AnchorRow, AttributionRow, BatchRow, BlobRow, BlockRow, DatasetVersionRow, EventRow, InferenceRow, MembershipRow,
+    PaymentRow,
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
 
 use super::{CertificateOptions, IndexerConfig, MappingChoice, Outcome, Progress, run};
+use crate::anchor::{AnchorOptions, Forks, Rollup};
 use crate::blob::recheck;
 use crate::clock::ManualClock;
 use crate::endpoint::EndpointOptions;
 use crate::follow::{FollowOptions, Until};
+use crate::inbox::batch::Terms;
 use crate::seal::PublishLimits;
 use crate::{Contracts, IndexerError, Trust};
 
 mod certificates;
 
 const BLOCKS: u64 = 120;
+/// Sequencing window, in L1 blocks of six L2 blocks.
+const WINDOW: u64 = 8;
 
 fn devnet_config(seed: u64, faults: &[Fault]) -> DevnetConfig {
     DevnetConfig {
@@ -86,6 +91,34 @@ async fn try_index(config: IndexerConfig, dir: &Path) -> Result<Outcome, Indexer
     let archive = Archive::open(dir).unwrap();
     let clock = Arc::new(ManualClock::at(1));
     run(config, tail, lake, archive, clock, CancellationToken::new(), progress).await
+}
+
+/// As [`index`], with the L1 of the embedded chain.
+async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
+    let (inbox, batcher, system_config) = devnet.inbox();
+    let defaults = DevnetConfig::default();
+    let rollup = Rollup {
+        inbox,
+        batcher,
+        system_config: Some(system_config),
+        sequencing_window: WINDOW,
+        forks: Forks::default(),
+        terms: Terms {
+            chain_id: Some(defaults.chain_id),
+            genesis_time: Some(defaults.genesis_time),
+            block_time: tributary_devnet::L2_BLOCK_TIME,
+        },
+    };
+    let anchor = AnchorOptions {
+        l1: vec![devnet.l1_http().parse().unwrap()],
+        l1_chain_id: defaults.l1_chain_id,
+        rollup,
+        start_block: None,
+        l2_start_block: 0,
+        poll_interval: Duration::from_millis(1),
+    };
+    let config = IndexerConfig { anchor: Some(anchor), ..config(devnet, dir, Until::Final(until)) };
+    try_index(config, dir).await.unwrap()
 }
 
 async fn read<T: tributary_schemas::Table + Send + 'static>(dir: &Path) -> Vec<T> {
@@ -226,4 +259,64 @@ async fn what_an_unverified_source_yields_says_so_for_good() {
     }
     let snapshot = Lake::open(dir.path()).await.unwrap().latest().await.unwrap().unwrap();
     assert_eq!(snapshot.heads.trust, "unverified");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_final_block_is_anchored_where_it_was_posted_and_a_withheld_one_nowhere() {
+    let withheld = BTreeSet::from([20, 61, 62]);
+    let with = |faults: &[Fault]| DevnetConfig { withhold: withheld.clone(), ..devnet_config(11, faults) };
+    let (devnet, last) = start(with(&[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let plain = index_with_l1(&devnet, dir.path(), last).await;
+    assert_eq!(plain.sealed.map(|block| block.number), Some(last));
+    let mut rows: Vec<AnchorRow> = read(dir.path()).await;
+    rows.sort_by_key(|row| (row.l2_block, row.part));
+    let truth = devnet.truth();
+    let status = read_status(dir.path()).unwrap().unwrap().anchored.unwrap();
+    let l1_final = status.l1_finalized.unwrap();
+    assert_eq!((status.state.as_str(), status.l1_read), ("following", Some(l1_final)));
+    let hash = |hash: alloy_primitives::B256| Some(tributary_schemas::column::hex_text(hash));
+    for number in 1..=last {
+        let found: Vec<&AnchorRow> = rows.iter().filter(|row| row.l2_block == i64::try_from(number).unwrap()).collect();
+        let posted = truth.posted(number);
+        if withheld.contains(&number) {
+            assert_eq!(found.iter().map(|row| row.state.as_str()).collect::<Vec<_>>(), ["not_anchored"], "{number}");
+        } else if posted.last().is_some_and(|last| last.l1_block <= l1_final) {
+            assert!(!found.is_empty(), "block {number} was posted in {posted:?}");
+            for row in found {
+                let of = posted.iter().find(|posting| hash(posting.transaction) == row.l1_tx).unwrap();
+                assert_eq!((row.state.as_str(), row.l1_block), ("anchored", i64::try_from(of.l1_block).ok()));
+                assert_eq!(row.commitment_hash, of.commitment.and_then(hash));
+                assert_eq!(row.channel, Some(tributary_schemas::column::hex_text(of.channel)));
+                let frames = row.frame_first.unwrap()..=row.frame_last.unwrap();
+                assert!(frames.into_iter().all(|frame| of.frames.contains(&u16::try_from(frame).unwrap())));
+            }
+        } else {
+            assert!(found.is_empty() && number + 60 > last, "{number}");
+        }
+    }
+    assert!(rows.iter().any(|row| row.form.as_deref() == Some("calldata")));
+    assert!(rows.iter().any(|row| row.form.as_deref() == Some("keccak")));
+
+    // In pieces, with the tail taken away, the same rows; with every fault of the network too; and the log knows
+    // nothing of it.
+    let pieces = tempfile::tempdir().unwrap();
+    index_with_l1(&devnet, pieces.path(), last / 3).await;
+    index_with_l1(&devnet, pieces.path(), last / 2).await;
+    std::fs::remove_dir_all(pieces.path().join("tail")).unwrap();
+    let again = index_with_l1(&devnet, pieces.path(), last).await;
+    let without = tempfile::tempdir().unwrap();
+    let without_l1 = index(&devnet, without.path(), last).await;
+    let faulty = [Fault::Reorg, Fault::LowerHead, Fault::SameHeight, Fault::Slow, Fault::TooManyRequests, Fault::Drop];
+    let (devnet, last) = start(with(&faulty)).await;
+    let broken = tempfile::tempdir().unwrap();
+    let through = index_with_l1(&devnet, broken.path(), last).await;
+    for outcome in [again, without_l1, through] {
+        assert_eq!((outcome.sealed, outcome.log_root), (plain.sealed, plain.log_root));
+    }
+    for dir in [pieces.path(), broken.path()] {
+        let mut same: Vec<AnchorRow> = read(dir).await;
+        same.sort_by_key(|row| (row.l2_block, row.part));
+        assert_eq!(same, rows);
+    }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tributary_tests::program::{demo, roots, run, run_demo};
+use tributary_tests::program::{demo, json, roots, run, run_demo};
 
 const BLOCKS: u64 = 300;
 
@@ -94,4 +94,28 @@ fn a_missing_blob_is_waited_for_and_then_named() {
     for token in out["tokens"].as_array().unwrap() {
         assert_eq!(number(&token["revenue"]), number(&token["credited"]) + number(&token["held"]), "{token}");
     }
+}
+
+#[test]
+fn every_final_block_is_anchored_to_its_blob_and_a_withheld_one_is_not() {
+    let folder = folder();
+    let mut arguments = demo(12, BLOCKS, "", folder.path());
+    arguments.extend(["--withhold".to_owned(), "50,51,200".to_owned()]);
+    let out = json(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(out["not_anchored"], 3, "{out}");
+    // All but the genesis block and those withheld.
+    assert_eq!(out["anchored"].as_u64(), out["blocks"].as_u64().map(|blocks| blocks - 4), "{out}");
+    let data = folder.path().display().to_string();
+    let rows = |query: &str| json(&["sql", "--json", "--data-dir", &data, query]);
+    let not = rows("select l2_block from anchors where state = 'not_anchored' order by l2_block");
+    assert_eq!(not, serde_json::json!([{ "l2_block": 50 }, { "l2_block": 51 }, { "l2_block": 200 }]));
+    let wrong = "select count(*) as n from anchors a join blocks b on a.l2_block = b.number \
+                 where a.l2_hash <> b.hash or (a.state = 'anchored' and a.l1_tx is null)";
+    assert_eq!(rows(wrong)[0]["n"], 0);
+    let by_commitment = rows("select count(*) as n from anchors where commitment_hash is not null");
+    assert!(by_commitment[0]["n"].as_u64().unwrap() > BLOCKS / 2, "{by_commitment}");
+    let status = json(&["status", "--json", "--data-dir", &data]);
+    let anchored = &status["follower"]["anchored"];
+    assert_eq!((anchored["state"].as_str(), anchored["not_anchored"].as_u64()), (Some("following"), Some(3)));
+    assert_eq!(anchored["finalized"], status["snapshot"]["heads"]["block_number"], "{anchored}");
 }

@@ -250,21 +250,25 @@ async fn reorgs_and_restarts_leave_the_rows_of_the_straight_chain() {
 
 #[tokio::test]
 async fn a_payload_that_is_not_there_is_waited_for_and_then_given_up() {
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let world = World::new(&mut rng, 60);
+    // A world whose first batcher posts by commitment, and the L1 block of the first.
+    let of_seed = |seed| {
+        let world = World::new(&mut ChaCha8Rng::seed_from_u64(seed), 60);
+        let mut posted = (0..).zip(&world.l1).flat_map(|(at, block)| block.transactions.iter().map(move |tx| (at, tx)));
+        let first = posted.find_map(|(at, draft)| {
+            let commitment = draft.calldata.strip_prefix(&[1])?.to_vec();
+            let sound = draft.by == world.rollup.batcher && world.shelf.has(&commitment);
+            sound.then_some((at, commitment))
+        });
+        first.map(|(at, commitment)| (world, at, commitment))
+    };
+    let (world, at, commitment): (World, usize, _) = (3..).find_map(of_seed).unwrap();
     let chain = world.l1_chain();
     let (rows, ..) = straight(&world).await;
-    // The first commitment of the batcher.
-    let commitment = world.l1.iter().flat_map(|block| &block.transactions).find_map(|draft| {
-        (draft.by == world.rollup.batcher && draft.calldata.first() == Some(&1)).then(|| draft.calldata[1..].to_vec())
-    });
-    let commitment = commitment.expect("this seed posts by commitment");
     world.shelf.hidden.lock().unwrap().insert(commitment.clone());
     let mut node = Node::start(&world).await;
     node.l2_to(60, 60);
     node.anchoring.ingest(chain.clone()).await.unwrap();
-    let near = chain[20].block;
-    node.anchoring.finalized(near).await.unwrap();
+    node.anchoring.finalized(chain[at].block).await.unwrap();
     let status = node.exchange.status();
     assert!(status.state == "waiting" && status.reason.unwrap().contains("nobody has it"));
     // It turns up: nothing is lost.

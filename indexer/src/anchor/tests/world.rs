@@ -13,7 +13,9 @@ use tributary_devnet::inbox::{
     ChannelForm, PostedBlock, blob, channel, commitment_calldata, frames, payload, sample_blocks, singular_batch,
     span_batch,
 };
+use tributary_devnet::mint::{Form, Mint};
 use tributary_schemas::BlockRef;
+use tributary_schemas::eigenda::{Commitment, Mode, Version};
 
 use crate::anchor::l1::CONFIG_UPDATE;
 use crate::anchor::{Forks, Found, PayloadSource, Rollup, Unfound};
@@ -33,6 +35,12 @@ pub(super) struct Shelf {
     payloads: Mutex<BTreeMap<Vec<u8>, Result<Found, Unfound>>>,
     blobs: Mutex<BTreeMap<B256, Vec<u8>>>,
     pub(super) hidden: Mutex<BTreeSet<Vec<u8>>>,
+}
+
+impl Shelf {
+    pub(super) fn has(&self, commitment: &[u8]) -> bool {
+        self.payloads.lock().unwrap().contains_key(commitment)
+    }
 }
 
 #[async_trait]
@@ -79,6 +87,7 @@ pub(super) struct World {
     pub(super) carried: BTreeMap<u64, (u64, &'static str)>,
     /// Who signs.
     keys: BTreeMap<Address, PrivateKeySigner>,
+    mint: Mint,
 }
 
 impl World {
@@ -116,6 +125,7 @@ impl World {
             withheld: BTreeSet::new(),
             carried: BTreeMap::new(),
             keys: keys.into_iter().map(|key| (key.address(), key)).collect(),
+            mint: Mint::new(rng.random(), B256::repeat_byte(3)),
         };
         world.post_all(rng, &posted, [first, second, stranger]);
         world
@@ -154,7 +164,8 @@ impl World {
             }
             if rng.random_bool(0.2) {
                 let junk: Vec<u8> = (0..rng.random_range(0..40)).map(|_| rng.random()).collect();
-                let form = if rng.random_bool(0.5) { vec![0] } else { vec![] };
+                let form =
+                    [vec![0], vec![], vec![1, 1, 0, 2], vec![1, 1, 0x0c], vec![0xed]][rng.random_range(0..5)].clone();
                 let calldata = [form, junk].concat().into();
                 self.at(l1).transactions.push(Draft { calldata, blob: None, by: batcher });
             }
@@ -189,7 +200,7 @@ impl World {
         form
     }
 
-    fn draft(&self, rng: &mut ChaCha8Rng, payload: Vec<u8>, form: &str, by: Address) -> Draft {
+    fn draft(&mut self, rng: &mut ChaCha8Rng, payload: Vec<u8>, form: &str, by: Address) -> Draft {
         let commitment = match form {
             "calldata" => return Draft { calldata: payload.into(), blob: None, by },
             "blob" => {
@@ -198,7 +209,12 @@ impl World {
                 return Draft { calldata: Bytes::new(), blob: Some(hash), by };
             }
             "keccak" => [vec![0], keccak256(&payload).to_vec()].concat(),
-            _ => [vec![1, 0, 2], rng.random::<[u8; 32]>().to_vec()].concat(),
+            _ => {
+                let version = [Version::V2, Version::V3][rng.random_range(0..2)];
+                let minted = self.mint.batch(version, Form::Evaluations, 1, std::slice::from_ref(&payload)).unwrap();
+                let certificate = minted.into_iter().next().unwrap().certificate;
+                Commitment::EigenDa(Box::new(certificate)).encode(Mode::Op).unwrap()
+            }
         };
         let found = Found { payload, blob_key: Some(keccak256(&commitment)), ..Found::default() };
         self.shelf.payloads.lock().unwrap().insert(commitment.clone(), Ok(found));

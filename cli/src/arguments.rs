@@ -254,7 +254,7 @@ pub(crate) struct BlobsImport {
 }
 
 /// Writes archived blobs as files named by their hash, and what is known of each by its certificate beside them, as
-/// <keccak256 of the commitment>.json.
+/// `HASH.json` under the keccak256 of the commitment.
 ///
 /// The data folder is only read. Each blob is hashed again. One that is damaged is named and not written, the others
 /// are, and the exit code is 3. Files that are there already and right are left alone, so an export that was stopped

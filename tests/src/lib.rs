@@ -15,6 +15,7 @@ pub mod generated;
 pub mod measure;
 pub mod program;
 pub mod settle_bench;
+pub mod share;
 pub mod shared;
 pub mod spray;
 pub mod suite;

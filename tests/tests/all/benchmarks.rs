@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use tributary_tests::commit;
 use tributary_tests::program::binary;
 use tributary_tests::spray::{Load, bench};
-use tributary_tests::unwind;
+use tributary_tests::{share, unwind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_is_complete_at_the_smallest_size() {
@@ -16,6 +16,12 @@ async fn following_is_complete_at_the_smallest_size() {
 async fn a_deep_reorg_leaves_nothing_behind_at_the_smallest_size() {
     let measured = unwind::bench(&binary(), 1, 300).await;
     assert_eq!(measured["blocks_unwound"], 300);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_are_checked_at_the_smallest_size() {
+    let measured = share::bench(1, 40).await;
+    assert!(measured["certificates"].as_u64() > Some(5), "{measured}");
 }
 
 #[tokio::test]

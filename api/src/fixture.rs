@@ -7,11 +7,11 @@ use alloy_primitives::{Address, B256};
 use tributary_accounting::tree::{Leaf, Tree};
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
 use tributary_schemas::facts::{
-    AccountRow, AgentRow, AgentVersionRow, BlockRow, ContributionRow, DatasetRow, DatasetVersionRow, EdgeRow,
-    EntityPayoutRow, MembershipRow, ModelRow, ModelVersionRow, PublishedRootRow, RewardClaimRow, Rows,
+    AccountRow, AgentRow, AgentVersionRow, AnchorRow, BlockRow, ContributionRow, DatasetRow, DatasetVersionRow,
+    EdgeRow, EntityPayoutRow, MembershipRow, ModelRow, ModelVersionRow, PublishedRootRow, RewardClaimRow, Rows,
 };
 use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
-use tributary_store::{BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
+use tributary_store::{Anchors, BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
 
 pub(crate) const ANN: &str = "0x00000000000000000000000000000000000000a1";
 pub(crate) const BOB: &str = "0x00000000000000000000000000000000000000b2";
@@ -44,6 +44,7 @@ pub(crate) async fn publish() -> Published {
     let lake = Lake::open(dir.path()).await.unwrap();
     let mut facts = Rows::default();
     blocks(&mut facts);
+    anchors(&mut facts);
     graph(&mut facts);
     edges(&mut facts);
     claims_on_chain(&mut facts);
@@ -69,6 +70,7 @@ pub(crate) async fn publish() -> Published {
         finalized_number: 20,
         settled_epoch: Some(1),
         roots: [(VAULT.parse().unwrap(), tree.root())].into(),
+        anchors: Some(Anchors::default()),
         ..Heads::default()
     };
     let snapshot = lake
@@ -99,6 +101,48 @@ fn blocks(facts: &mut Rows) {
             log_root: hex_text(B256::repeat_byte(u8::try_from(number).unwrap())),
         });
     }
+}
+
+/// Block 5 lies in two postings, block 6 in none.
+fn anchors(facts: &mut Rows) {
+    let none = AnchorRow {
+        epoch: 0,
+        l2_block: 6,
+        l2_hash: hash(6),
+        state: "not_anchored".to_owned(),
+        part: 0,
+        l1_block: None,
+        l1_hash: None,
+        l1_tx: None,
+        form: None,
+        commitment_hash: None,
+        blob_key: None,
+        dispersed_by: None,
+        level: None,
+        data_level: None,
+        channel: None,
+        frame_first: None,
+        frame_last: None,
+        batch_kind: None,
+        batch_index: None,
+        parent_checked: false,
+    };
+    for (part, l1_block) in [(0, 90), (1, 91)] {
+        facts.anchors.push(AnchorRow {
+            l2_block: 5,
+            l2_hash: hash(5),
+            state: "anchored".to_owned(),
+            part,
+            l1_block: Some(l1_block),
+            l1_tx: Some(hash(l1_block)),
+            form: Some("eigenda".to_owned()),
+            blob_key: Some(hash(1)),
+            dispersed_by: Some(OWNER.to_owned()),
+            level: Some("L3".to_owned()),
+            ..none.clone()
+        });
+    }
+    facts.anchors.push(none);
 }
 
 fn graph(facts: &mut Rows) {

@@ -28,9 +28,47 @@ export type Status = {
   lagBlocks: number | null;
   waiting: string[];
   endpoints: { name: string; state: string; reason: string | null }[];
+  anchored: Anchored | null;
   counts: Record<string, number | string>;
   totals: TokenTotal[];
   invariants: { id: string; holds: string; broken: number }[];
+};
+export type Anchored = {
+  state: string;
+  reason: string | null;
+  head: number | string | null;
+  finalized: number | string | null;
+  notAnchored: number;
+  unknown: number;
+};
+export type Posting = {
+  l1Block: number | string;
+  l1Tx: string | null;
+  form: string | null;
+  commitmentHash: string | null;
+  blobKey: string | null;
+  dispersedBy: string | null;
+  level: string | null;
+  dataLevel: string | null;
+  channel: string | null;
+  frameFirst: number | null;
+  frameLast: number | null;
+  batchKind: string | null;
+  batchIndex: number | null;
+};
+export type BlockAnswer = {
+  status: { anchored: Anchored | null };
+  block?: {
+    hash: string | null;
+    timestamp: string;
+    epoch: number;
+    l1Origin: number | string | null;
+    transactions: number;
+    logs: number;
+    events: number;
+    logRoot: string | null;
+    anchor: { state: string; postings: Posting[] };
+  } | null;
 };
 export type AccountLine = { address: string; entitlements: { token: string; vault: string; cumulative: Amount; claimable: Amount }[] };
 export type Accounts = Edges<AccountLine> & { totalCount: number };
@@ -43,7 +81,7 @@ export const overview = (): Promise<Overview> =>
   ask(`query Overview {
     status {
       chainId head { ${BLOCK} } safe { ${BLOCK} } finalized { ${BLOCK} } indexed { ${BLOCK} } sealed { ${BLOCK} }
-      finality trust settledEpoch logRoot mappingSetHash snapshot lagBlocks waiting endpoints { name state reason }
+      finality trust settledEpoch logRoot mappingSetHash snapshot lagBlocks waiting endpoints { name state reason } anchored { state reason head finalized notAnchored unknown }
       counts { blocks events rejectedEvents payments batches blobs attributions datasets contributions models agents accounts }
       totals { ${TOTAL} claimed { ${AMOUNT} } }
       invariants { id holds broken }
@@ -51,6 +89,26 @@ export const overview = (): Promise<Overview> =>
     epochs(first: 8) { edges { node { number manifestHash tokens { vault payments ${TOTAL} root published } } } }
     accounts(first: 10, orderBy: EARNED) { edges { node { ${LINE} } } }
   }`);
+
+const ANCHORED = 'anchored { state reason head finalized notAnchored unknown }';
+
+/** A block and what carries it on L1; without a number how far anchoring stands. */
+export const block = (number: number | null): Promise<BlockAnswer> =>
+  number === null
+    ? ask(`query Anchored { status { ${ANCHORED} } }`)
+    : ask(
+        `query Block($number: BlockNumber!) {
+          status { ${ANCHORED} }
+          block(number: $number) {
+            hash timestamp epoch l1Origin transactions logs events logRoot
+            anchor { state postings {
+              l1Block l1Tx form commitmentHash blobKey dispersedBy level dataLevel channel frameFirst frameLast
+              batchKind batchIndex
+            } }
+          }
+        }`,
+        { number },
+      );
 
 export const accounts = (search: string): Promise<{ accounts: Accounts }> =>
   ask(

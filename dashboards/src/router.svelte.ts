@@ -1,9 +1,9 @@
 // Deep links live in the fragment: #/page/<id>?parameters. So every view can be shared and the server needs no routes.
 
-export type Page = 'overview' | 'map' | 'account' | 'unknown';
+export type Page = 'overview' | 'map' | 'account' | 'block' | 'unknown';
 export type Route = { page: Page; id: string; params: URLSearchParams };
 
-const PAGES: Record<string, Page> = { '': 'overview', map: 'map', account: 'account' };
+const PAGES: Record<string, Page> = { '': 'overview', map: 'map', account: 'account', block: 'block' };
 
 function parse(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
@@ -40,7 +40,7 @@ class Router {
 
 export const router = new Router();
 
-export function link(page: 'overview' | 'map' | 'account', id = '', params: Record<string, string> = {}): string {
+export function link(page: Exclude<Page, 'unknown'>, id = '', params: Record<string, string> = {}): string {
   const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value !== '')).toString();
   const path = page === 'overview' ? '#/' : `#/${page}${id === '' ? '' : `/${encodeURIComponent(id)}`}`;
   return query === '' ? path : `${path}?${query}`;

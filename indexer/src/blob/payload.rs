@@ -4,6 +4,8 @@
 //! and the footer, the order of inferences and of records, what must be constant, what must not overflow, and the root
 //! that is on chain. One broken rule refuses the batch (ruling 18).
 
+mod claims;
+
 use alloy_primitives::{Address, B256, Keccak256};
 use arrow::array::{Array, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::DataType;
@@ -97,10 +99,13 @@ pub fn read_batch(payload: &[u8], commitment: &Commitment) -> Result<Batch, Unre
 
 fn read(bytes: Bytes, commitment: &Commitment) -> Result<Batch, Unreadable> {
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    claims::footer(&bytes)?;
+    let file = bytes.clone();
     // The file's own Arrow schema is not believed: only Parquet's types count.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).map_err(malformed)?;
     check_sizes(builder.metadata(), size, commitment)?;
+    check_pages(builder.metadata(), &file, commitment)?;
     check_footer(builder.metadata(), commitment)?;
     check_columns(builder.schema(), builder.metadata())?;
     let reader = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(malformed)?;
@@ -138,6 +143,19 @@ fn check_sizes(metadata: &ParquetMetaData, size: u64, commitment: &Commitment) -
     ensure(decoded <= size.saturating_mul(EXPANSION_MAX), || {
         format!("{decoded} bytes decoded from {size}: expected at most {EXPANSION_MAX} to one")
     })
+}
+
+fn check_pages(metadata: &ParquetMetaData, file: &[u8], commitment: &Commitment) -> Result<(), Unreadable> {
+    let size = u64::try_from(file.len()).unwrap_or(u64::MAX);
+    let bytes_max = std::cmp::min(DECODED_BYTES_MAX, size.saturating_mul(EXPANSION_MAX));
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let (start, length) = column.byte_range();
+        let place = usize::try_from(start).ok().zip(usize::try_from(start.saturating_add(length)).ok());
+        let chunk = place.and_then(|(start, end)| file.get(start..end));
+        let chunk = chunk.ok_or_else(|| malformed("a column lies outside of the file"))?;
+        claims::pages(chunk, u64::from(commitment.records), bytes_max)?;
+    }
+    Ok(())
 }
 
 fn check_footer(metadata: &ParquetMetaData, commitment: &Commitment) -> Result<(), Unreadable> {

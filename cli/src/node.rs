@@ -36,6 +36,9 @@ use crate::{environment, init, output};
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
 
+/// The L1 is looked at so many times less often than the L2: its blocks come every twelve seconds, not every two.
+const L1_POLL_FACTOR: u64 = 5;
+
 /// Blobs fetched at once.
 const BLOB_FETCHES_MAX: usize = 8;
 
@@ -325,7 +328,7 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
         rollup,
         start_block: Some(chain.l1_start_block).filter(|number| *number > 0),
         l2_start_block: chain.start_block,
-        poll_interval: Duration::from_millis(chain.poll_interval_ms),
+        poll_interval: Duration::from_millis(chain.poll_interval_ms.saturating_mul(L1_POLL_FACTOR)),
     }))
 }
 

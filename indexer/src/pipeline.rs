@@ -30,7 +30,7 @@ use crate::state::{Key, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
 pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, VerifierOptions};
 
-/// Rounds in which a blob is asked for once more, when nothing else is left to do.
+/// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile.
 const LAST_ROUNDS: u32 = 12;
 
 /// How long anchoring is waited for, when nothing else is left to do: so many pauses of this length.
@@ -281,8 +281,13 @@ impl Pipeline {
     /// Nothing follows any more: asks for missing blobs a few times over, then leaves it at that.
     async fn finish(&mut self, clock: &dyn Clock, shutdown: &CancellationToken) -> Result<(), IndexerError> {
         let mut rounds = 0;
+        let mut reached = self.sealer.head();
         while rounds < LAST_ROUNDS {
-            if self.seal().await? == Progressed::CaughtUp {
+            let sealed = self.seal().await?;
+            if self.sealer.head() != reached {
+                (reached, rounds) = (self.sealer.head(), 0);
+            }
+            if sealed == Progressed::CaughtUp {
                 // Newer blocks may be final, which nobody waits for: what is sealed is published now.
                 self.flush().await?;
                 let [sealed, head] =

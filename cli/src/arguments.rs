@@ -66,7 +66,8 @@ pub(crate) struct Demo {
     /// corrupt-blob, slow, 429, drop
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) faults: Vec<String>,
-    /// Blocks that the batcher never posts to L1, comma-separated
+    /// Blocks that the batcher never posts to L1, comma-separated; then no block waits for L1 before it is sealed (as with
+    /// chain.seal = "final"), so that these are seen
     #[arg(long, value_delimiter = ',', value_name = "BLOCKS")]
     pub(crate) withhold: Vec<u64>,
     /// Port of the dashboard and /graphql; 0 takes a free one

@@ -61,8 +61,20 @@ pub(crate) struct Chain {
     pub(crate) granite_time: u64,
     /// Likewise of Holocene.
     pub(crate) holocene_time: u64,
+    /// What a final block waits for before it is sealed, where an inbox is named.
+    pub(crate) seal: Seal,
     /// What is demanded of what the endpoints say.
     pub(crate) trust: Trust,
+}
+
+/// What a final block waits for before it is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Seal {
+    /// A posting on L1 that carries it.
+    Anchored,
+    /// Nothing: the word of the L2 endpoints is enough.
+    Final,
 }
 
 /// What is demanded of what endpoints say.
@@ -163,6 +175,7 @@ impl Default for Config {
                 fjord_time: 0,
                 granite_time: 0,
                 holocene_time: 0,
+                seal: Seal::Anchored,
                 trust: Trust::Full,
             },
             eigenda: EigenDa {

@@ -12,7 +12,7 @@ use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload};
 use tributary_schemas::policy::Policy;
 
 use crate::arguments::Demo;
-use crate::config::{Config, Contracts};
+use crate::config::{Config, Contracts, Seal};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::node::Node;
 use crate::progress::Progress;
@@ -56,7 +56,10 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
 
     let dir = folder(&arguments)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-    let config = configuration(&devnet, chain_id, genesis_time, &dir, listen);
+    let mut config = configuration(&devnet, chain_id, genesis_time, &dir, listen);
+    if !arguments.withhold.is_empty() {
+        config.chain.seal = Seal::Final;
+    }
     let mut signals = Signals::listen()?;
     let shutdown = CancellationToken::new();
     let mut node = Node::start(&config, Some(last), !arguments.once, &shutdown).await?;

@@ -329,6 +329,7 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
         start_block: Some(chain.l1_start_block).filter(|number| *number > 0),
         l2_start_block: chain.start_block,
         poll_interval: Duration::from_millis(chain.poll_interval_ms.saturating_mul(L1_POLL_FACTOR)),
+        required: chain.seal == config::Seal::Anchored,
     }))
 }
 

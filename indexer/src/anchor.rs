@@ -9,20 +9,22 @@
 //!
 //! 1. [`l1`]: an L1 block, verified like any other, reduced to what it says to the inbox and about the batcher;
 //! 2. [`source`]: whoever has the payloads behind alt-DA commitments and the blobs of blob transactions;
-//! 3. [`fold`]: frames, channels, claims, and which sealed L2 block is the one claimed: pure, and the same whatever the
+//! 3. [`fold`]: frames, channels, claims, and which final L2 block is the one claimed: pure, and the same whatever the
 //!    order in which the two chains were read;
 //! 4. [`record`]: rows of the table `anchors`;
 //! 5. [`exchange`]: rows on their way into a publication, and the status;
 //! 6. [`service`]: all of it as a task of its own.
 //!
-//! Rewards never wait for any of this: it runs beside the pipeline, and when it fails it says so and nothing else
-//! stops.
+//! It runs beside the pipeline. Where it is [required](AnchorOptions::required), a final block is sealed only once a
+//! posting carries it, so that money rests on what is on L1 and not on what an L2 node calls final; a block with
+//! deposits only may also be carried by nothing, as derivation makes such blocks of a window without a batch. Where it
+//! is not, nothing waits for it, and when it fails it says so and nothing else stops.
 //!
 //! **Reorgs of L1 need no undo.** What is durable is the fold over L1-final blocks only. The blocks above are a list in
 //! memory, and what they come to is the final fold, copied, over that list: whenever L1 changes its mind the copy is
 //! thrown away.
 //!
-//! **Rows are published once.** The fold is a function of final L1 blocks and sealed L2 blocks. A publication carries
+//! **Rows are published once.** The fold is a function of final L1 blocks and final L2 blocks. A publication carries
 //! rows and, in the snapshot's heads, which L2 blocks they and all rows before them are about; the fold's state is
 //! written to the tail after it. A crash in between leaves the older state, which comes to the same rows again: those
 //! whose block the snapshot already names are left out.
@@ -46,7 +48,7 @@ use url::Url;
 use crate::inbox::batch::Terms;
 use crate::inbox::channel::Fork;
 
-pub use exchange::{Exchange, Increment};
+pub use exchange::{Carried, Exchange, Increment};
 pub use service::Service;
 pub use source::{Found, PayloadSource, Unfound};
 
@@ -65,6 +67,8 @@ pub struct AnchorOptions {
     pub l2_start_block: u64,
     /// Between two looks at an L1 node that announces nothing.
     pub poll_interval: Duration,
+    /// Whether a final L2 block is sealed only once a posting carries it (ruling 27).
+    pub required: bool,
 }
 
 /// How an inbox is read: what the rollup's configuration says.

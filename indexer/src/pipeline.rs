@@ -138,7 +138,8 @@ pub async fn run(
         progress,
         anchoring,
     };
-    pipeline.sealer.publish_anchors(pipeline.anchors());
+    let anchors_required = config.anchor.as_ref().is_some_and(|anchor| anchor.required);
+    pipeline.sealer.publish_anchors(pipeline.anchors(), anchors_required);
     pipeline.want_again()?;
     let chain = TailState(Arc::clone(&tail));
     let until = config.follow.until;
@@ -258,8 +259,8 @@ impl Pipeline {
             let more_is_final = self.heads.finalized.is_some_and(|last| last.number > finalized.number);
             match progressed {
                 // While final blocks are still coming in, they are published by size, not by step.
-                Progressed::CaughtUp if more_is_final => return Ok(progressed),
-                Progressed::CaughtUp | Progressed::Waiting => {
+                Progressed::CaughtUp | Progressed::Unanchored if more_is_final => return Ok(progressed),
+                Progressed::CaughtUp | Progressed::Waiting | Progressed::Unanchored => {
                     self.flush().await?;
                     return Ok(progressed);
                 }
@@ -283,6 +284,7 @@ impl Pipeline {
         let mut rounds = 0;
         let mut reached = self.sealer.head();
         while rounds < LAST_ROUNDS {
+            let resolved = self.anchors().map_or(0, |anchors| anchors.resolved());
             let sealed = self.seal().await?;
             if self.sealer.head() != reached {
                 (reached, rounds) = (self.sealer.head(), 0);
@@ -301,6 +303,12 @@ impl Pipeline {
                 continue;
             }
             self.report()?;
+            if sealed == Progressed::Unanchored {
+                if self.anchors_moved(resolved, clock, shutdown).await {
+                    continue;
+                }
+                return Ok(());
+            }
             if self.fetcher.settle_one().await? {
                 continue;
             }
@@ -312,6 +320,25 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Waits until more than so many L2 blocks came to something on L1; `false` when anchoring has done what it can with
+    /// what is final now, or did not for so long.
+    async fn anchors_moved(&self, resolved: u64, clock: &dyn Clock, shutdown: &CancellationToken) -> bool {
+        let Some(anchors) = self.anchors() else { return false };
+        let Some(enough) = anchors.idle().map(|idle| idle.saturating_add(2)) else { return false };
+        for _ in 0..ANCHOR_PAUSES {
+            // In this order: what a look finds is told before the look is over.
+            let done = shutdown.is_cancelled() || anchors.idle().is_none_or(|idle| idle >= enough);
+            if anchors.resolved() > resolved {
+                return true;
+            }
+            if done {
+                return false;
+            }
+            clock.deadline(ANCHOR_PAUSE).await;
+        }
+        false
     }
 
     /// Waits until anchoring has done what it can with what is final now, or for so long; publishes what it found.
@@ -438,6 +465,9 @@ impl Sink for Pipeline {
 
     async fn finalized(&mut self, block: BlockRef) -> Result<(), IndexerError> {
         self.finalized = Some(block);
+        if let Some(anchors) = self.anchors() {
+            anchors.set_final(block.number);
+        }
         self.fetcher.hurry();
         self.seal().await?;
         self.report()

@@ -1,6 +1,7 @@
 //! From final blocks to published tables.
 //!
-//! A block is sealed when it is final and every blob it refers to has an outcome. What the blobs say is judged here, in
+//! A block is sealed when it is final, a posting on L1 carries it (where L1 is read for that), and every blob it
+//! refers to has an outcome. What the blobs say is judged here, in
 //! the order of the log and against the state *before each reference*: it needs no undo, and nothing sealed is ever
 //! completed later. Sealed blocks collect until there is reason to publish; [`Lake::publish`](tributary_store::Lake)
 //! makes them visible as one cut, then the tail forgets how to undo them.

@@ -830,7 +830,8 @@ tables! {
         amount: Decimal38,
     }
     /// Which posting on L1 carries each L2 block, once both are final; a block that lies in several postings has a row
-    /// for each. Columns of this node: the log root does not cover them, and no reward depends on them.
+    /// for each. It may be ahead of `blocks`, which wait for it unless the configuration says otherwise. The log root
+    /// does not cover it.
     Fact anchors as AnchorRow sort &["l2_block", "part"], key &[], bloom &["commitment_hash"] => {
         /// Epoch of the L2 block.
         epoch: i64,

@@ -32,7 +32,7 @@ mod tests;
 pub use self::file::{GROUP_ROWS, writer_properties};
 #[doc(hidden)]
 pub use self::publish::{Hook, Step};
-pub use self::snapshot::{Anchors, DeclaredOutcome, Heads, Snapshot, TableRef};
+pub use self::snapshot::{Anchors, BlockRanges, DeclaredOutcome, Heads, Snapshot, TableRef};
 
 use self::file::DataFile;
 use self::log::{Stamp, TableLog, Version, Want};

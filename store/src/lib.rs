@@ -25,6 +25,6 @@ pub mod tail;
 
 pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, Void};
 pub use error::{Remedy, StoreError};
-pub use lake::{Anchors, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
+pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use status::{AnchorStatus, EndpointStatus, Status, read_status, write_status};
 pub use tail::{BlockRef, Tail, TailBlock, TailOptions};

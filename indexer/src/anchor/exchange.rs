@@ -1,4 +1,4 @@
-//! What anchoring hands to the next publication, and what it tells about itself.
+//! What anchoring hands to the next publication, what it tells about itself, and what sealing asks it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tributary_schemas::facts::AnchorRow;
@@ -35,6 +35,20 @@ impl Increment {
     }
 }
 
+/// Whether a posting on L1 carries a final L2 block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// One does; or nothing does, and nothing had to: the block has deposits only, which is what derivation makes of a
+    /// sequencing window without a batch.
+    Yes,
+    /// None that was read so far, and its sequencing window has not passed.
+    NotYet,
+    /// None does, although the block has transactions: the L2 that is followed is not the one on L1.
+    No,
+    /// Perhaps one does that could not be read.
+    Unread,
+}
+
 /// Between anchoring, which offers, and the sealer, which takes. One increment is under way at most.
 #[derive(Debug, Default)]
 pub struct Exchange {
@@ -43,6 +57,10 @@ pub struct Exchange {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The L2 block up to which all are final.
+    final_l2: Option<u64>,
+    /// What is known of L2 blocks, published or not.
+    known: Anchors,
     waiting: Option<Increment>,
     taken: bool,
     status: AnchorStatus,
@@ -52,9 +70,41 @@ struct Inner {
 }
 
 impl Exchange {
+    /// An exchange after what is published already.
+    #[must_use]
+    pub fn after(published: Option<&Anchors>) -> Self {
+        Self { inner: Mutex::new(Inner { known: published.cloned().unwrap_or_default(), ..Inner::default() }) }
+    }
+
+    /// The L2 blocks up to this one are final: they are held against L1 before they are sealed.
+    pub fn set_final(&self, number: u64) {
+        let mut inner = self.lock();
+        inner.final_l2 = std::cmp::max(inner.final_l2, Some(number));
+    }
+
+    /// The L2 block up to which all are final.
+    pub(super) fn final_l2(&self) -> Option<u64> {
+        self.lock().final_l2
+    }
+
+    /// Whether a posting on L1 carries a final L2 block.
+    pub fn carried(&self, block: u64) -> Carried {
+        let inner = self.lock();
+        if !inner.known.resolved.holds(block) {
+            Carried::NotYet
+        } else if inner.known.contradicted.holds(block) {
+            Carried::No
+        } else if inner.known.unread.holds(block) {
+            Carried::Unread
+        } else {
+            Carried::Yes
+        }
+    }
+
     /// Offers more, on top of what was offered before.
     pub fn offer(&self, increment: Increment) {
         let mut inner = self.lock();
+        inner.known.clone_from(&increment.anchors);
         let waiting = inner.waiting.take();
         inner.waiting = Some(match waiting {
             Some(earlier) => earlier.and_then(increment),
@@ -115,6 +165,12 @@ impl Exchange {
             inner.status.state = "stopped".to_owned();
             inner.status.reason = reason;
         }
+    }
+
+    /// How many L2 blocks came to something.
+    pub(crate) fn resolved(&self) -> u64 {
+        let known = &self.lock().known;
+        known.anchored.saturating_add(known.not_anchored).saturating_add(known.unknown)
     }
 
     /// How often it found nothing left to do; none when it has ended.

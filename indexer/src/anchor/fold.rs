@@ -1,7 +1,7 @@
 //! The fold: L1 blocks in, L2 blocks in, and out come the L2 blocks whose postings are known.
 //!
 //! Nothing here asks anybody anything. L1 blocks come with the payloads they post, L2 blocks in the order of their
-//! numbers once they are sealed; either chain may be ahead. A claim about an L2 block that is not known yet waits for
+//! numbers once they are final; either chain may be ahead. A claim about an L2 block that is not known yet waits for
 //! it; an L2 block that nobody claimed yet stays open until its sequencing window has passed. So what an L2 block comes
 //! to depends on the two chains and not on when each was read:
 //!
@@ -405,7 +405,7 @@ impl Fold {
         }
     }
 
-    /// Takes the next L2 block, which is sealed.
+    /// Takes the next L2 block, which is final.
     pub fn admit(&mut self, rollup: &Rollup, block: L2Block) {
         debug_assert_eq!(block.number, self.l2_next, "in order");
         let time = block.timestamp;
@@ -488,7 +488,7 @@ impl Fold {
         }
     }
 
-    /// The newest block that is carried, claims about blocks that are not sealed yet included: `find` gives the L2
+    /// The newest block that is carried, claims about blocks that are not final yet included: `find` gives the L2
     /// block of a time as it is now. So many claims are looked at, newest first.
     pub fn newest(
         &self,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use tributary_store::Tail;
 
+use super::Exchange;
 use crate::IndexerError;
 use crate::endpoint::Preference;
 use crate::follow::Source;
@@ -25,7 +26,9 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(super) struct L2Blocks {
     pub(super) tail: Arc<Tail>,
-    /// Asked for sealed blocks that are not written down: those from before anchoring was switched on, or from before
+    /// Told which blocks are final.
+    pub(super) exchange: Arc<Exchange>,
+    /// Asked for final blocks that are not written down: those from before anchoring was switched on, or from before
     /// the tail was lost.
     pub(super) nodes: Option<Source>,
 }
@@ -42,11 +45,18 @@ impl L2Blocks {
         })
     }
 
-    /// A block that is sealed.
-    pub(super) async fn sealed(&self, number: u64) -> Result<Entry, IndexerError> {
+    /// The newest block that is final and was written down.
+    pub(super) fn final_head(&self) -> Option<u64> {
+        let written = self.tail.head().map(|head| head.number);
+        let known_final = self.exchange.final_l2().and_then(|last| written.map(|head| std::cmp::min(last, head)));
+        std::cmp::max(self.tail.sealed().map(|sealed| sealed.number), known_final)
+    }
+
+    /// A block that is final.
+    pub(super) async fn final_block(&self, number: u64) -> Result<Entry, IndexerError> {
         let stored = self.stored(number)?;
         let (Entry::Absent, Some(nodes)) = (&stored, &self.nodes) else { return Ok(stored) };
-        if self.tail.sealed().is_none_or(|sealed| sealed.number < number) {
+        if self.final_head().is_none_or(|last| last < number) {
             return Ok(Entry::Absent);
         }
         let fetched = nodes.block(Preference::Turns, number).await?.block;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
 use tributary_store::{AnchorStatus, Anchors, Tail};
 
-use super::fold::{CHANNEL_BLOCKS_MAX, Fate, Fold};
+use super::fold::{CHANNEL_BLOCKS_MAX, Fate, Fold, Resolved};
 use super::l1::L1Block;
 use super::l2::{Entry, L2Blocks};
 use super::reader::Reader;
@@ -68,7 +68,8 @@ impl Service {
     pub fn start(options: AnchorOptions, parts: Parts) -> Result<Self, IndexerError> {
         let clock = Arc::clone(&parts.clock);
         let pool = Arc::new(Pool::new(&options.l1, options.l1_chain_id, parts.endpoint.clone(), clock)?);
-        let (exchange, stop, mut task) = (Arc::new(Exchange::default()), CancellationToken::new(), JoinSet::new());
+        let exchange = Arc::new(Exchange::after(parts.published.as_ref()));
+        let (stop, mut task) = (CancellationToken::new(), JoinSet::new());
         let (told, l1, stopped) = (Arc::clone(&exchange), Arc::clone(&pool), stop.clone());
         task.spawn(async move {
             let ended = Box::pin(run(options, l1, parts, Arc::clone(&told), stopped)).await;
@@ -162,7 +163,7 @@ impl Anchoring {
             Some(pool) => Some(Source::new(pool, 1, Arc::clone(&clock), parts.endpoint, parts.trust)?),
             None => None,
         };
-        let l2 = L2Blocks { tail: parts.tail, nodes };
+        let l2 = L2Blocks { tail: parts.tail, exchange: Arc::clone(&exchange), nodes };
         let anchors = parts.published.unwrap_or_default();
         let identity = identity(&options);
         let (fold, start_block) = match kept(&l2, identity).await? {
@@ -245,19 +246,10 @@ impl Anchoring {
         let mut rows = Vec::new();
         for one in &resolved {
             let number = one.block.number;
-            if !self.anchors.add(number) {
+            if !self.anchors.resolved.add(number) {
                 continue;
             }
-            let anchors = &mut self.anchors;
-            let count = match one.fate {
-                Fate::Anchored(_) => {
-                    anchors.newest = std::cmp::max(anchors.newest, Some(number));
-                    &mut anchors.anchored
-                }
-                Fate::NotAnchored => &mut anchors.not_anchored,
-                Fate::Unknown => &mut anchors.unknown,
-            };
-            *count = count.saturating_add(1);
+            note(&mut self.anchors, one);
             rows.extend(record::rows(one, &self.chronology));
         }
         // After a restart from an older fold the cursor may lie below the published one; the rows are then none.
@@ -325,11 +317,33 @@ impl Anchoring {
     }
 }
 
-/// Gives a fold the sealed L2 blocks whose L1 origin it has reached.
+/// Counts what a block came to.
+fn note(anchors: &mut Anchors, one: &Resolved) {
+    let number = one.block.number;
+    let count = match one.fate {
+        Fate::Anchored(_) => {
+            anchors.newest = std::cmp::max(anchors.newest, Some(number));
+            &mut anchors.anchored
+        }
+        Fate::NotAnchored => {
+            if one.block.transactions.count > 0 {
+                anchors.contradicted.add(number);
+            }
+            &mut anchors.not_anchored
+        }
+        Fate::Unknown => {
+            anchors.unread.add(number);
+            &mut anchors.unknown
+        }
+    };
+    *count = count.saturating_add(1);
+}
+
+/// Gives a fold the final L2 blocks whose L1 origin it has reached.
 async fn admit(fold: &mut Fold, l2: &L2Blocks, options: &AnchorOptions) -> Result<(), IndexerError> {
-    let (Some(sealed), Some(cursor)) = (l2.tail.sealed(), fold.cursor()) else { return Ok(()) };
-    while fold.l2_next() <= sealed.number {
-        match l2.sealed(fold.l2_next()).await? {
+    let (Some(last), Some(cursor)) = (l2.final_head(), fold.cursor()) else { return Ok(()) };
+    while fold.l2_next() <= last {
+        match l2.final_block(fold.l2_next()).await? {
             Entry::Block(block) if block.l1_origin <= cursor.number => fold.admit(&options.rollup, block),
             Entry::Block(_) | Entry::Absent => return Ok(()),
             Entry::InNoBatch => fold.skip(),
@@ -342,7 +356,7 @@ async fn admit(fold: &mut Fold, l2: &L2Blocks, options: &AnchorOptions) -> Resul
 async fn start(options: &AnchorOptions, l2: &L2Blocks, clock: &dyn Clock) -> Result<(u64, Option<u64>), IndexerError> {
     let (mut number, mut from_genesis) = (options.l2_start_block, false);
     let origin = loop {
-        match l2.sealed(number).await {
+        match l2.final_block(number).await {
             Ok(Entry::Block(block)) => break block.l1_origin,
             Ok(Entry::InNoBatch) => {
                 from_genesis = true;
@@ -373,7 +387,7 @@ async fn kept(l2: &L2Blocks, identity: B256) -> Result<Option<Fold>, IndexerErro
         }
     };
     for number in fold.remembered() {
-        if let Entry::Block(block) = l2.sealed(number).await? {
+        if let Entry::Block(block) = l2.final_block(number).await? {
             fold.remember(block);
         }
     }
@@ -384,14 +398,15 @@ async fn kept(l2: &L2Blocks, identity: B256) -> Result<Option<Fold>, IndexerErro
 fn first_open(anchors: &Anchors, start: u64) -> u64 {
     // The genesis block has no row: no batch can hold it.
     match anchors.resolved.first() {
-        Some((first, last)) if *first <= start.saturating_add(1) => last.saturating_add(1),
+        Some((first, last)) if first <= start.saturating_add(1) => last.saturating_add(1),
         _ => start,
     }
 }
 
 /// What a fold is of.
 fn identity(options: &AnchorOptions) -> B256 {
-    let AnchorOptions { l1_chain_id, rollup, start_block, l2_start_block, l1: _, poll_interval: _ } = options;
+    let AnchorOptions { l1_chain_id, rollup, start_block, l2_start_block, l1: _, poll_interval: _, required: _ } =
+        options;
     keccak256(format!("1 {l1_chain_id} {start_block:?} {l2_start_block} {rollup:?}"))
 }
 

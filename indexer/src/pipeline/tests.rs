@@ -94,7 +94,7 @@ async fn try_index(config: IndexerConfig, dir: &Path) -> Result<Outcome, Indexer
 }
 
 /// As [`index`], with the L1 of the embedded chain.
-async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
+async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64, required: bool) -> Outcome {
     let (inbox, batcher, system_config) = devnet.inbox();
     let defaults = DevnetConfig::default();
     let rollup = Rollup {
@@ -116,6 +116,7 @@ async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64) -> Outcome {
         start_block: None,
         l2_start_block: 0,
         poll_interval: Duration::from_millis(1),
+        required,
     };
     let config = IndexerConfig { anchor: Some(anchor), ..config(devnet, dir, Until::Final(until)) };
     try_index(config, dir).await.unwrap()
@@ -267,7 +268,7 @@ async fn every_final_block_is_anchored_where_it_was_posted_and_a_withheld_one_no
     let with = |faults: &[Fault]| DevnetConfig { withhold: withheld.clone(), ..devnet_config(11, faults) };
     let (devnet, last) = start(with(&[])).await;
     let dir = tempfile::tempdir().unwrap();
-    let plain = index_with_l1(&devnet, dir.path(), last).await;
+    let plain = index_with_l1(&devnet, dir.path(), last, false).await;
     assert_eq!(plain.sealed.map(|block| block.number), Some(last));
     let mut rows: Vec<AnchorRow> = read(dir.path()).await;
     rows.sort_by_key(|row| (row.l2_block, row.part));
@@ -301,16 +302,16 @@ async fn every_final_block_is_anchored_where_it_was_posted_and_a_withheld_one_no
     // In pieces, with the tail taken away, the same rows; with every fault of the network too; and the log knows
     // nothing of it.
     let pieces = tempfile::tempdir().unwrap();
-    index_with_l1(&devnet, pieces.path(), last / 3).await;
-    index_with_l1(&devnet, pieces.path(), last / 2).await;
+    index_with_l1(&devnet, pieces.path(), last / 3, false).await;
+    index_with_l1(&devnet, pieces.path(), last / 2, false).await;
     std::fs::remove_dir_all(pieces.path().join("tail")).unwrap();
-    let again = index_with_l1(&devnet, pieces.path(), last).await;
+    let again = index_with_l1(&devnet, pieces.path(), last, false).await;
     let without = tempfile::tempdir().unwrap();
     let without_l1 = index(&devnet, without.path(), last).await;
     let faulty = [Fault::Reorg, Fault::LowerHead, Fault::SameHeight, Fault::Slow, Fault::TooManyRequests, Fault::Drop];
     let (devnet, last) = start(with(&faulty)).await;
     let broken = tempfile::tempdir().unwrap();
-    let through = index_with_l1(&devnet, broken.path(), last).await;
+    let through = index_with_l1(&devnet, broken.path(), last, false).await;
     for outcome in [again, without_l1, through] {
         assert_eq!((outcome.sealed, outcome.log_root), (plain.sealed, plain.log_root));
     }
@@ -319,4 +320,47 @@ async fn every_final_block_is_anchored_where_it_was_posted_and_a_withheld_one_no
         same.sort_by_key(|row| (row.l2_block, row.part));
         assert_eq!(same, rows);
     }
+}
+
+/// Where L1 decides, what an L2 node calls final is not enough: blocks are sealed as far as postings carry them, in
+/// pieces as in one go, and one that has transactions and was never posted is where it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_l1_decides_a_block_is_sealed_once_a_posting_carries_it() {
+    let (devnet, last) = start(devnet_config(11, &[])).await;
+    let plain = tempfile::tempdir().unwrap();
+    index(&devnet, plain.path(), last).await;
+    let blocks: Vec<BlockRow> = read(plain.path()).await;
+    let block = |number: u64| blocks.iter().find(|row| row.number == i64::try_from(number).unwrap()).unwrap();
+
+    let (whole, pieces) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let outcome = index_with_l1(&devnet, whole.path(), last, true).await;
+    let l1_final = read_status(whole.path()).unwrap().unwrap().anchored.unwrap().l1_finalized.unwrap();
+    let truth = devnet.truth();
+    let carried = |number: &u64| truth.posted(*number).last().is_some_and(|posted| posted.l1_block <= l1_final);
+    let expected = (1..=last).take_while(carried).last();
+    assert!(expected > Some(last / 2), "{expected:?} of {last}");
+    index_with_l1(&devnet, pieces.path(), last / 3, true).await;
+    std::fs::remove_dir_all(pieces.path().join("tail")).unwrap();
+    index_with_l1(&devnet, pieces.path(), last / 2, true).await;
+    let again = index_with_l1(&devnet, pieces.path(), last, true).await;
+    for (outcome, dir) in [(outcome, &whole), (again, &pieces)] {
+        assert_eq!(outcome.sealed.map(|block| block.number), expected, "{:?}", outcome.progress);
+        assert_eq!(
+            outcome.log_root.map(tributary_schemas::column::hex_text),
+            Some(block(expected.unwrap()).log_root.clone())
+        );
+        assert!(read::<BlockRow>(dir.path()).await.iter().all(|row| row.finality == "l1"));
+    }
+
+    // One transaction is that which every block has.
+    let withheld = (20..).find(|number| block(*number).tx_count > 1).unwrap();
+    let empty = (20..).find(|number| block(*number).tx_count == 1);
+    let withhold = empty.into_iter().filter(|empty| *empty < withheld).chain([withheld]).collect();
+    let (devnet, last) = start(DevnetConfig { withhold, ..devnet_config(11, &[]) }).await;
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = index_with_l1(&devnet, dir.path(), last, true).await;
+    assert_eq!(outcome.sealed.map(|block| block.number), Some(withheld - 1), "{:?}", outcome.progress);
+    let waiting = read_status(dir.path()).unwrap().unwrap().waiting;
+    let named = format!("block {withheld} waits for L1: it has transactions, and nothing that was posted");
+    assert!(waiting.iter().any(|line| line.starts_with(&named)), "{waiting:?}");
 }

@@ -11,11 +11,11 @@ use tributary_schemas::encoding::log_root_origin;
 use tributary_schemas::facts::AttributionRow;
 use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::lake::writer_properties;
-use tributary_store::{Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
+use tributary_store::{AnchorStatus, Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
 
 use super::row::trust_word;
 use super::{Body, Outcome, SealContext, Sealed, seal_block};
-use crate::anchor::{Exchange, Increment};
+use crate::anchor::{Carried, Exchange, Increment};
 use crate::blob::{Fetcher, Kept, Reference};
 use crate::fold::{BlobNeed, BlobOwner, Chronology};
 use crate::pipeline::TailState;
@@ -50,6 +50,8 @@ pub struct Sealer {
     waiting: Vec<String>,
     /// Rows of anchors that go out with the blocks.
     anchors: Option<Arc<Exchange>>,
+    /// Whether a block is sealed only once a posting carries it.
+    anchors_required: bool,
 }
 
 /// A publication under way, while the blocks after it are sealed.
@@ -93,6 +95,8 @@ pub enum Progressed {
     Fetching,
     /// The next block waits for a blob that nobody has so far.
     Waiting,
+    /// The next block waits for a posting on L1 that carries it.
+    Unanchored,
 }
 
 impl Sealer {
@@ -125,12 +129,16 @@ impl Sealer {
             ..Heads::default()
         };
         let (sealed, publishing, waiting, anchors) = (Sealed::default(), None, Vec::new(), None);
-        Self { tail, lake, context, identity, limits, sealed, publishing, waiting, anchors }
+        let anchors_required = false;
+        Self { tail, lake, context, identity, limits, sealed, publishing, waiting, anchors, anchors_required }
     }
 
-    /// Publishes what anchoring offers from now on.
-    pub fn publish_anchors(&mut self, anchors: Option<Arc<Exchange>>) {
+    /// Publishes what anchoring offers from now on; where it is `required`, blocks wait for it.
+    pub fn publish_anchors(&mut self, anchors: Option<Arc<Exchange>>, required: bool) {
+        self.anchors_required = required && anchors.is_some();
         self.anchors = anchors;
+        let known = self.context.finality.clone();
+        self.set_finality(&known);
     }
 
     /// How far the published table of anchors goes.
@@ -153,6 +161,7 @@ impl Sealer {
 
     /// How finality is known from now on.
     pub fn set_finality(&mut self, finality: &str) {
+        let finality = if self.anchors_required { "l1" } else { finality };
         finality.clone_into(&mut self.context.finality);
     }
 
@@ -168,6 +177,10 @@ impl Sealer {
                 return Ok(Progressed::CaughtUp);
             };
             let body = Body::from_bytes(&bytes)?;
+            if let Some(reason) = self.unanchored(next, &body) {
+                self.waiting.push(reason);
+                return Ok(Progressed::Unanchored);
+            }
             let outcomes = match self.outcomes(&block, &body, finalized.number, fetcher)? {
                 Ok(outcomes) => outcomes,
                 Err(progressed) => return Ok(progressed),
@@ -179,6 +192,33 @@ impl Sealer {
                 self.begin_publishing(finalized.number).await?;
             }
         }
+    }
+
+    /// Why a block has to wait for L1, if it has to (ruling 27). One without an L1 origin, as the genesis block, can be
+    /// in no batch.
+    fn unanchored(&self, number: u64, body: &Body) -> Option<String> {
+        let anchors = self.anchors.as_ref().filter(|_| self.anchors_required && body.l1_origin.is_some())?;
+        let why = match anchors.carried(number) {
+            Carried::Yes => return None,
+            Carried::NotYet => match anchors.status() {
+                AnchorStatus { state, reason: Some(reason), .. } if state == "stopped" => {
+                    format!("L1 is not followed any more, as {reason}")
+                }
+                AnchorStatus { l1_read: Some(read), .. } => {
+                    format!("no posting up to the final L1 block {read} carries it so far")
+                }
+                AnchorStatus { .. } => "L1 was not read yet".to_owned(),
+            },
+            Carried::No => "it has transactions, and nothing that was posted in its sequencing window carries it: the \
+                            L2 nodes are not on the chain that is on L1"
+                .to_owned(),
+            Carried::Unread => {
+                "what was posted in its sequencing window could not all be read: name a source that has \
+                                it, or seal without L1 (chain.seal = \"final\")"
+                    .to_owned()
+            }
+        };
+        Some(format!("block {number} waits for L1: {why}"))
     }
 
     /// The outcome of every blob of a block, or how far it is.

@@ -86,35 +86,58 @@ pub struct Anchors {
     pub not_anchored: u64,
     /// L2 blocks that perhaps something carries which could not be read.
     pub unknown: u64,
-    /// The L2 blocks that the table has rows of: ranges, first and last, ascending.
-    pub resolved: Vec<(u64, u64)>,
+    /// The L2 blocks that the table has rows of.
+    pub resolved: BlockRanges,
+    /// Those of them that have transactions and that nothing carries: the L2 that was followed is not the one on L1.
+    #[serde(default, skip_serializing_if = "BlockRanges::is_empty")]
+    pub contradicted: BlockRanges,
+    /// Those of them that perhaps something carries which could not be read.
+    #[serde(default, skip_serializing_if = "BlockRanges::is_empty")]
+    pub unread: BlockRanges,
 }
 
-impl Anchors {
-    /// Whether the table has rows of an L2 block.
+/// Numbers of blocks, as ranges: first and last, ascending, none touching another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BlockRanges(Vec<(u64, u64)>);
+
+impl BlockRanges {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first range.
+    #[must_use]
+    pub fn first(&self) -> Option<(u64, u64)> {
+        self.0.first().copied()
+    }
+
+    /// Whether a block is among them.
     #[must_use]
     pub fn holds(&self, block: u64) -> bool {
-        let after = self.resolved.partition_point(|(first, _)| *first <= block);
-        let range = after.checked_sub(1).and_then(|at| self.resolved.get(at));
+        let after = self.0.partition_point(|(first, _)| *first <= block);
+        let range = after.checked_sub(1).and_then(|at| self.0.get(at));
         range.is_some_and(|(_, last)| block <= *last)
     }
 
-    /// Adds an L2 block; says whether it was not there.
+    /// Adds a block; says whether it was not there.
     pub fn add(&mut self, block: u64) -> bool {
         if self.holds(block) {
             return false;
         }
-        let at = self.resolved.partition_point(|(first, _)| *first <= block);
-        let before = at.checked_sub(1).filter(|before| self.resolved[*before].1.checked_add(1) == Some(block));
-        let after = self.resolved.get(at).filter(|(first, _)| block.checked_add(1) == Some(*first)).copied();
+        let at = self.0.partition_point(|(first, _)| *first <= block);
+        let before = at.checked_sub(1).filter(|before| self.0[*before].1.checked_add(1) == Some(block));
+        let after = self.0.get(at).filter(|(first, _)| block.checked_add(1) == Some(*first)).copied();
         match (before, after) {
             (Some(before), Some((_, last))) => {
-                self.resolved[before].1 = last;
-                self.resolved.remove(at);
+                self.0[before].1 = last;
+                self.0.remove(at);
             }
-            (Some(before), None) => self.resolved[before].1 = block,
-            (None, Some(_)) => self.resolved[at].0 = block,
-            (None, None) => self.resolved.insert(at, (block, block)),
+            (Some(before), None) => self.0[before].1 = block,
+            (None, Some(_)) => self.0[at].0 = block,
+            (None, None) => self.0.insert(at, (block, block)),
         }
         true
     }
@@ -153,14 +176,14 @@ mod tests {
     #[test]
     fn ranges_hold_what_was_added_and_touch_nowhere() {
         // A walk through all residues: 37 and 101 share no factor.
-        let (mut ranges, mut set) = (Anchors::default(), BTreeSet::new());
+        let (mut ranges, mut set) = (BlockRanges::default(), BTreeSet::new());
         for step in 0..80_u64 {
             let block = step * 37 % 101;
             assert_eq!(ranges.add(block), set.insert(block));
             assert!(!ranges.add(block));
             assert!((0..101).all(|block| ranges.holds(block) == set.contains(&block)));
-            assert!(ranges.resolved.iter().all(|(first, last)| first <= last));
-            assert!(ranges.resolved.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            assert!(ranges.0.iter().all(|(first, last)| first <= last));
+            assert!(ranges.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
         }
     }
 }

@@ -51,6 +51,7 @@ async fn open(
         start_block: None,
         l2_start_block: 0,
         poll_interval: std::time::Duration::from_millis(1),
+        required: false,
     };
     let parts = Parts {
         tail: Arc::clone(tail),
@@ -62,7 +63,7 @@ async fn open(
         clock: Arc::clone(clock) as _,
         published,
     };
-    let exchange = Arc::new(Exchange::default());
+    let exchange = Arc::new(Exchange::after(parts.published.as_ref()));
     let opened = Anchoring::open(options, parts, Arc::clone(&exchange), CancellationToken::new()).await;
     let (anchoring, start) = opened.unwrap();
     assert!(anchoring.seen.tip().is_some() || start == world.l2[0].l1_origin);

@@ -3,14 +3,18 @@
 use alloy_primitives::Address;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::BlobRow;
 use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
-use crate::read::rows;
+use crate::read::{amount, rows};
+
+mod paths;
+
+use paths::Edges;
+pub use paths::{MoneyPath, MoneyPaths};
 
 /// Why an account earned what it earned in an epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +62,9 @@ pub struct ExplanationLine {
     pub rounding: i128,
     /// Generations between the model that was used and this one; zero elsewhere.
     pub depth: i32,
+    /// For models and lineage: the ways that the money took, from what was paid for to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<MoneyPaths>,
 }
 
 /// Explains what `account` earned in `epoch`, over the tables registered in `ctx`.
@@ -71,7 +78,7 @@ pub async fn explain(
     let filter = format!("epoch = {epoch} AND account = '{owner}' AND token = '{coin}'");
     let mut earned: Vec<EntitlementRow> = rows(ctx, &filter).await?;
     earned.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
-    let depths = depths(ctx, epoch, &coin, &earned).await?;
+    let edges = edges(ctx, epoch, &coin, &earned).await?;
     let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{coin}'")).await?;
     let blobs: Vec<BlobRow> =
         rows(ctx, &format!("epoch = {epoch} AND owner_kind = 'batch' AND status = 'verified'")).await?;
@@ -79,7 +86,8 @@ pub async fn explain(
     blobs.sort_unstable();
 
     let (pending, lines): (Vec<_>, Vec<_>) = earned.into_iter().partition(|row| row.role.starts_with("pending:"));
-    let lines: Vec<ExplanationLine> = lines.into_iter().map(|row| line(row, &depths)).collect();
+    let explained = |rows: Vec<EntitlementRow>| rows.into_iter().map(|row| line(row, &edges));
+    let lines: Vec<ExplanationLine> = explained(lines).collect::<Result<_, _>>()?;
     let total = lines.iter().map(|line| line.amount).sum();
     let earned = rise(ctx, &owner, &coin, epoch).await?;
     hold(&SPLIT_IS_WHOLE, earned == total, || {
@@ -92,7 +100,7 @@ pub async fn explain(
         total,
         rounding: lines.iter().map(|line| line.rounding).sum(),
         lines,
-        pending: pending.into_iter().map(|row| line(row, &depths)).collect(),
+        pending: explained(pending).collect::<Result<_, _>>()?,
         blocks: epochs.first().map(|row| (row.first_block, row.last_block)),
         payments: epochs.iter().map(|row| row.payments).sum(),
         blobs,
@@ -117,30 +125,36 @@ const fn names(row: &EntitlementRow) -> Names<'_> {
     (row.role.as_str(), ids)
 }
 
-/// Generations at which each model of the lines got money from its descendants.
-async fn depths(
+/// The edges that money went over to models, where a line asks for them.
+async fn edges(
     ctx: &SessionContext,
     epoch: i64,
     coin: &str,
     earned: &[EntitlementRow],
-) -> Result<BTreeMap<String, i32>, AccountingError> {
-    if earned.iter().all(|row| row.role != "lineage") {
-        return Ok(BTreeMap::new());
+) -> Result<Edges, AccountingError> {
+    if earned.iter().all(|row| !comes_over_models(role(row))) {
+        return Ok(Edges::default());
     }
-    let flows: Vec<MoneyFlowRow> =
-        rows(ctx, &format!("epoch = {epoch} AND token = '{coin}' AND step = 'lineage'")).await?;
-    let mut depths: BTreeMap<String, i32> = BTreeMap::new();
-    for flow in flows {
-        let depth = depths.entry(flow.dst_id).or_insert(flow.depth + 1);
-        *depth = std::cmp::min(*depth, flow.depth + 1);
-    }
-    Ok(depths)
+    let filter = format!("epoch = {epoch} AND token = '{coin}' AND step IN ('model', 'lineage')");
+    Edges::of(rows::<MoneyFlowRow>(ctx, &filter).await?)
 }
 
-fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine {
-    let role = row.role.strip_prefix("pending:").unwrap_or(&row.role).to_owned();
+/// What a line is for, whether it waits or not.
+fn role(row: &EntitlementRow) -> &str {
+    row.role.strip_prefix("pending:").unwrap_or(&row.role)
+}
+
+fn comes_over_models(role: &str) -> bool {
+    role == "model" || role == "lineage"
+}
+
+fn line(row: EntitlementRow, edges: &Edges) -> Result<ExplanationLine, AccountingError> {
+    let role = role(&row).to_owned();
     let model = row.model_version_id;
-    let depth = if role == "lineage" { model.as_ref().and_then(|id| depths.get(id)).copied().unwrap_or(1) } else { 0 };
+    let depth = model.as_ref().filter(|_| role == "lineage").map_or(0, |model| edges.depth(model).unwrap_or(1));
+    let units = amount(row.amount.0)?;
+    let paths = model.as_ref().filter(|_| comes_over_models(&role));
+    let paths = paths.map(|model| edges.paths(&row.vault, model, role == "lineage", units));
     let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
     let description = match role.as_str() {
         "platform" => "the platform's share of payments".to_owned(),
@@ -163,7 +177,7 @@ fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine 
         "posted" => "credits of an earlier epoch whose challenge window is over".to_owned(),
         other => other.to_owned(),
     };
-    ExplanationLine {
+    Ok(ExplanationLine {
         role,
         dataset: row.dataset_id,
         contribution: row.contribution_id,
@@ -172,6 +186,7 @@ fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine 
         description,
         amount: row.amount.0,
         rounding: row.rounding.0,
-        depth,
-    }
+        depth: i32::try_from(depth).unwrap_or(i32::MAX),
+        paths,
+    })
 }

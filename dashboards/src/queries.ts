@@ -252,6 +252,9 @@ export type ExplanationLine = {
   amount: Amount;
   rounding: Amount;
   depth: number | null;
+  /** Ways that the money took up the lineage, the most valuable first; the rest came over `otherPaths`. */
+  paths: { labels: string[]; amount: Amount }[];
+  otherPaths: Amount | null;
 };
 export type Explanation = {
   total: Amount;
@@ -278,7 +281,8 @@ export const explanation = (
       account(address: $address) {
         explanation(epoch: $epoch, token: $token) {
           total { ${AMOUNT} }
-          lines { role dataset contribution model agent description depth amount { ${AMOUNT} } rounding { ${AMOUNT} } }
+          lines { role dataset contribution model agent description depth amount { ${AMOUNT} } rounding { ${AMOUNT} }
+            paths { labels amount { ${AMOUNT} } } otherPaths { ${AMOUNT} } }
           blocks { first last }
           blobs { payloadHash commitmentHash level dataLevel trust }
         }

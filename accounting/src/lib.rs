@@ -14,7 +14,7 @@
 //! 8. [`tree`]: what claims are proved against; [`tables`]: what is published, with `digest`; [`settle()`] ties 2 to 8
 //!    together and writes the manifest;
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
-//!    people ask of it.
+//!    people ask of it; [`mod@statement`]: what came and went between two epochs; `alarm`: where the chain says otherwise.
 //!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
 //! The rows of payments and graph are few and are worked on in memory; payees are as many as contributors, so what
@@ -29,6 +29,7 @@
 //! are ordered by role (platform, agent, model, lineage, data, staker, payment), dataset, contribution, model, agent.
 #![deny(clippy::float_arithmetic)]
 
+mod alarm;
 mod book;
 pub mod cascade;
 mod digest;
@@ -49,19 +50,22 @@ pub mod settle;
 mod stage;
 mod standing;
 mod state;
+pub mod statement;
 mod sums;
 pub mod tables;
 pub mod tree;
 mod usage;
 pub mod verify;
 
+pub use alarm::{Alarm, AlarmKind, alarms};
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
-pub use explain::{Explanation, ExplanationLine, explain};
+pub use explain::{Explanation, ExplanationLine, MoneyPath, MoneyPaths, explain};
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
 pub use settle::{Input, RULE, Settled, settle};
+pub use statement::{Statement, StatementLine, statement};
 pub use tables::Tables;
 pub use verify::{Findings, verify_epoch, verify_store};

@@ -10,7 +10,7 @@ use tributary_schemas::facts::{
     AccountRow, AgentRow, AgentVersionRow, AnchorRow, BlockRow, ContributionRow, DatasetRow, DatasetVersionRow,
     EdgeRow, EntityPayoutRow, MembershipRow, ModelRow, ModelVersionRow, PublishedRootRow, RewardClaimRow, Rows,
 };
-use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::{Anchors, BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
 
 pub(crate) const ANN: &str = "0x00000000000000000000000000000000000000a1";
@@ -406,13 +406,14 @@ fn credits(money: &mut tributary_schemas::money::Rows) {
             vault: VAULT.to_owned(),
             token: NATIVE.to_owned(),
             step: step.to_owned(),
-            depth: i32::from(step == "lineage"),
+            depth: 0,
             src_id: id(from),
             dst_id: id(to),
             amount_sub: Decimal38(sub),
             sub_digits: 3,
         });
     }
+    journal(money);
     for (epoch, account, cumulative, claimed) in
         [(0, ANN, 100, 0), (0, BOB, 300, 0), (0, OWNER, 50, 0), (1, ANN, 111, 100), (1, BOB, 300, 0), (1, OWNER, 50, 0)]
     {
@@ -424,6 +425,33 @@ fn credits(money: &mut tributary_schemas::money::Rows) {
             cumulative: Decimal38(cumulative),
             claimed: Decimal38(claimed),
             claimable: Decimal38(cumulative - claimed),
+        });
+    }
+}
+
+fn journal(money: &mut tributary_schemas::money::Rows) {
+    for (number, epoch, debit, account, amount) in [
+        (1, 0, "clearing", ANN, 100),
+        (2, 0, "clearing", BOB, 300),
+        (3, 0, "clearing", OWNER, 50),
+        (4, 1, "clearing", ANN, 11),
+        (5, 1, "", ANN, 100),
+    ] {
+        let (code, payable) = (if debit.is_empty() { "claim" } else { "credit" }, format!("payable:{account}"));
+        let (debit, credit) =
+            if debit.is_empty() { (payable, "claimed".to_owned()) } else { (debit.to_owned(), payable) };
+        money.ledger_entries.push(LedgerEntryRow {
+            epoch,
+            entry_id: format!("0x{number:032x}"),
+            vault: VAULT.to_owned(),
+            token: NATIVE.to_owned(),
+            debit,
+            credit,
+            amount: Decimal38(amount),
+            code: code.to_owned(),
+            phase: "single".to_owned(),
+            source: id("source"),
+            adjusts_epoch: None,
         });
     }
 }

@@ -208,8 +208,8 @@ impl<'a> Costing<'a> {
         let (own, rows) = match name {
             "provenance" => (50 + first.unwrap_or(300) / 10, 1),
             "flows" => (5 + first.unwrap_or(200) / 20, 1),
-            "explanation" => (10, 1),
-            "counts" | "earnings" | "proof" => (5, 1),
+            "explanation" | "statement" => (10, 1),
+            "counts" | "earnings" | "proof" | "alarms" => (5, 1),
             _ if LISTS.contains(&name) => (1, std::cmp::max(first.unwrap_or(ROWS_DEFAULT), 1)),
             _ => (u64::from(!leaf), 1),
         };

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use arrow::array::RecordBatch;
 use datafusion::prelude::SessionContext;
 use serde_json::{Value, json};
-use tributary_accounting::Explanation;
+use tributary_accounting::{Explanation, ExplanationLine};
 use tributary_api::rows;
 use tributary_api::sql_gate::{self, SqlLimits};
 use tributary_store::{Lake, Snapshot};
@@ -121,8 +121,12 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
         Err(_) => None,
     };
     let snapshot = published.as_ref().map(Tables::snapshot);
+    let alarms = match &published {
+        Some(tables) => tributary_accounting::alarms(&tables.session().await?).await?,
+        None => Vec::new(),
+    };
     if arguments.json {
-        output::json(&json!({ "snapshot": snapshot, "follower": follower }))?;
+        output::json(&json!({ "snapshot": snapshot, "follower": follower, "alarms": alarms }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
@@ -156,6 +160,9 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
             let reason = endpoint.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             line("endpoint", format!("{} is {}{reason}", endpoint.name, endpoint.state));
         }
+    }
+    for alarm in alarms {
+        line("alarm", alarm.to_string());
     }
     output::result(&output::table(&["", ""], &rows));
     Ok(ExitCode::SUCCESS)
@@ -196,11 +203,32 @@ pub(crate) async fn explain(config: &Config, arguments: &Explain) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// Ways of a line that are printed; all of them are in the JSON.
+const WAYS: usize = 3;
+
+/// The most valuable ways that the money of a line took, and what the others brought.
+fn ways(line: &ExplanationLine) -> Vec<Vec<String>> {
+    let Some(found) = line.paths.as_ref().filter(|found| found.paths.len() > 1) else { return Vec::new() };
+    let short = |id: &String| id.chars().take(10).collect::<String>();
+    let row = |amount: i128, why: String| vec![format!("  {amount}"), String::new(), why];
+    let listed = found.paths.iter().take(WAYS);
+    let shown: i128 = listed.clone().map(|path| path.amount).sum();
+    let rest = line.amount - shown;
+    let listed = listed.map(|path| {
+        let steps = path.steps.iter().map(short).collect::<Vec<_>>();
+        row(path.amount, format!("  over {}", steps.join(" > ")))
+    });
+    listed.chain((rest > 0).then(|| row(rest, "  over other paths".to_owned()))).collect()
+}
+
 fn explained(found: &Explanation) -> String {
     let lines: Vec<Vec<String>> = found
         .lines
         .iter()
-        .map(|line| vec![line.amount.to_string(), line.role.clone(), line.description.clone()])
+        .flat_map(|line| {
+            let whole = vec![line.amount.to_string(), line.role.clone(), line.description.clone()];
+            [whole].into_iter().chain(ways(line))
+        })
         .chain([vec![found.total.to_string(), "total".to_owned(), String::new()]])
         .collect();
     let blocks = found.blocks.map_or_else(String::new, |(first, last)| format!(", blocks {first} to {last}"));

@@ -19,7 +19,9 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
             let ctx = tables.session().await?;
             let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, None).await?;
             let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
-            log.differences.into_iter().chain(named(epochs)).collect()
+            let alarms = tributary_accounting::alarms(&ctx).await?;
+            let said = alarms.iter().map(ToString::to_string);
+            log.differences.into_iter().chain(named(epochs)).chain(said).collect()
         }
         ("epoch", Some(epoch)) => {
             let tables = Tables::open(&config.storage.data_dir).await?;
@@ -28,7 +30,9 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
             if !epochs.contains_key(&epoch) {
                 return Err(anyhow!("epoch {epoch} is not settled in {}", config.storage.data_dir.display()).into());
             }
-            named(epochs)
+            let alarms = tributary_accounting::alarms(&ctx).await?;
+            let said = alarms.iter().filter(|alarm| alarm.epoch == epoch).map(ToString::to_string);
+            named(epochs).into_iter().chain(said).collect()
         }
         ("epoch", None) => return Err(anyhow!("`verify epoch` needs the epoch's number").into()),
         (file, None) => proofs(file)?,

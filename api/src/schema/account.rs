@@ -55,6 +55,17 @@ impl Account {
     async fn explanation(&self, epoch: i64, token: AddressText) -> Result<Option<Explanation>, Refusal> {
         self.view.explanation(self.address, epoch, token).await
     }
+    /// What it was owed before the epoch `from`, every movement from there to the epoch `to`, and what it was owed then:
+    /// of one token, over all vaults or one. Null where `to` is not settled.
+    async fn statement(
+        &self,
+        token: AddressText,
+        from: i64,
+        to: i64,
+        vault: Option<AddressText>,
+    ) -> Result<Option<Statement>, Refusal> {
+        self.view.statement(self.address, token, (from, to), vault).await
+    }
     /// Its contributions to datasets.
     async fn contributions(
         &self,
@@ -169,6 +180,44 @@ pub(crate) struct Proof {
     pub(crate) cumulative: BigInt,
 }
 
+/// What an account was owed, the movements, and what it was owed after.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Statement {
+    /// First epoch of the lines.
+    pub(crate) from: i64,
+    /// Last epoch of the lines.
+    pub(crate) to: i64,
+    /// Owed and not claimed when `from` began.
+    pub(crate) opening: Money,
+    /// The movements.
+    pub(crate) lines: Vec<StatementLine>,
+    /// Owed and not claimed when `to` settled: the opening and the lines.
+    pub(crate) closing: Money,
+}
+
+/// An entry of the journal that is for or against an account.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct StatementLine {
+    /// Epoch it was written in.
+    pub(crate) epoch: i64,
+    /// Id of the entry.
+    pub(crate) entry: String,
+    /// Vault.
+    pub(crate) vault: AddressText,
+    /// credit, claim or adjust.
+    pub(crate) code: String,
+    /// single, or post for what waited for a challenge window.
+    pub(crate) phase: String,
+    /// The journal's account on the other side.
+    pub(crate) counterpart: String,
+    /// The event or step that caused it.
+    pub(crate) source: String,
+    /// Epoch it adjusts.
+    pub(crate) adjusts_epoch: Option<i64>,
+    /// Below zero for what was paid out or taken back.
+    pub(crate) amount: Money,
+}
+
 /// Why an account earned what it earned in an epoch.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Explanation {
@@ -222,4 +271,19 @@ pub(crate) struct ExplanationLine {
     pub(crate) rounding: Money,
     /// For lineage: generations between the model that was used and this one.
     pub(crate) depth: Option<i64>,
+    /// For models and lineage: the ways that the money took, the most valuable first.
+    pub(crate) paths: Vec<MoneyPath>,
+    /// For models and lineage: what came over ways that are not listed; with the paths, the amount.
+    pub(crate) other_paths: Option<Money>,
+}
+
+/// A way that money took up the lineage.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct MoneyPath {
+    /// Versions, from the one that was paid for to the model of the line.
+    pub(crate) steps: Vec<ID>,
+    /// Their names for people.
+    pub(crate) labels: Vec<String>,
+    /// The money that came this way.
+    pub(crate) amount: Money,
 }

@@ -127,6 +127,10 @@ impl Status {
     async fn totals(&self) -> Result<Vec<TokenTotal>, Refusal> {
         self.view.totals().await
     }
+    /// What the chain says of settled epochs and the settlement does not; empty when all is well.
+    async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
+        self.view.alarms().await
+    }
     /// What must always hold, and how often this process found it broken.
     async fn invariants(&self) -> Vec<InvariantCount> {
         tributary_schemas::invariant::ALL
@@ -138,6 +142,25 @@ impl Status {
             })
             .collect()
     }
+}
+
+/// Something that the chain says and the settlement does not.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Alarm {
+    /// `root_differs`, `manifest_differs` or `claim_exceeds`.
+    pub(crate) kind: String,
+    /// The settled epoch it is about.
+    pub(crate) epoch: i64,
+    /// Vault.
+    pub(crate) vault: AddressText,
+    /// Token.
+    pub(crate) token: AddressText,
+    /// The block that says it.
+    pub(crate) block: BlockNumber,
+    /// What was found and what was expected, in words.
+    pub(crate) detail: String,
+    /// The first account, by address, that is known to differ.
+    pub(crate) account: Option<AddressText>,
 }
 
 /// The root of a vault's tree.

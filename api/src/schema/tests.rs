@@ -166,7 +166,8 @@ async fn explanations_add_up() {
     let query = format!(
         "{{ account(address: \"{OWNER}\") {{ explanation(epoch: 0, token: \"{NATIVE}\") {{ total {{ raw }} \
          blocks {{ first last }} blobs {{ level }} payments pending {{ role }} \
-         lines {{ role model agent dataset amount {{ raw }} rounding {{ raw }} through depth }} }} }} }}"
+         lines {{ role model agent dataset amount {{ raw }} rounding {{ raw }} through depth \
+         paths {{ labels amount {{ raw }} }} otherPaths {{ raw }} }} }} }} }}"
     );
     assert_eq!(
         data(&published, &query).await["account"]["explanation"],
@@ -179,13 +180,44 @@ async fn explanations_add_up() {
             "lines": [{
                 "role": "lineage", "model": id("base@1"), "agent": id("agent@1"), "dataset": null,
                 "amount": { "raw": "50" }, "rounding": { "raw": "0" },
-                "through": ["model 0 v1", "agent 3 v1"], "depth": 2,
+                "through": ["model 0 v1", "agent 3 v1"], "depth": 1,
+                "paths": [{ "labels": ["agent 3 v1", "model 1 v1", "model 0 v1"], "amount": { "raw": "50" } }],
+                "otherPaths": { "raw": "0" },
             }],
         })
     );
     let none =
         format!("{{ account(address: \"{OWNER}\") {{ explanation(epoch: 1, token: \"{NATIVE}\") {{ epoch }} }} }}");
     assert_eq!(data(&published, &none).await["account"]["explanation"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_statement_opens_lists_and_closes() {
+    let published = fixture::publish().await;
+    let statement = async |from: i64, to: i64| {
+        let query = format!(
+            "{{ account(address: \"{ANN}\") {{ statement(token: \"{NATIVE}\", from: {from}, to: {to}) {{ \
+             opening {{ raw }} lines {{ epoch code counterpart amount {{ raw }} }} closing {{ raw }} }} }} }}"
+        );
+        data(&published, &query).await["account"]["statement"].clone()
+    };
+    let line = |epoch: i64, code: &str, counterpart: &str, raw: &str| json!({ "epoch": epoch, "code": code, "counterpart": counterpart, "amount": { "raw": raw } });
+    let second = [line(1, "credit", "clearing", "11"), line(1, "claim", "claimed", "-100")];
+    let of = |opening: &str, lines: &[Value], closing: &str| json!({ "opening": { "raw": opening }, "lines": lines, "closing": { "raw": closing } });
+    assert_eq!(statement(1, 1).await, of("100", &second, "11"));
+    let [credit, claim] = second;
+    assert_eq!(statement(0, 1).await, of("0", &[line(0, "credit", "clearing", "100"), credit, claim], "11"));
+    assert_eq!(statement(0, 0).await, of("0", &[line(0, "credit", "clearing", "100")], "100"));
+    assert_eq!(statement(0, 2).await, Value::Null);
+}
+
+#[tokio::test]
+async fn what_the_chain_says_otherwise_is_an_alarm() {
+    let published = fixture::publish().await;
+    let found = data(&published, "{ status { alarms { kind epoch block detail account } } }").await;
+    let detail = "the cumulative total on chain is 450: expected 461";
+    let expected = json!([{ "kind": "manifest_differs", "epoch": 0, "block": 11, "detail": detail, "account": null }]);
+    assert_eq!(found["status"]["alarms"], expected);
 }
 
 #[tokio::test]

@@ -17,9 +17,14 @@ use crate::error::{ErrorCode, Refusal};
 use crate::page::FIRST_MAX;
 use crate::pinned::column;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
-use crate::schema::account::{BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, Proof};
+use crate::schema::account::{
+    BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, MoneyPath, Proof, Statement,
+    StatementLine,
+};
 use crate::schema::epoch::MoneyFlow;
-use crate::schema::status::{Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot};
+use crate::schema::status::{
+    Alarm, Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot,
+};
 
 /// Accounts that earned something up to an epoch; every epoch holds the position of all of them.
 const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
@@ -83,6 +88,23 @@ impl View {
                 .collect(),
             anchored: told.anchored.map(|anchored| Anchored::of(anchored, told.head.map(|head| head.number))),
         })
+    }
+
+    /// What the chain says of settled epochs and the settlement does not.
+    pub(crate) async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
+        let session = self.pinned().session().await?;
+        let found = Box::pin(tributary_accounting::alarms(session)).await;
+        let found = found.map_err(|cause| Refusal::internal("comparing with the chain", &cause))?;
+        let alarm = |one: tributary_accounting::Alarm| Alarm {
+            kind: one.kind.as_str().to_owned(),
+            epoch: one.epoch,
+            vault: AddressText(one.vault),
+            token: AddressText(one.token),
+            block: BlockNumber(one.block),
+            detail: one.detail,
+            account: one.account.map(AddressText),
+        };
+        Ok(found.into_iter().map(alarm).collect())
     }
 
     /// How much the snapshot holds.
@@ -313,10 +335,59 @@ impl View {
         }))
     }
 
+    /// What an account was owed, the movements, and what it was owed after.
+    pub(crate) async fn statement(
+        &self,
+        account: AddressText,
+        token: AddressText,
+        (from, to): (i64, i64),
+        vault: Option<AddressText>,
+    ) -> Result<Option<Statement>, Refusal> {
+        if from > to {
+            return Err(Refusal::new(
+                ErrorCode::BadInput,
+                format!("from is {from} and to is {to}: expected from <= to"),
+            ));
+        }
+        if self.cut().is_none_or(|cut| to > cut) {
+            return Ok(None);
+        }
+        let session = self.pinned().session().await?;
+        let vault = vault.map(|vault| vault.0);
+        let stated = Box::pin(tributary_accounting::statement(session, account.0, token.0, (from, to), vault)).await;
+        let stated = stated.map_err(|cause| Refusal::internal("reading the journal", &cause))?;
+        let line = |line: tributary_accounting::StatementLine| StatementLine {
+            epoch: line.epoch,
+            entry: line.entry,
+            vault: AddressText::read(&line.vault),
+            code: line.code,
+            phase: line.phase,
+            counterpart: line.counterpart,
+            source: line.source,
+            adjusts_epoch: line.adjusts_epoch,
+            amount: self.money(token, line.amount),
+        };
+        Ok(Some(Statement {
+            from,
+            to,
+            opening: self.money(token, stated.opening),
+            closing: self.money(token, stated.closing),
+            lines: stated.lines.into_iter().map(line).collect(),
+        }))
+    }
+
     fn line(&self, token: AddressText, line: tributary_accounting::ExplanationLine) -> ExplanationLine {
         let label = |id: &Option<String>| id.as_ref().map(|id| self.world().label(id, self.number()));
         let through = [label(&line.contribution), label(&line.dataset), label(&line.model), label(&line.agent)];
+        let other_paths = line.paths.as_ref().map(|paths| self.money(token, paths.other));
+        let paths = line.paths.map_or_else(Vec::new, |paths| paths.paths).into_iter().map(|path| MoneyPath {
+            labels: path.steps.iter().map(|id| self.world().label(id, self.number())).collect(),
+            steps: path.steps.into_iter().map(ID).collect(),
+            amount: self.money(token, path.amount),
+        });
         ExplanationLine {
+            paths: paths.collect(),
+            other_paths,
             through: through.into_iter().flatten().collect(),
             dataset: line.dataset.map(ID),
             contribution: line.contribution.map(ID),

@@ -2,6 +2,8 @@
 //! It is a folder with a `main.rs` because Cargo would make a binary of every file beside it.
 
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod auditor;
 #[cfg(test)]
 mod benchmarks;

@@ -336,7 +336,7 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
 pub(crate) fn certificates(config: &Config) -> anyhow::Result<CertificateOptions> {
     let eigenda = &config.eigenda;
     let points = match eigenda.known_tau {
-        Some(tau) => Points::KnownTau(tau),
+        Some(tau) => Points::known_tau(tau),
         None if eigenda.srs_file.as_os_str().is_empty() => Points::None,
         None => Points::File(eigenda.srs_file.clone()),
     };

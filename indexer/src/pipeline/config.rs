@@ -80,7 +80,20 @@ pub enum Points {
     /// The ceremony's, from a file of compressed points.
     File(PathBuf),
     /// Those of a setup whose tau everybody may know: for embedded chains, never beside a real network.
-    KnownTau(B256),
+    KnownTau {
+        /// The tau.
+        tau: B256,
+        /// How many: the field elements of the longest blob.
+        points: usize,
+    },
+}
+
+impl Points {
+    /// Points of a known tau for blobs of up to 128 KiB.
+    #[must_use]
+    pub const fn known_tau(tau: B256) -> Self {
+        Self::KnownTau { tau, points: 4096 }
+    }
 }
 
 /// The verifier of certificates on L1.
@@ -93,9 +106,6 @@ pub struct VerifierOptions {
     /// The router.
     pub router: Address,
 }
-
-/// Points of a setup of known tau: blobs of 128 KiB.
-const KNOWN_TAU_POINTS: usize = 4096;
 
 impl CertificateOptions {
     /// A judge of certificates. Points are read and certified, which takes seconds the first time; as they lie in memory
@@ -117,8 +127,8 @@ impl CertificateOptions {
                 let srs = Srs::load(file, None, &cache).map_err(refused)?;
                 (Some(srs), Setup::ceremony().clone(), None)
             }
-            Points::KnownTau(tau) => {
-                let srs = Srs::of_known_tau(*tau, KNOWN_TAU_POINTS);
+            Points::KnownTau { tau, points } => {
+                let srs = Srs::of_known_tau(*tau, *points);
                 let setup = srs.setup().clone();
                 (Some(srs), setup, Some(*tau))
             }

@@ -23,7 +23,7 @@ use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::seal::PublishLimits;
 use tributary_indexer::{
-    CertificateOptions, Contracts, IndexerConfig, MappingChoice, Points, Progress, VerifierOptions, run,
+    CertificateOptions, Contracts, IndexerConfig, MappingChoice, Points, Progress, SpaceOptions, VerifierOptions, run,
 };
 use tributary_store::{Archive, ArchiveReader, Lake, Tail, TailOptions};
 
@@ -206,5 +206,6 @@ fn configuration(devnet: &Devnet, load: Load, dir: &Path) -> IndexerConfig {
         blob_fetches_max: 8,
         publish: PublishLimits::default(),
         anchor: None,
+        space: SpaceOptions::default(),
     }
 }

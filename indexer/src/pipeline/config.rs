@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tributary_schemas::eigenda::Form;
 use url::Url;
 
+use super::space::SpaceOptions;
 use crate::anchor::AnchorOptions;
 use crate::blob::{Judge, Verifier};
 use crate::eigenda::{self, Cache, EigenDaError, Setup, Srs};
@@ -50,6 +51,8 @@ pub struct IndexerConfig {
     pub publish: PublishLimits,
     /// How L1 is followed for which posting carries which block; none for not at all.
     pub anchor: Option<AnchorOptions>,
+    /// How much of the disk is to stay free.
+    pub space: SpaceOptions,
 }
 
 /// How certificates are checked.

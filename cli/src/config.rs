@@ -123,6 +123,8 @@ pub(crate) struct Contracts {
 pub(crate) struct Storage {
     /// The data folder.
     pub(crate) data_dir: PathBuf,
+    /// Bytes that stay free on its disk: with less, intake stops and goes on when there is room again; 0 for never.
+    pub(crate) min_free_bytes: u64,
 }
 
 /// How time is cut into epochs.
@@ -193,7 +195,7 @@ impl Default for Config {
                 attribution_hub: Vec::new(),
                 reward_vault: Vec::new(),
             },
-            storage: Storage { data_dir: PathBuf::from("tributary-data") },
+            storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30 },
             settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
             api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
             engine: Engine { memory_mib: 512, partitions: 2 },

@@ -145,6 +145,8 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
         reward_vault: vec![contracts.reward_vault.to_string()],
     };
     config.storage.data_dir = dir.to_owned();
+    // It takes a few megabytes and is thrown away: whoever's disk is nearly full may look at it too.
+    config.storage.min_free_bytes = 0;
     config.settlement.epoch_origin = genesis_time;
     config.settlement.epoch_seconds = EPOCH_BLOCKS * tributary_devnet::L2_BLOCK_TIME;
     config.api.listen = listen;

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use tributary_indexer::probe::{self, Finding, Outcome};
 use tributary_indexer::{Clock, Contracts};
-use tributary_store::{Lake, Snapshot, Tail};
+use tributary_store::{Lake, Snapshot, Tail, free_bytes};
 use url::Url;
 
 use crate::arguments::Doctor;
@@ -56,7 +56,7 @@ async fn look(config: &Config, arguments: &Doctor) -> Vec<(Exit, Finding)> {
     let options = probe::patience();
     let mut found = Findings::default();
     found.add(Exit::Configuration, [filled(config)]);
-    found.add(Exit::Store, [writable(config), lock(config), published(config).await]);
+    found.add(Exit::Store, [writable(config), room(config), lock(config), published(config).await]);
     let mut l2 = found.urls("chain.l2_urls", &config.chain.l2_urls);
     if config.chain.l2_urls.is_empty() {
         let mend = "name at least one in the configuration file; `tributary init` writes one";
@@ -177,6 +177,28 @@ fn writable(config: &Config) -> Finding {
             )
         }
     }
+}
+
+/// Whether the disk of the data folder has room to take anything in.
+fn room(config: &Config) -> Finding {
+    let storage = &config.storage;
+    let (check, expected) = ("free space", format!("at least {} free", bytes(storage.min_free_bytes)));
+    match free_bytes(&storage.data_dir) {
+        Ok(free) if free >= storage.min_free_bytes => Finding::ok(check, format!("{} free", bytes(free)), expected),
+        Ok(free) => {
+            let seen = format!("{} free on the disk of {}", bytes(free), storage.data_dir.display());
+            let mend = "free some, name a folder on another disk in storage.data_dir, or lower storage.min_free_bytes";
+            Finding::failed(check, seen, expected, mend)
+        }
+        Err(error) => Finding::skipped(check, format!("the file system does not say: {error}")),
+    }
+}
+
+/// A number of bytes for a person, in the largest unit of which there is one.
+fn bytes(count: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units.into_iter().find(|(_, shift)| count >> shift > 0);
+    unit.map_or_else(|| format!("{count} bytes"), |(unit, shift)| format!("{} {unit}", count >> shift))
 }
 
 fn lock(config: &Config) -> Finding {

@@ -21,7 +21,7 @@ use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::inbox::batch::Terms;
 use tributary_indexer::seal::PublishLimits;
 use tributary_indexer::{
-    CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, Trust,
+    CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, SpaceOptions, Trust,
     VerifierOptions,
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions};
@@ -290,6 +290,7 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         blob_fetches_max: BLOB_FETCHES_MAX,
         publish: PublishLimits::default(),
         anchor: anchor_options(config)?,
+        space: SpaceOptions { min_free_bytes: config.storage.min_free_bytes, ..SpaceOptions::default() },
     })
 }
 
@@ -337,7 +338,7 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
 pub(crate) fn certificates(config: &Config) -> anyhow::Result<CertificateOptions> {
     let eigenda = &config.eigenda;
     let points = match eigenda.known_tau {
-        Some(tau) => Points::KnownTau(tau),
+        Some(tau) => Points::known_tau(tau),
         None if eigenda.srs_file.as_os_str().is_empty() => Points::None,
         None => Points::File(eigenda.srs_file.clone()),
     };

@@ -105,6 +105,8 @@ pub struct Workload {
     pub intensity_percent: u32,
     /// Blocks between two attribution batches, about.
     pub batch_every: u64,
+    /// Percentage of the inferences that a batch would have, 100 or more: as many others are added to it.
+    pub batch_percent: u32,
     /// Whether wrong and hostile transactions are mixed in.
     pub hostile: bool,
     /// The policy that `RewardPolicySet` carries at the first block with transactions.
@@ -113,7 +115,14 @@ pub struct Workload {
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { blocks: u64::MAX, intensity_percent: 100, batch_every: 10, hostile: true, policy: demo_policy() }
+        Self {
+            blocks: u64::MAX,
+            intensity_percent: 100,
+            batch_every: 10,
+            batch_percent: 100,
+            hostile: true,
+            policy: demo_policy(),
+        }
     }
 }
 

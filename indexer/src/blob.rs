@@ -11,6 +11,7 @@
 //! reference ─▶ judge: the certificate by itself ─▶ own archive, proxies, buckets ─▶ judge: the bytes ─▶ archive
 //! ```
 
+mod docket;
 mod fetch;
 mod find;
 mod judge;

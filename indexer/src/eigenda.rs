@@ -10,7 +10,10 @@
 //! 2. [`kzg`]: commitments from bytes, and opening proofs, with which bytes are checked again in milliseconds;
 //! 3. [`srs`]: the points that commitments are made with, from a file that certifies itself;
 //! 4. [`setup`]: the constants of the ceremony those points come from;
-//! 5. [`pool`]: threads of their own for all this, so that following a chain never waits for a commitment.
+//! 5. `signature`: the pairings of a certificate, tried all at once, and one by one when they do not hold together;
+//! 6. [`round`]: the same for several certificates;
+//! 7. `msm`: sums of many points, most of what a commitment costs;
+//! 8. [`pool`]: threads of their own for all this, so that following a chain never waits for a commitment.
 //!
 //! No network here. Levels up to L2 need nothing but the certificate; L2 does not show who the signers are, which is
 //! why rewards want L3 where an L1 endpoint is configured (ruling 26).
@@ -20,17 +23,20 @@ mod curve;
 mod data;
 pub mod kzg;
 pub mod ladder;
+mod msm;
 pub mod pool;
 mod report;
+pub mod round;
 pub mod setup;
 mod signature;
 pub mod srs;
 
 pub use data::{Evidence, Witness};
 pub use kzg::Opening;
-pub use ladder::{Check, Level, Outcome, elements, inspect, judge, judge_further};
+pub use ladder::{Check, Level, Outcome, elements, inspect, judge};
 pub use pool::Pool;
 pub use report::{PayloadReport, Report};
+pub use round::{Case, judge_all};
 pub use setup::Setup;
 pub use srs::{Cache, Srs};
 pub use tributary_schemas::eigenda::Form;

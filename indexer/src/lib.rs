@@ -48,5 +48,6 @@ pub use clock::Clock;
 pub use error::{IndexerError, Remedy};
 pub use mapping::{Contracts, Mapping};
 pub use pipeline::{
-    CertificateOptions, IndexerConfig, MappingChoice, Outcome, Pipeline, Points, Progress, VerifierOptions, run,
+    CertificateOptions, Disk, FreeSpace, IndexerConfig, MappingChoice, Outcome, Pipeline, Points, Progress,
+    SpaceOptions, VerifierOptions, run,
 };

@@ -4,8 +4,10 @@
 //! starts fetching their blobs; sealing happens when the node calls blocks final. Memory is bounded in bytes by the
 //! follower's steps and in rows by what waits to be published. Where an L1 is configured, anchoring runs beside it:
 //! what it needs of each block is written down with the block, and what it finds goes out with the next publication.
+//! While the disk has less room than is to stay free, nothing is taken in.
 
 mod config;
+mod space;
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -29,6 +31,7 @@ use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
 use crate::state::{Key, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
 pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, VerifierOptions};
+pub use space::{Disk, FreeSpace, SpaceOptions};
 
 /// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile.
 const LAST_ROUNDS: u32 = 12;
@@ -137,6 +140,7 @@ pub async fn run(
         counters: BTreeMap::new(),
         progress,
         anchoring,
+        room: Room { options: config.space, clock: Arc::clone(&clock), shutdown: shutdown.clone() },
     };
     let anchors_required = config.anchor.as_ref().is_some_and(|anchor| anchor.required);
     pipeline.sealer.publish_anchors(pipeline.anchors(), anchors_required);
@@ -151,7 +155,9 @@ pub async fn run(
         pipeline.finish_anchoring(clock.as_ref(), &shutdown).await?;
     }
     // Whatever is sealed in memory is published before the process ends: a restart need not do it again.
-    pipeline.flush().await?;
+    if pipeline.lacking().is_none() {
+        pipeline.flush().await?;
+    }
     pipeline.report()?;
     if let Some(anchoring) = pipeline.anchoring.take() {
         anchoring.stop().await;
@@ -213,9 +219,38 @@ pub struct Pipeline {
     counters: BTreeMap<String, u64>,
     progress: watch::Sender<Progress>,
     anchoring: Option<Service>,
+    room: Room,
+}
+
+/// What waiting for room on the disk needs.
+#[derive(Debug)]
+struct Room {
+    options: SpaceOptions,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
 }
 
 impl Pipeline {
+    /// Why nothing more is written now.
+    fn lacking(&self) -> Option<String> {
+        self.room.options.lacking(&self.data_dir)
+    }
+
+    /// Waits until there is room for what comes next, and tells everybody why; `false` when told to stop meanwhile.
+    async fn wait_for_room(&self) -> bool {
+        while let Some(reason) = self.lacking() {
+            tracing::warn!(reason, "waiting for room on the disk");
+            if let Err(error) = self.report() {
+                tracing::warn!(%error, "the status was not written");
+            }
+            tokio::select! {
+                () = self.room.clock.sleep(space::LOOK_EVERY) => {}
+                () = self.room.shutdown.cancelled() => return false,
+            }
+        }
+        true
+    }
+
     fn anchors(&self) -> Option<Arc<Exchange>> {
         self.anchoring.as_ref().map(Service::exchange)
     }
@@ -253,6 +288,9 @@ impl Pipeline {
     /// Seals as far as finality and blobs allow.
     async fn seal(&mut self) -> Result<Progressed, IndexerError> {
         let Some(finalized) = self.finalized else { return Ok(Progressed::CaughtUp) };
+        if !self.wait_for_room().await {
+            return Ok(Progressed::Waiting);
+        }
         self.fetcher.poll()?;
         loop {
             let progressed = self.sealer.advance(&finalized, &mut self.fetcher).await?;
@@ -368,7 +406,7 @@ impl Pipeline {
             events: self.counter("events"),
             rejected_events: self.counter("rejected_events"),
             reorgs: self.counter("reorgs"),
-            waiting: self.sealer.waiting().to_vec(),
+            waiting: self.lacking().into_iter().chain(self.sealer.waiting().iter().cloned()).collect(),
         }
     }
 
@@ -400,8 +438,8 @@ impl Pipeline {
             counters: self.counters.clone(),
             anchored: self.anchors().map(|anchors| anchors.status()),
         };
-        write_status(&self.data_dir, &status)?;
         self.progress.send_replace(progress);
+        write_status(&self.data_dir, &status)?;
         Ok(())
     }
 
@@ -419,6 +457,9 @@ impl Pipeline {
 #[async_trait]
 impl Sink for Pipeline {
     async fn ingest(&mut self, blocks: Vec<VerifiedBlock>) -> Result<(), IndexerError> {
+        if !self.wait_for_room().await {
+            return Err(IndexerError::Stopped);
+        }
         let base = TailState(Arc::clone(&self.tail));
         let mut tail_blocks = Vec::with_capacity(blocks.len());
         let mut needs = Vec::new();
@@ -453,6 +494,9 @@ impl Sink for Pipeline {
     async fn heads(&mut self, heads: Heads) -> Result<(), IndexerError> {
         self.heads = heads;
         self.sealer.set_finality(heads.finality.as_str());
+        if self.lacking().is_some() {
+            return self.report();
+        }
         self.fetcher.poll()?;
         if !self.sealer.waiting().is_empty() {
             self.seal().await?;

@@ -6,7 +6,8 @@
 //! 2. [`tail`]: the unsealed blocks and the point-read state at their head, every block undoable;
 //! 3. [`lake`]: what is final, published as atomic snapshots of all tables; states keep their history;
 //! 4. [`status`]: what the follower tells other processes about itself;
-//! 5. [`error`]: what can go wrong, and what the caller can do about it.
+//! 5. [`space`]: how much room the disk has;
+//! 6. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -20,11 +21,13 @@ pub mod archive;
 mod durable;
 pub mod error;
 pub mod lake;
+pub mod space;
 pub mod status;
 pub mod tail;
 
 pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, Void};
 pub use error::{Remedy, StoreError};
 pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
+pub use space::free_bytes;
 pub use status::{AnchorStatus, EndpointStatus, Status, read_status, write_status};
 pub use tail::{BlockRef, Tail, TailBlock, TailOptions};

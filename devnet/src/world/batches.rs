@@ -225,10 +225,13 @@ impl World {
         } else {
             let count = heavy(&mut self.chance, 20, 3).saturating_mul(self.workload.intensity_percent.into()) / 100;
             for _ in 0..std::cmp::max(1, count) {
-                let other = percent(&mut self.blob_chance, 12);
-                let at = if other { agents[skewed(&mut self.blob_chance, agents.len())] } else { main };
-                plans.push((at, self.agents.get(at).map_or(subject, super::models::Agent::last), None));
+                plans.push(self.answer(&agents, main, subject));
             }
+        }
+        let added = self.workload.batch_percent.saturating_sub(100);
+        let added = plans.len().saturating_mul(usize::try_from(added).unwrap_or(usize::MAX)) / 100;
+        for _ in 0..added {
+            plans.push(self.answer(&agents, main, subject));
         }
         let subject = plans.first().map_or(subject, |plan| plan.1);
         let mut inferences = Vec::with_capacity(plans.len());
@@ -238,6 +241,13 @@ impl World {
             inferences.push(Inference { subject: subject.0, fee_weight, id, records });
         }
         Some((subject, inferences))
+    }
+
+    /// An answer that is recorded in its batch only: mostly the main agent's.
+    fn answer(&mut self, agents: &[usize], main: usize, subject: VersionId) -> (usize, VersionId, Option<InferenceId>) {
+        let other = percent(&mut self.blob_chance, 12);
+        let at = if other { agents[skewed(&mut self.blob_chance, agents.len())] } else { main };
+        (at, self.agents.get(at).map_or(subject, super::models::Agent::last), None)
     }
 
     /// The records of one answer of an agent: heavy-tailed scores, some negative; now and

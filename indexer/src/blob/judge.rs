@@ -8,20 +8,24 @@
 //! A certificate of EigenDA's first network names no signers, so it never gets above L1: its blob is found, kept and
 //! served, and pays nobody.
 //!
+//! Whatever waits when the threads are free is judged in one round, which is cheaper for each (see `docket`).
+//!
 //! Rewards rest on L3 and D2 where an L1 endpoint is configured, else on L2 and D2, and then the blob's row says
 //! `unverified` (ruling 26).
 
 use alloy_primitives::{B256, keccak256};
 use std::sync::Arc;
+use tokio::sync::oneshot::error::TryRecvError;
 use tributary_schemas::code::Reason;
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Commitment, Form, G1};
 use tributary_schemas::payload_codec;
 use tributary_store::{BlobRecord, Content, Void};
 
+use super::docket::{Docket, Entry};
 use super::reference::{CertificateReference, Reference};
 use super::verifier::Verifier;
-use crate::eigenda::{self, EigenDaError, Evidence, Level, Outcome, Report, Setup, Srs, Witness};
+use crate::eigenda::{self, Case, EigenDaError, Evidence, Level, Outcome, Report, Setup, Srs, Witness};
 
 /// What bytes and certificates are judged with. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +42,7 @@ struct Means {
     known_tau: Option<B256>,
     srs: Option<Srs>,
     pool: eigenda::Pool,
+    docket: Docket,
 }
 
 /// A blob with an outcome that will not change.
@@ -92,7 +97,7 @@ impl Judge {
         pool: eigenda::Pool,
         verifier: Option<Verifier>,
     ) -> Self {
-        let means = Means { form, setup, known_tau, srs, pool };
+        let means = Means { form, setup, known_tau, srs, pool, docket: Docket::default() };
         Self { means: Some(Arc::new(means)), verifier: verifier.map(Arc::new) }
     }
 
@@ -114,10 +119,9 @@ impl Judge {
 
     /// Judges a certificate by itself.
     pub async fn certificate(&self, reference: &Arc<CertificateReference>) -> Standing {
-        let of = Arc::clone(reference);
-        let work = move |means: &Means| eigenda::judge(of.mode, &of.commitment, &means.setup, None, None);
-        let report = match self.on_pool(work).await {
-            Ok(report) => report,
+        let entry = Entry { reference: Arc::clone(reference), before: None, answer: None, bytes: None };
+        let report = match self.judged(entry).await {
+            Ok(Judged { report, .. }) => report,
             Err(why) => return Standing::Undecided(why),
         };
         if let Some(void) = void_by_itself(&report) {
@@ -148,105 +152,33 @@ impl Judge {
         };
         let answer = assessed.and_then(|assessed| assessed.answer);
         let before = assessed.map(|assessed| Arc::clone(&assessed.report));
-        let of = Arc::clone(reference);
-        let work = move |means: &Means| {
-            let witness = means.srs.as_ref().map_or(Witness::None, Witness::Srs);
-            // An encoded payload has at least one element, and so has the payload of a blob worth asking for.
-            let evidence = Evidence { bytes: &bytes, form: means.form, witness };
-            let evidence = (!bytes.is_empty()).then_some(evidence);
-            let report = match before {
-                Some(report) => {
-                    let report = Arc::unwrap_or_clone(report);
-                    eigenda::judge_further(report, &of.commitment, &means.setup, answer, evidence)
-                }
-                None => eigenda::judge(of.mode, &of.commitment, &means.setup, answer, evidence),
-            };
-            (report, bytes)
-        };
-        match self.on_pool(work).await {
-            Ok((report, bytes)) => self.matched(reference, answer, &report, bytes).await,
-            Err(why) => Judgement::Undecided(why),
+        let entry = Entry { reference: Arc::clone(reference), before, answer, bytes: Some(bytes) };
+        match self.judged(entry).await {
+            Err(why) | Ok(Judged { matched: Err(Unmatched::Undecided(why)), .. }) => Judgement::Undecided(why),
+            Ok(Judged { matched: Err(Unmatched::Different(why)), .. }) => Judgement::Different(why),
+            Ok(Judged { report, matched: Ok(Matched { kept, content, void }) }) => {
+                let record = self.record(reference, &report, answer, Some(content), void);
+                Judgement::Found(Box::new(Found { bytes: Some(kept), record: Some(record) }))
+            }
         }
     }
 
-    async fn matched(
-        &self,
-        reference: &Arc<CertificateReference>,
-        answer: Option<CertStatus>,
-        report: &Report,
-        bytes: Vec<u8>,
-    ) -> Judgement {
-        let of = |level: Level| report.checks.iter().filter(move |check| check.level == level);
-        let failed = |level| {
-            of(level).find_map(|check| match &check.outcome {
-                Outcome::Failed(why) => Some(format!("{}: {why}", check.name)),
-                _ => None,
-            })
-        };
-        if let Some(why) = failed(Level::D2) {
-            return Judgement::Different(why);
-        }
-        let not_run = of(Level::D2).find_map(|check| match &check.outcome {
-            Outcome::NotRun(why) => Some(why.clone()),
-            _ => None,
-        });
-        let undecodable = failed(Level::D1);
-        let given = report.payload.as_ref();
-        let is_encoded = given.is_some_and(|given| given.given_as == "encoded_payload");
-        match (&undecodable, not_run) {
-            // Bytes that are no payload of that blob at all: too long, or of another size.
-            (Some(why), Some(_)) => return Judgement::Different(why.clone()),
-            (None, Some(why)) => return Judgement::Undecided(why),
-            _ => {}
-        }
-        let Some(form) = given.and_then(|given| given.form) else {
-            return Judgement::Undecided("the form of the bytes was not found out".to_owned());
-        };
-        let (payload, opening) = match self.open(reference, form, is_encoded, bytes).await {
-            Ok(opened) => opened,
-            Err(why) => return Judgement::Undecided(why),
-        };
-        let is_encoded = undecodable.is_some();
-        let content = Content { hash: keccak256(&payload), is_encoded, form, opening: opening.into() };
-        let void = undecodable.map(|detail| Void { code: Reason::BlobMalformed, detail });
-        let record = self.record(reference, report, answer, Some(content), void);
-        Judgement::Found(Box::new(Found { bytes: Some(payload), record: Some(record) }))
-    }
-
-    /// The bytes to keep, and the proof that they open the commitment.
-    async fn open(
-        &self,
-        reference: &Arc<CertificateReference>,
-        form: Form,
-        is_encoded: bool,
-        bytes: Vec<u8>,
-    ) -> Result<(Vec<u8>, [u8; 32]), String> {
-        let reference = Arc::clone(reference);
-        let work = move |means: &Means| {
-            let srs = means.srs.as_ref().ok_or_else(|| "no SRS is configured".to_owned())?;
-            let (committed, elements) = committed(&reference.commitment).ok_or_else(|| "no commitment".to_owned())?;
-            let encoded = if is_encoded {
-                bytes.clone()
-            } else {
-                payload_codec::encode_to(&bytes, elements).map_err(|error| error.to_string())?
-            };
-            let opening = srs.open(&encoded, form, &committed).map_err(|error| error.to_string())?;
-            let kept = match is_encoded.then(|| payload_codec::decode(&bytes)) {
-                Some(Ok(payload)) => payload,
-                _ => bytes,
-            };
-            Ok((kept, opening.0))
-        };
-        self.on_pool(work).await?
-    }
-
-    /// Runs work on the threads for commitments.
-    async fn on_pool<T: Send + 'static>(&self, work: impl FnOnce(&Means) -> T + Send + 'static) -> Result<T, String> {
+    /// Has an entry judged, together with whatever waits for that when its turn comes.
+    async fn judged(&self, entry: Entry) -> Result<Judged, String> {
         let Some(means) = self.means.clone() else {
             return Err("nothing is configured to check certificates with".to_owned());
         };
-        let pool = means.pool.clone();
-        pool.run(move || work(&means)).await.map_err(|error: EigenDaError| error.to_string())
+        let mut outcome = means.docket.enter(entry);
+        loop {
+            let of = Arc::clone(&means);
+            means.pool.run(move || of.hold_round()).await.map_err(|error: EigenDaError| error.to_string())?;
+            match outcome.try_recv() {
+                Ok(judged) => return Ok(judged),
+                // The round was full of what had waited longer.
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Closed) => return Err(EigenDaError::Lost.to_string()),
+            }
+        }
     }
 
     fn record(
@@ -272,6 +204,99 @@ impl Judge {
             known_tau: self.means.as_ref().and_then(|means| means.known_tau),
         }
     }
+}
+
+impl Means {
+    fn case<'a>(&'a self, entry: &'a Entry) -> Case<'a> {
+        let Entry { reference, before, answer, bytes } = entry;
+        // An encoded payload has at least one element, and so has the payload of a blob worth asking for.
+        let bytes = bytes.as_deref().filter(|bytes| !bytes.is_empty());
+        let witness = self.srs.as_ref().map_or(Witness::None, Witness::Srs);
+        Case {
+            mode: reference.mode,
+            commitment: &reference.commitment,
+            before: before.as_deref().cloned(),
+            answer: *answer,
+            evidence: bytes.map(|bytes| Evidence { bytes, form: self.form, witness }),
+        }
+    }
+
+    /// Judges what waits.
+    fn hold_round(&self) {
+        let round = self.docket.round();
+        let cases = round.iter().map(|(entry, _)| self.case(entry)).collect();
+        let reports = eigenda::judge_all(cases, &self.setup);
+        for (report, (entry, done)) in reports.into_iter().zip(round) {
+            let matched = matched(&report, entry.bytes.unwrap_or_default());
+            if done.send(Judged { report, matched }).is_err() {
+                tracing::debug!("nobody waits for this commitment any more");
+            }
+        }
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug)]
+pub(super) struct Judged {
+    report: Report,
+    matched: Result<Matched, Unmatched>,
+}
+
+/// Bytes that are what was committed to.
+#[derive(Debug)]
+struct Matched {
+    /// The payload; the bytes themselves where they are none.
+    kept: Vec<u8>,
+    /// What is known of it.
+    content: Content,
+    /// Why the blob is void.
+    void: Option<Void>,
+}
+
+/// Why bytes are not, or are not known to be, what was committed to.
+#[derive(Debug)]
+enum Unmatched {
+    Different(String),
+    Undecided(String),
+}
+
+/// What the checks of bytes come to.
+fn matched(report: &Report, bytes: Vec<u8>) -> Result<Matched, Unmatched> {
+    let of = |level: Level| report.checks.iter().filter(move |check| check.level == level);
+    let failed = |level| {
+        of(level).find_map(|check| match &check.outcome {
+            Outcome::Failed(why) => Some(format!("{}: {why}", check.name)),
+            _ => None,
+        })
+    };
+    if let Some(why) = failed(Level::D2) {
+        return Err(Unmatched::Different(why));
+    }
+    let not_run = of(Level::D2).find_map(|check| match &check.outcome {
+        Outcome::NotRun(why) => Some(why.clone()),
+        _ => None,
+    });
+    let undecodable = failed(Level::D1);
+    match (&undecodable, not_run) {
+        // Bytes that are no payload of that blob at all: too long, or of another size.
+        (Some(why), Some(_)) => return Err(Unmatched::Different(why.clone())),
+        (None, Some(why)) => return Err(Unmatched::Undecided(why)),
+        _ => {}
+    }
+    let given = report.payload.as_ref();
+    let proved = given.and_then(|given| given.form.zip(given.opening));
+    let Some((form, opening)) = proved else {
+        return Err(Unmatched::Undecided("the form of the bytes was not found out".to_owned()));
+    };
+    let is_encoded = given.is_some_and(|given| given.given_as == "encoded_payload");
+    let kept = match is_encoded.then(|| payload_codec::decode(&bytes)) {
+        Some(Ok(payload)) => payload,
+        _ => bytes,
+    };
+    let hash = given.and_then(|given| given.payload_hash).unwrap_or_else(|| keccak256(&kept));
+    let content = Content { hash, is_encoded: undecodable.is_some(), form, opening: opening.0.into() };
+    let void = undecodable.map(|detail| Void { code: Reason::BlobMalformed, detail });
+    Ok(Matched { kept, content, void })
 }
 
 /// Bytes that have a hash, as they are or decoded.

@@ -5,18 +5,17 @@ use alloy_primitives::{Address, B256, Signature};
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{BatchHeader, Certificate, CertificateV1, hash};
 
-use super::ladder::Level;
+use super::ladder::{Level, Outcome};
 use super::report::Report;
 use super::setup::Setup;
-use super::signature;
+use super::signature::{self, Stand};
 
-/// L1 to L3 of versions 2 to 4.
+/// L1 of versions 2 to 4, and how far the checks of L2 have come.
 pub(super) fn certificate_checks(
     report: &mut Report,
     certificate: &Certificate,
     setup: &Setup,
-    answer: Option<CertStatus>,
-) {
+) -> Vec<(&'static str, Stand)> {
     let blob = &certificate.blob_inclusion.blob_certificate;
     let (key, leaf) = (hash::blob_key(&blob.blob_header), hash::certificate_hash(blob));
     report.blob_key = Some(key);
@@ -34,10 +33,9 @@ pub(super) fn certificate_checks(
     }
     if report.failed(Level::L1) {
         report.skip(Level::L2, "signatures_and_length", "a check of L1 failed");
-    } else {
-        pairing_checks(report, certificate, setup);
+        return Vec::new();
     }
-    stake_check(report, answer);
+    pairing_checks(certificate, setup)
 }
 
 /// L3: what `checkDACert` said.
@@ -52,25 +50,29 @@ pub(super) fn stake_check(report: &mut Report, answer: Option<CertStatus>) {
     }
 }
 
-fn pairing_checks(report: &mut Report, certificate: &Certificate, setup: &Setup) {
+fn pairing_checks(certificate: &Certificate, setup: &Setup) -> Vec<(&'static str, Stand)> {
     let commitment = certificate.commitment();
-    report.record(Level::L2, "signature_lists", signature::shape(certificate));
-    report.record(Level::L2, "bls_signature", signature::bls(certificate));
-    match signature::aggregate_key(certificate) {
-        Some(result) => report.record(Level::L2, "aggregate_key", result),
-        None => report.absent(
-            Level::L2,
+    let length = signature::length(commitment, setup);
+    let in_g2 = signature::PointsInG2::read(&certificate.signatures, commitment);
+    let in_the_chain = "a non-signer is not in every signed quorum: only the chain knows in which";
+    vec![
+        ("signature_lists", Stand::settled(signature::shape(certificate))),
+        ("bls_signature", signature::bls(certificate, &in_g2).into()),
+        (
             "aggregate_key",
-            "a non-signer is not in every signed quorum: only the chain knows in which",
+            signature::aggregate_key(certificate, &in_g2)
+                .map_or_else(|| Stand::Settled(Outcome::Absent(in_the_chain.to_owned())), Stand::from),
         ),
-    }
-    report.record(Level::L2, "length", signature::length(commitment, setup).map(|_log| ()));
-    report.record(Level::L2, "length_commitment", signature::length_commitment(commitment));
-    if signature::length(commitment, setup).is_ok() {
-        report.record(Level::L2, "length_proof", signature::length_proof(commitment, setup));
-    } else {
-        report.skip(Level::L2, "length_proof", "there is no such length");
-    }
+        ("length", Stand::settled(length.clone().map(|_log| ()))),
+        ("length_commitment", signature::length_commitment(commitment, &in_g2).into()),
+        (
+            "length_proof",
+            match length {
+                Ok(log) => signature::length_proof(log, &in_g2, setup).into(),
+                Err(_said) => Stand::Settled(Outcome::NotRun("there is no such length".to_owned())),
+            },
+        ),
+    ]
 }
 
 /// L1 of version 1. The certificate holds no signature at all: the service manager contract checked them when the

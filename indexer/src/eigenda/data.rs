@@ -9,6 +9,7 @@ use super::kzg::Opening;
 use super::ladder::Level;
 use super::report::{PayloadReport, Report};
 use super::setup::Setup;
+use super::signature::Claim;
 use super::srs::Srs;
 
 /// The bytes that a commitment is checked against.
@@ -27,17 +28,25 @@ pub struct Evidence<'a> {
 pub enum Witness<'a> {
     /// Nothing: D2 is left out.
     None,
-    /// The points: the commitment is made again.
+    /// The points: an opening proof is made, which fits this commitment only if the bytes are what it is to.
     Srs(&'a Srs),
     /// An opening proof made earlier.
     Opening(&'a Opening),
 }
 
-/// D1 and D2.
-pub(super) fn data_checks(report: &mut Report, commitment: &Commitment, setup: &Setup, evidence: Option<Evidence<'_>>) {
+/// D1 and D2. With points D2 waits for a pairing, which comes back.
+pub(super) fn data_checks<'a>(
+    report: &mut Report,
+    commitment: &Commitment,
+    setup: &Setup,
+    evidence: Option<Evidence<'a>>,
+) -> Option<(Untried<'a>, Claim)> {
     let (committed, elements) = match commitment {
-        Commitment::Keccak(hash) => return keccak_check(report, *hash, evidence),
-        Commitment::OtherLayer { .. } => return,
+        Commitment::Keccak(hash) => {
+            keccak_check(report, *hash, evidence);
+            return None;
+        }
+        Commitment::OtherLayer { .. } => return None,
         Commitment::EigenDa(certificate) => {
             (certificate.commitment().commitment, u64::from(certificate.commitment().length))
         }
@@ -49,21 +58,66 @@ pub(super) fn data_checks(report: &mut Report, commitment: &Commitment, setup: &
     };
     let Some(evidence) = evidence else {
         report.skip(Level::D1, "payload_decodes", "no bytes were given");
-        return report.skip(Level::D2, "kzg_commitment", "no bytes were given");
+        report.skip(Level::D2, "kzg_commitment", "no bytes were given");
+        return None;
     };
     let elements = usize::try_from(elements).unwrap_or(usize::MAX);
     let encoded = match as_encoded(report, evidence.bytes, elements) {
         Ok(encoded) => encoded,
-        Err(why) => return report.skip(Level::D2, "kzg_commitment", &why),
+        Err(why) => {
+            report.skip(Level::D2, "kzg_commitment", &why);
+            return None;
+        }
     };
-    match matches(&encoded, evidence, &committed, setup) {
-        Ok(Some(form)) => {
+    let form = evidence.form;
+    match evidence.witness {
+        Witness::None => {
+            report.skip(Level::D2, "kzg_commitment", "neither SRS points nor an opening proof were given");
+        }
+        Witness::Opening(opening) => {
+            let opens = |form| setup.verify_opening(&encoded, form, &committed, opening).map(|()| (form, None));
+            record(report, opens(form).or_else(|first| opens(form.other()).map_err(|_same| first)));
+        }
+        Witness::Srs(srs) => match srs.claim(&encoded, form, &committed) {
+            Ok((opening, claim)) => return Some((Untried { encoded, committed, form, opening, srs }, claim)),
+            Err(error) => record(report, Err(error)),
+        },
+    }
+    None
+}
+
+/// Bytes with an opening proof that was not tried yet.
+#[derive(Debug, Clone)]
+pub(super) struct Untried<'a> {
+    encoded: Vec<u8>,
+    committed: G1,
+    form: Form,
+    opening: Opening,
+    srs: &'a Srs,
+}
+
+impl Untried<'_> {
+    /// D2, when it is known whether the proof fits the commitment. The other form is tried when it does not.
+    pub(super) fn settle(self, report: &mut Report, fits: bool) {
+        let Self { encoded, committed, form, opening, srs } = self;
+        if fits {
+            return record(report, Ok((form, Some(opening))));
+        }
+        let other = srs.prove(&encoded, form.other(), &committed).map(|opening| (form.other(), Some(opening)));
+        record(report, other.map_err(|_same| EigenDaError::Commitment { form }));
+    }
+}
+
+/// How D2 ended: the form in which the bytes match and the proof of it, if one was made.
+fn record(report: &mut Report, found: Result<(Form, Option<Opening>), EigenDaError>) {
+    match found {
+        Ok((form, opening)) => {
             if let Some(payload) = &mut report.payload {
                 payload.form = Some(form);
+                payload.opening = opening.map(|opening| B256::from(opening.0));
             }
             report.pass(Level::D2, "kzg_commitment");
         }
-        Ok(None) => report.skip(Level::D2, "kzg_commitment", "neither SRS points nor an opening proof were given"),
         Err(EigenDaError::TooFewPoints { have, need }) => {
             report.skip(Level::D2, "kzg_commitment", &format!("{have} SRS points were given: expected {need}"));
         }
@@ -81,6 +135,7 @@ fn as_encoded(report: &mut Report, bytes: &[u8], elements: usize) -> Result<Vec<
         payload_bytes: decoded.as_ref().ok().map(Vec::len),
         payload_hash: decoded.as_ref().ok().map(keccak256),
         form: None,
+        opening: None,
     });
     let encoded = match &decoded {
         _ if is_encoded => Ok(bytes.to_vec()),
@@ -94,31 +149,6 @@ fn as_encoded(report: &mut Report, bytes: &[u8], elements: usize) -> Result<Vec<
     encoded.map_err(|_said| "the bytes do not fit the certificate's length".to_owned())
 }
 
-/// The form in which the bytes match; `None` without a witness, an error when they match in neither.
-fn matches(
-    encoded: &[u8],
-    evidence: Evidence<'_>,
-    committed: &G1,
-    setup: &Setup,
-) -> Result<Option<Form>, EigenDaError> {
-    let holds = |form| match evidence.witness {
-        Witness::None => Ok(()),
-        Witness::Opening(opening) => setup.verify_opening(encoded, form, committed, opening),
-        Witness::Srs(srs) => {
-            let made = srs.commit(encoded, form)?;
-            if made == *committed { Ok(()) } else { Err(EigenDaError::Commitment { form }) }
-        }
-    };
-    if matches!(evidence.witness, Witness::None) {
-        return Ok(None);
-    }
-    let Err(first) = holds(evidence.form) else { return Ok(Some(evidence.form)) };
-    match holds(evidence.form.other()) {
-        Ok(()) => Ok(Some(evidence.form.other())),
-        Err(_same) => Err(first),
-    }
-}
-
 fn keccak_check(report: &mut Report, hash: B256, evidence: Option<Evidence<'_>>) {
     report.absent(Level::D1, "payload_decodes", "a keccak commitment is to the payload itself");
     let Some(evidence) = evidence else { return report.skip(Level::D2, "keccak256", "no bytes were given") };
@@ -128,6 +158,7 @@ fn keccak_check(report: &mut Report, hash: B256, evidence: Option<Evidence<'_>>)
         payload_bytes: Some(evidence.bytes.len()),
         payload_hash: Some(found),
         form: None,
+        opening: None,
     });
     if found == hash {
         report.pass(Level::D2, "keccak256");

@@ -17,9 +17,10 @@ use sha2::{Digest as _, Sha256};
 use tributary_schemas::eigenda::{Form, G1};
 use tributary_schemas::payload_codec::ELEMENTS_MAX;
 
-use super::setup::{Setup, pairings_cancel};
+use super::setup::Setup;
+use super::signature::Claim;
 use super::srs::Srs;
-use super::{EigenDaError, curve};
+use super::{EigenDaError, curve, msm};
 
 /// An opening proof: a point of G1 in gnark's compressed form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +39,53 @@ impl Srs {
     /// The proof that an encoded payload opens its commitment.
     pub fn open(&self, encoded: &[u8], form: Form, commitment: &G1) -> Result<Opening, EigenDaError> {
         let commitment = curve::g1("commitment", commitment)?;
+        let (opened, _at) = self.opened(encoded, form, &commitment)?;
+        Ok(Opening(curve::compress(&opened.proof)))
+    }
+
+    /// The proof that an encoded payload opens this commitment, if the commitment is to it:
+    /// [`EigenDaError::Commitment`] when not.
+    ///
+    /// This is as good as making the commitment again, at the price of the proof alone. The proof commits to what is
+    /// left of this payload's own polynomial, so of all commitments it fits exactly the payload's: nobody else has a
+    /// say in it, and no chance is left for another one to pass.
+    pub fn prove(&self, encoded: &[u8], form: Form, commitment: &G1) -> Result<Opening, EigenDaError> {
+        let (opening, claim) = self.claim(encoded, form, commitment)?;
+        claim.alone(self.setup()).map(|()| opening).map_err(|_said| EigenDaError::Commitment { form })
+    }
+
+    /// The proof, and what it comes down to that the commitment is to this payload.
+    pub(super) fn claim(&self, encoded: &[u8], form: Form, commitment: &G1) -> Result<(Opening, Claim), EigenDaError> {
+        let commitment = curve::g1("commitment", commitment)?;
+        let (opened, at) = self.opened(encoded, form, &commitment)?;
+        Ok((Opening(curve::compress(&opened.proof)), self.setup().opens(&commitment, &opened, at)))
+    }
+
+    /// The value at the point that is drawn, and the commitment to what is left of the polynomial beside it.
+    fn opened(&self, encoded: &[u8], form: Form, commitment: &G1Affine) -> Result<(Opened, Fr), EigenDaError> {
         let coefficients = coefficients(elements(encoded)?, form)?;
-        let at = challenge(encoded, &commitment)?;
-        // (p(X) - p(at)) / (X - at), from the highest coefficient down
+        let too_few = EigenDaError::TooFewPoints { have: self.points(), need: coefficients.len() };
+        if coefficients.len() > self.points() {
+            return Err(too_few);
+        }
+        let at = challenge(encoded, commitment)?;
+        // (p(X) - p(at)) / (X - at), from the highest coefficient down; what is carried out at the end is p(at)
         let mut quotient = vec![Fr::zero(); coefficients.len() - 1];
         let mut carried = Fr::zero();
         for (place, coefficient) in quotient.iter_mut().zip(&coefficients[1..]).rev() {
             carried = carried * at + coefficient;
             *place = carried;
         }
-        Ok(Opening(curve::compress(&self.combine(&quotient)?)))
+        let value = carried * at + coefficients[0];
+        Ok((Opened { value, proof: self.combine(&quotient)? }, at))
     }
+}
+
+/// What a polynomial is at a point, and the proof of that.
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    value: Fr,
+    proof: G1Affine,
 }
 
 impl Setup {
@@ -68,13 +105,16 @@ impl Setup {
             Form::Coefficients => elements.iter().rev().fold(Fr::zero(), |sum, coefficient| sum * at + coefficient),
             Form::Evaluations => interpolate(&elements, at)?,
         };
-        // e(C - value·G1 + at·proof, G2) = e(proof, tau·G2)
-        let left = (commitment - G1Affine::generator() * value + proof * at).into_affine();
-        if pairings_cancel([left, -proof], [G2Affine::generator(), self.tau_g2]) {
-            Ok(())
-        } else {
-            Err(EigenDaError::Opening)
-        }
+        let claim = self.opens(&commitment, &Opened { value, proof }, at);
+        claim.alone(self).map_err(|_said| EigenDaError::Opening)
+    }
+
+    /// `e(C - value·G1 + at·proof, G2) = e(proof, tau·G2)`.
+    fn opens(&self, commitment: &G1Affine, opened: &Opened, at: Fr) -> Claim {
+        let terms = [(-G1Affine::generator(), opened.value), (opened.proof, at)];
+        let left = msm::few(&terms) + commitment;
+        let pairs = [(left.into_affine(), G2Affine::generator()), (-opened.proof, self.tau_g2)];
+        Claim::new(pairs, "the commitment is to other bytes")
     }
 }
 

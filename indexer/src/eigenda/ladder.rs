@@ -13,16 +13,15 @@
 //! and none of those under it, failed or was left out, and one of its own passed. Checks that a kind of commitment
 //! has nothing for are absent and stop nobody.
 
-use alloy_primitives::keccak256;
 use serde::Serialize;
 use tributary_schemas::SchemaError;
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Commitment, Mode};
 use tributary_schemas::payload_codec;
 
-use super::certificate::{certificate_checks, certificate_checks_v1, stake_check};
-use super::data::{Evidence, data_checks};
+use super::data::Evidence;
 use super::report::Report;
+use super::round::Case;
 use super::setup::Setup;
 
 /// A level.
@@ -107,41 +106,7 @@ pub fn judge(
     answer: Option<CertStatus>,
     evidence: Option<Evidence<'_>>,
 ) -> Report {
-    let mut report = Report::blank(mode, setup);
-    report.version_byte = commitment.version_byte();
-    report.cert_version = report.version_byte.map(|byte| byte + 1);
-    report.commitment_hash = commitment.encode(mode).map(keccak256);
-    report.storage_key = commitment.serialized_certificate().map(keccak256);
-    report.pass(Level::L0, "parsed");
-    match commitment {
-        Commitment::Keccak(hash) => {
-            report.kind = "keccak";
-            report.fields = serde_json::json!({ "keccak256": hash });
-            for level in [Level::L1, Level::L2, Level::L3] {
-                report.absent(level, "certificate", "a keccak commitment has no certificate");
-            }
-        }
-        Commitment::OtherLayer { layer } => {
-            report.kind = "other_layer";
-            report.fields = serde_json::json!({ "layer": layer });
-            report.skip(Level::L1, "certificate", &format!("DA layer {layer:02x} is not EigenDA"));
-        }
-        Commitment::EigenDa(certificate) => {
-            report.kind = "eigenda";
-            report.fields = serde_json::to_value(certificate).unwrap_or_default();
-            report.length = Some(certificate.commitment().length);
-            certificate_checks(&mut report, certificate, setup, answer);
-        }
-        Commitment::EigenDaV1(certificate) => {
-            report.kind = "eigenda";
-            report.fields = serde_json::to_value(certificate).unwrap_or_default();
-            report.length = Some(certificate.blob_header.data_length);
-            certificate_checks_v1(&mut report, certificate);
-        }
-    }
-    data_checks(&mut report, commitment, setup, evidence);
-    report.conclude();
-    report
+    Case { mode, commitment, before: None, answer, evidence }.judge(setup)
 }
 
 /// The field elements of the blob that a commitment is for, as many points as D2 needs; `None` when it names none.
@@ -153,30 +118,6 @@ pub fn elements(mode: Mode, bytes: &[u8]) -> Option<usize> {
         Commitment::Keccak(_) | Commitment::OtherLayer { .. } => return None,
     };
     usize::try_from(length).ok().filter(|elements| *elements <= payload_codec::ELEMENTS_MAX)
-}
-
-/// Adds to a report of a certificate what was found out later: what `checkDACert` said, and the bytes that are thought to
-/// be behind it. The checks that were made before are not made again.
-#[must_use]
-pub fn judge_further(
-    mut report: Report,
-    commitment: &Commitment,
-    setup: &Setup,
-    answer: Option<CertStatus>,
-    evidence: Option<Evidence<'_>>,
-) -> Report {
-    if let Some(answer) = answer
-        && matches!(commitment, Commitment::EigenDa(_))
-    {
-        report.checks.retain(|check| check.level != Level::L3);
-        stake_check(&mut report, Some(answer));
-    }
-    if evidence.is_some() {
-        report.checks.retain(|check| !matches!(check.level, Level::D1 | Level::D2));
-        data_checks(&mut report, commitment, setup, evidence);
-    }
-    report.conclude();
-    report
 }
 
 fn malformed(mode: Mode, setup: &Setup, error: &SchemaError) -> Report {

@@ -60,6 +60,8 @@ pub struct PayloadReport {
     pub payload_hash: Option<B256>,
     /// The form in which they match, when they do.
     pub form: Option<Form>,
+    /// The proof that they open the commitment, when it was made to find that out.
+    pub opening: Option<B256>,
 }
 
 impl Report {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use alloy_primitives::{B256, hex};
 use ark_bn254::{Bn254, Fq2, Fr, G1Affine, G2Affine};
-use ark_ec::pairing::Pairing as _;
+use ark_ec::pairing::Pairing;
 use ark_ec::{AffineRepr as _, CurveGroup as _};
 use ark_ff::{Field as _, MontFp, PrimeField as _, Zero as _};
 
@@ -13,11 +13,17 @@ use super::curve;
 /// Length proofs are shifts to the end of 2^28 powers, the length of the ceremony's file.
 const ORDER_LOG: usize = 28;
 
+/// What a pairing needs of a point of G2: the lines through its multiples. They are a third of a pairing's cost, and the
+/// same for every pairing with that point.
+pub(super) type G2Lines = <Bn254 as Pairing>::G2Prepared;
+
 /// The constants of a setup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
     /// `tau` in G2.
     pub(super) tau_g2: G2Affine,
+    /// The lines of a pairing with it.
+    tau_lines: G2Lines,
     /// `tau^(2^28 - 2^i)` in G1, at `i`.
     pub(super) shifts: Vec<G1Affine>,
     known: bool,
@@ -30,6 +36,7 @@ impl Setup {
     pub fn ceremony() -> &'static Self {
         static CEREMONY: LazyLock<Setup> = LazyLock::new(|| Setup {
             tau_g2: CEREMONY_TAU_G2,
+            tau_lines: CEREMONY_TAU_G2.into(),
             shifts: CEREMONY_SHIFTS
                 .iter()
                 .map(|bytes| curve::decompress("shift", bytes).expect("a test reads every constant"))
@@ -48,11 +55,8 @@ impl Setup {
             let exponent = (1_u64 << ORDER_LOG) - (1_u64 << log);
             (G1Affine::generator() * tau.pow([exponent])).into_affine()
         };
-        Self {
-            tau_g2: (G2Affine::generator() * tau).into_affine(),
-            shifts: (0..ORDER_LOG).map(shift).collect(),
-            known: true,
-        }
+        let tau_g2 = (G2Affine::generator() * tau).into_affine();
+        Self { tau_g2, tau_lines: tau_g2.into(), shifts: (0..ORDER_LOG).map(shift).collect(), known: true }
     }
 
     /// Whether somebody knows tau, so that nothing is proved.
@@ -60,10 +64,33 @@ impl Setup {
     pub const fn is_unsafe(&self) -> bool {
         self.known
     }
+
+    /// `tau` in G2, as pairings need it.
+    pub(super) fn tau_lines(&self) -> G2Lines {
+        self.tau_lines.clone()
+    }
+
+    /// What pairings need of a point of G2.
+    pub(super) fn lines(&self, point: &G2Affine) -> G2Lines {
+        if *point == G2Affine::generator() {
+            generator_lines()
+        } else if *point == self.tau_g2 {
+            self.tau_lines()
+        } else {
+            (*point).into()
+        }
+    }
+}
+
+/// The generator of G2, as pairings need it.
+pub(super) fn generator_lines() -> G2Lines {
+    static LINES: LazyLock<G2Lines> = LazyLock::new(|| G2Affine::generator().into());
+    LINES.clone()
 }
 
 /// Whether the product of these pairings is one.
-pub(super) fn pairings_cancel<const N: usize>(left: [G1Affine; N], right: [G2Affine; N]) -> bool {
+pub(super) fn pairings_cancel(pairs: impl IntoIterator<Item = (G1Affine, G2Lines)>) -> bool {
+    let (left, right): (Vec<G1Affine>, Vec<G2Lines>) = pairs.into_iter().unzip();
     Bn254::multi_pairing(left, right).is_zero()
 }
 

@@ -9,16 +9,17 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use alloy_primitives::{B256, keccak256};
-use ark_bn254::{Fq, Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::{AffineRepr as _, CurveGroup as _, PrimeGroup as _, ScalarMul as _, VariableBaseMSM as _};
+use ark_bn254::{Fq, Fr, G1Affine, G1Projective};
+use ark_ec::{AffineRepr as _, CurveGroup as _, PrimeGroup as _, ScalarMul as _};
 use ark_ff::{BigInt, Field as _, PrimeField as _, Zero as _};
 use rayon::prelude::*;
 use tributary_schemas::payload_codec::ELEMENTS_MAX;
 
-use super::setup::{Setup, pairings_cancel};
-use super::{EigenDaError, curve};
+use super::setup::{Setup, generator_lines, pairings_cancel};
+use super::{EigenDaError, curve, msm};
 
 const COMPRESSED: usize = 32;
 const RAW: usize = 64;
@@ -30,7 +31,12 @@ const HEADER: usize = 16 + 32 + 32;
 pub struct Srs {
     pub(super) points: Vec<G1Affine>,
     setup: Setup,
+    /// The first points, for short blobs; made when the first one comes.
+    shifted: OnceLock<msm::Shifted>,
 }
+
+/// Points that are kept shifted, for blobs of up to 8 KiB: half a megabyte, made in the time of ten such blobs.
+const SHIFTED: usize = 256;
 
 /// Where the points are kept after they were certified.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +60,7 @@ impl Srs {
         let cached = cache.file(file, compressed.len() / COMPRESSED);
         let digest = keccak256(&compressed);
         if let Some(points) = cached.as_deref().and_then(|path| read_cache(path, digest)) {
-            return Ok(Self { points, setup: Setup::ceremony().clone() });
+            return Ok(Self::of(points, Setup::ceremony().clone()));
         }
         let srs = Self::read(&compressed)
             .map_err(|error| EigenDaError::Srs { file: file.to_owned(), reason: error.to_string() })?;
@@ -76,7 +82,7 @@ impl Srs {
         let points: Vec<G1Affine> =
             chunks.par_iter().map(|bytes| curve::decompress("a point of the SRS", bytes)).collect::<Result<_, _>>()?;
         certify(&points, Setup::ceremony(), keccak256(compressed)).map_err(refused)?;
-        Ok(Self { points, setup: Setup::ceremony().clone() })
+        Ok(Self::of(points, Setup::ceremony().clone()))
     }
 
     /// Points of a setup whose tau everybody may know; see [`Setup::of_known_tau`].
@@ -87,7 +93,11 @@ impl Srs {
         let powers = std::iter::successors(Some(Fr::ONE), |power| Some(*power * tau));
         let scalars: Vec<Fr> = powers.take(std::cmp::min(points, ELEMENTS_MAX)).collect();
         let points = G1Projective::generator().batch_mul(&scalars);
-        Self { points, setup }
+        Self::of(points, setup)
+    }
+
+    const fn of(points: Vec<G1Affine>, setup: Setup) -> Self {
+        Self { points, setup, shifted: OnceLock::new() }
     }
 
     /// How many points there are: the elements of the longest blob.
@@ -106,7 +116,12 @@ impl Srs {
     pub(super) fn combine(&self, scalars: &[Fr]) -> Result<G1Affine, EigenDaError> {
         let too_few = EigenDaError::TooFewPoints { have: self.points.len(), need: scalars.len() };
         let points = self.points.get(..scalars.len()).ok_or(too_few)?;
-        Ok(G1Projective::msm_unchecked(points, scalars).into_affine())
+        if scalars.len() > SHIFTED {
+            return Ok(msm::sum(points, scalars).into_affine());
+        }
+        let first = &self.points[..std::cmp::min(SHIFTED, self.points.len())];
+        let shifted = self.shifted.get_or_init(|| msm::Shifted::new(first));
+        Ok(shifted.sum(scalars).unwrap_or_else(|| msm::sum(points, scalars)).into_affine())
     }
 }
 
@@ -122,9 +137,9 @@ fn certify(points: &[G1Affine], setup: &Setup, digest: B256) -> Result<(), &'sta
     if weights.is_empty() || challenge.is_zero() {
         return Err("too short to be certified: expected two points or more");
     }
-    let lower = G1Projective::msm_unchecked(&points[..weights.len()], &weights).into_affine();
-    let upper = G1Projective::msm_unchecked(&points[1..], &weights).into_affine();
-    if pairings_cancel([lower, -upper], [setup.tau_g2, G2Affine::generator()]) {
+    let lower = msm::sum(&points[..weights.len()], &weights).into_affine();
+    let upper = msm::sum(&points[1..], &weights).into_affine();
+    if pairings_cancel([(lower, setup.tau_lines()), (-upper, generator_lines())]) {
         Ok(())
     } else {
         Err("not the ceremony's: its points are no powers of that tau")

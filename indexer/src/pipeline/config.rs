@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tributary_schemas::eigenda::Form;
 use url::Url;
 
+use super::space::SpaceOptions;
 use crate::anchor::AnchorOptions;
 use crate::blob::{Judge, Verifier};
 use crate::eigenda::{self, Cache, EigenDaError, Setup, Srs};
@@ -50,6 +51,8 @@ pub struct IndexerConfig {
     pub publish: PublishLimits,
     /// How L1 is followed for which posting carries which block; none for not at all.
     pub anchor: Option<AnchorOptions>,
+    /// How much of the disk is to stay free.
+    pub space: SpaceOptions,
 }
 
 /// How certificates are checked.
@@ -80,7 +83,20 @@ pub enum Points {
     /// The ceremony's, from a file of compressed points.
     File(PathBuf),
     /// Those of a setup whose tau everybody may know: for embedded chains, never beside a real network.
-    KnownTau(B256),
+    KnownTau {
+        /// The tau.
+        tau: B256,
+        /// How many: the field elements of the longest blob.
+        points: usize,
+    },
+}
+
+impl Points {
+    /// Points of a known tau for blobs of up to 128 KiB.
+    #[must_use]
+    pub const fn known_tau(tau: B256) -> Self {
+        Self::KnownTau { tau, points: 4096 }
+    }
 }
 
 /// The verifier of certificates on L1.
@@ -93,9 +109,6 @@ pub struct VerifierOptions {
     /// The router.
     pub router: Address,
 }
-
-/// Points of a setup of known tau: blobs of 128 KiB.
-const KNOWN_TAU_POINTS: usize = 4096;
 
 impl CertificateOptions {
     /// A judge of certificates. Points are read and certified, which takes seconds the first time; as they lie in memory
@@ -117,8 +130,8 @@ impl CertificateOptions {
                 let srs = Srs::load(file, None, &cache).map_err(refused)?;
                 (Some(srs), Setup::ceremony().clone(), None)
             }
-            Points::KnownTau(tau) => {
-                let srs = Srs::of_known_tau(*tau, KNOWN_TAU_POINTS);
+            Points::KnownTau { tau, points } => {
+                let srs = Srs::of_known_tau(*tau, *points);
                 let setup = srs.setup().clone();
                 (Some(srs), setup, Some(*tau))
             }

@@ -13,7 +13,7 @@ use tributary_schemas::facts::{
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
 
-use super::{CertificateOptions, IndexerConfig, MappingChoice, Outcome, Progress, run};
+use super::{CertificateOptions, IndexerConfig, MappingChoice, Outcome, Progress, SpaceOptions, run};
 use crate::anchor::{AnchorOptions, Forks, Rollup};
 use crate::blob::recheck;
 use crate::clock::ManualClock;
@@ -24,6 +24,7 @@ use crate::seal::PublishLimits;
 use crate::{Contracts, IndexerError, Trust};
 
 mod certificates;
+mod space;
 
 const BLOCKS: u64 = 120;
 /// Sequencing window, in L1 blocks of six L2 blocks.
@@ -73,6 +74,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         blob_fetches_max: 4,
         publish: PublishLimits::default(),
         anchor: None,
+        space: SpaceOptions::default(),
     }
 }
 

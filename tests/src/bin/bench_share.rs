@@ -1,17 +1,21 @@
-//! Measures what checking certificates costs of following a chain: `bench_share [BLOCKS]`, 2,000 by default; a line of
-//! JSON.
+//! Measures what checking certificates costs of following a chain: `bench_share [BLOCKS] [DENSE]`; a line of JSON for
+//! the devnet's chain of so many blocks, 2,000 by default, and one for a chain of 250 events a block and a batch of a
+//! megabyte every hundredth, 600 blocks by default.
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use tributary_tests::share::bench;
+use tributary_tests::share::{Load, bench};
 
-const BLOCKS: u64 = 2_000;
+const BLOCKS: [u64; 2] = [2_000, 600];
+const BATCH_EVERY: u64 = 100;
 
 fn main() -> ExitCode {
-    let blocks = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(BLOCKS);
-    let Ok(runtime) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
-    match writeln!(std::io::stdout(), "{}", runtime.block_on(bench(1, blocks))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+    let given: Vec<u64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let blocks = |at: usize| given.get(at).copied().unwrap_or(BLOCKS[at]);
+    for load in [Load::sparse(blocks(0)), Load::dense(blocks(1), BATCH_EVERY)] {
+        if writeln!(std::io::stdout(), "{}", bench(1, load)).is_err() {
+            return ExitCode::FAILURE;
+        }
     }
+    ExitCode::SUCCESS
 }

@@ -145,6 +145,13 @@ fn the_doctor_reads_the_folder_and_the_configuration() {
     assert_eq!((code, failed.len()), (Some(4), named.len()), "{failed:#?}");
     failed.iter().zip(named).for_each(|(finding, named)| says(finding, "check", named));
 
+    std::fs::write(&file, format!("[storage]\nmin_free_bytes = {}\n", i64::MAX)).unwrap();
+    let (code, _, failed) = examined(&file);
+    assert_eq!(code, Some(6), "{failed:#?}");
+    says(&failed[0], "check", "free space");
+    says(&failed[0], "expected", "8589934591 GiB");
+    says(&failed[0], "mend", "storage.min_free_bytes");
+
     // The data of the demo's chain, under the configuration of another.
     let data = folder.path().join("data");
     let _summary = run_demo(3, 60, "", &data);

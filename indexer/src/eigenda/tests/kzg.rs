@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr as _, CurveGroup as _};
+use ark_ff::PrimeField as _;
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tributary_schemas::eigenda::G1;
@@ -29,6 +30,7 @@ fn openings_hold_for_their_bytes_only() {
             let bytes = elements(1, count);
             let commitment = srs.commit(&bytes, form).unwrap();
             let opening = srs.open(&bytes, form, &commitment).unwrap();
+            assert_eq!(srs.prove(&bytes, form, &commitment).unwrap(), opening);
             let verify = |bytes: &[u8], form, commitment: &G1, opening: &Opening| {
                 srs.setup().verify_opening(bytes, form, commitment, opening)
             };
@@ -37,6 +39,10 @@ fn openings_hold_for_their_bytes_only() {
             changed[count * 32 - 1] ^= 1;
             assert!(matches!(verify(&changed, form, &commitment, &opening), Err(EigenDaError::Opening)));
             let doubled = srs.commit(&changed, form).unwrap();
+            for (bytes, commitment) in [(&changed, &commitment), (&bytes, &doubled)] {
+                let refused = srs.prove(bytes, form, commitment);
+                assert!(matches!(refused, Err(EigenDaError::Commitment { form: tried }) if tried == form));
+            }
             assert!(verify(&bytes, form, &doubled, &opening).is_err());
             assert!(verify(&bytes, form.other(), &commitment, &opening).is_err() == (count > 1));
             // of one element the quotient is zero and the proof infinity
@@ -85,6 +91,28 @@ fn compressed_points_come_back() {
     refused(0x00, 1); // no kind
     refused(0xff, 0xff); // above the modulus
     refused(0x80, 0); // 3 is no square
+}
+
+/// Points of the curve that G2 is part of, and what the library says of them.
+#[test]
+fn points_outside_the_subgroup_are_found() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut outside = 0;
+    for _ in 0..20 {
+        let inside = (G2Affine::generator() * Fr::from(rng.next_u64())).into_affine();
+        assert!(curve::is_in_subgroup(&inside));
+        let x = Fq2::new(Fq::from(rng.next_u64()), Fq::from(rng.next_u64()));
+        let Some((y, _)) = G2Affine::get_ys_from_x_unchecked(x) else { continue };
+        let point = G2Affine::new_unchecked(x, y);
+        // any point, one of the cofactor's order, and one that is both
+        let of_cofactor = point.mul_bigint(Fr::MODULUS).into_affine();
+        for point in [point, of_cofactor, (of_cofactor + inside).into_affine(), point.clear_cofactor()] {
+            assert_eq!(curve::is_in_subgroup(&point), point.is_in_correct_subgroup_assuming_on_curve());
+            outside += usize::from(!curve::is_in_subgroup(&point));
+        }
+    }
+    assert!(outside > 15, "{outside}");
+    assert!(curve::is_in_subgroup(&G2Affine::identity()));
 }
 
 /// A file of points certifies itself; a changed point, a changed order and another setup's points do not.

@@ -1,12 +1,15 @@
 //! What the devnet mints climbs the whole ladder, and nothing in it can be changed unnoticed.
 
 use alloy_primitives::U256;
+use ark_bn254::G1Affine;
+use ark_ec::CurveGroup as _;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tributary_devnet::mint::{self, Minted};
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Certificate, Commitment, Mode, Version};
 
+use super::super::signature::{Claim, PointsInG2};
 use super::super::*;
 use super::{TAU, batch, failures};
 
@@ -160,8 +163,12 @@ fn lengths_are_proved() {
     let refused = |change: &dyn Fn(&mut tributary_schemas::eigenda::BlobCommitment)| {
         let mut changed = sound.clone();
         change(&mut changed);
-        let length = signature::length(&changed, &setup).is_err();
-        (length, signature::length_commitment(&changed).is_err(), signature::length_proof(&changed, &setup).is_err())
+        let length = signature::length(&changed, &setup);
+        let in_g2 = PointsInG2::read(&batch[0].certificate.signatures, &changed);
+        let alone = |claim: Claim| claim.alone(&setup);
+        let same = signature::length_commitment(&changed, &in_g2).and_then(alone);
+        let proof = length.clone().and_then(|log| signature::length_proof(log, &in_g2, &setup)).and_then(alone);
+        (length.is_err(), same.is_err(), proof.is_err())
     };
     let far = mint::g2(5);
     assert_eq!(refused(&|_| ()), (false, false, false));
@@ -178,6 +185,93 @@ fn lengths_are_proved() {
         (c.commitment, c.length_commitment, c.length_proof) = Default::default();
     };
     assert_eq!(refused(&zero), (false, false, false));
+}
+
+/// Two lies that make up for each other in a product without weights: both are found.
+#[test]
+fn lies_do_not_cancel() {
+    let setup = Setup::of_known_tau(TAU);
+    let (batch, _account) = batch(6, V4, Form::Evaluations, &payloads(6, &[40]));
+    let ends = |shift: u64| {
+        let mut certificate = batch[0].certificate.clone();
+        let by = curve::g1("shift", &mint::g1(shift)).unwrap();
+        let shifted = |of: G1Affine, by: G1Affine| curve::coordinates(&(of + by).into_affine());
+        let sigma = &mut certificate.signatures.sigma;
+        *sigma = shifted(curve::g1("sigma", sigma).unwrap(), by);
+        let mut lengths = certificate.commitment().clone();
+        lengths.commitment = shifted(curve::g1("commitment", &lengths.commitment).unwrap(), -by);
+        let in_g2 = PointsInG2::read(&certificate.signatures, &lengths);
+        let log = signature::length(&lengths, &setup).unwrap();
+        let stands = vec![
+            signature::bls(&certificate, &in_g2).into(),
+            signature::aggregate_key(&certificate, &in_g2).unwrap().into(),
+            signature::length_commitment(&lengths, &in_g2).into(),
+            signature::length_proof(log, &in_g2, &setup).into(),
+        ];
+        signature::decide(stands, &setup)
+    };
+    assert!(ends(0).iter().all(|end| *end == Outcome::Passed));
+    for shift in 1..5 {
+        let failed: Vec<bool> = ends(shift).iter().map(|end| matches!(end, Outcome::Failed(_))).collect();
+        assert_eq!(failed, [true, false, true, false], "{shift}");
+    }
+}
+
+/// A round of sound and unsound certificates and bytes says of each what is said of it alone.
+#[test]
+fn company_changes_no_report() {
+    let srs = Srs::of_known_tau(TAU, 32);
+    let (mut batch, _account) = batch(7, V4, Form::Coefficients, &payloads(7, &[40, 500, 0, 100, 64, 300, 31, 90]));
+    batch[1].certificate.signatures.sigma = mint::g1(3);
+    batch[2].certificate.signatures.apk_g2 = mint::g2(3);
+    batch[3].payload.push(1);
+    batch[4].encoded[33] ^= 1;
+    batch[5].certificate.blob_inclusion.blob_index += 1;
+    let commitments: Vec<Commitment> =
+        batch.iter().map(|minted| Commitment::EigenDa(Box::new(minted.certificate.clone()))).collect();
+    for places in [0..8, 6..8, 0..1, 1..2, 0..0] {
+        let cases: Vec<Case<'_>> = places
+            .flat_map(|at| {
+                let case = |before, evidence| Case {
+                    mode: Mode::Op,
+                    commitment: &commitments[at],
+                    before,
+                    answer: Some(CertStatus::Success),
+                    evidence,
+                };
+                let alone = judge(Mode::Op, &commitments[at], srs.setup(), None, None);
+                [
+                    case(None, None),
+                    case(Some(alone), Some(evidence(&batch[at].payload, &srs))),
+                    case(None, Some(evidence(&batch[at].encoded, &srs))),
+                ]
+            })
+            .collect();
+        let expected: Vec<Report> = cases.iter().map(|case| case.clone().judge(srs.setup())).collect();
+        assert_eq!(judge_all(cases, srs.setup()), expected);
+    }
+}
+
+/// What was found before is not found again, and the report is the one of a judgement in one go.
+#[test]
+fn two_steps_come_to_the_same_report() {
+    let srs = Srs::of_known_tau(TAU, 8);
+    let (batch, _account) = batch(8, V4, Form::Evaluations, &payloads(8, &[40]));
+    let commitment = Commitment::EigenDa(Box::new(batch[0].certificate.clone()));
+    let (answer, evidence) = (Some(CertStatus::Success), Some(evidence(&batch[0].payload, &srs)));
+    let whole = judge(Mode::Op, &commitment, srs.setup(), answer, evidence);
+    let before = judge(Mode::Op, &commitment, srs.setup(), None, None);
+    assert_eq!((before.level, before.data_level), (Some(Level::L2), None));
+    let case = |before, answer, evidence| Case { mode: Mode::Op, commitment: &commitment, before, answer, evidence };
+    let further = case(Some(before.clone()), answer, evidence).judge(srs.setup());
+    assert_eq!((further.level, further.data_level), (Some(Level::L3), Some(Level::D2)));
+    assert_eq!(further, whole);
+    assert_eq!(case(Some(before.clone()), None, None).judge(srs.setup()), before);
+    // the checks of L2 are taken as they stand
+    let mut doubted = before;
+    doubted.checks.retain(|check| check.name != "bls_signature");
+    let further = case(Some(doubted), answer, evidence).judge(srs.setup());
+    assert!(further.checks.iter().all(|check| check.name != "bls_signature"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn judged(devnet: &Devnet, dir: &Path, until: u64, asked: bool) -> IndexerConfig
     let l1 = vec![devnet.l1_http().parse().unwrap()];
     let verifier = VerifierOptions { l1, l1_chain_id: L1_CHAIN_ID, router: devnet.eigenda_router() };
     let certificates = CertificateOptions {
-        points: Points::KnownTau(devnet.tau()),
+        points: Points::known_tau(devnet.tau()),
         verifier: asked.then_some(verifier),
         ..CertificateOptions::default()
     };

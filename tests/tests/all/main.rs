@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod auditor;
 #[cfg(test)]
+mod beacon;
+#[cfg(test)]
 mod benchmarks;
 #[cfg(test)]
 mod blobs;

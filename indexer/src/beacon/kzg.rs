@@ -5,7 +5,7 @@
 //! the library, which checks them as it loads them, once in the life of the process.
 
 use alloy_primitives::B256;
-use c_kzg::{Blob, ethereum_kzg_settings};
+use c_kzg::{BYTES_PER_BLOB, Blob, ethereum_kzg_settings};
 use sha2::{Digest as _, Sha256};
 
 /// First byte of the versioned hash of a KZG commitment.
@@ -17,7 +17,8 @@ const PRECOMPUTE: u64 = 0;
 /// The versioned hash of a blob. `None` when the bytes are none: not 131,072, or an element that is not of the field.
 #[must_use]
 pub fn versioned_hash(blob: &[u8]) -> Option<B256> {
-    let blob = Box::new(Blob::from_bytes(blob).ok()?);
+    let bytes: Box<[u8; BYTES_PER_BLOB]> = Box::<[u8]>::from(blob).try_into().ok()?;
+    let blob = Blob::new(*bytes);
     let commitment = ethereum_kzg_settings(PRECOMPUTE).blob_to_kzg_commitment(&blob).ok()?;
     Some(hash_of_commitment(&*commitment))
 }

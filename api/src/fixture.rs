@@ -103,7 +103,7 @@ fn blocks(facts: &mut Rows) {
     }
 }
 
-/// Block 5 lies in two postings, block 6 in none.
+/// Block 5 lies in two postings, one of them in a blob of L1, block 6 in none.
 fn anchors(facts: &mut Rows) {
     let none = AnchorRow {
         epoch: 0,
@@ -115,6 +115,8 @@ fn anchors(facts: &mut Rows) {
         l1_hash: None,
         l1_tx: None,
         form: None,
+        versioned_hash: None,
+        blob_index: None,
         commitment_hash: None,
         blob_key: None,
         dispersed_by: None,
@@ -127,21 +129,29 @@ fn anchors(facts: &mut Rows) {
         batch_index: None,
         parent_checked: false,
     };
-    for (part, l1_block) in [(0, 90), (1, 91)] {
-        facts.anchors.push(AnchorRow {
-            l2_block: 5,
-            l2_hash: hash(5),
-            state: "anchored".to_owned(),
-            part,
-            l1_block: Some(l1_block),
-            l1_tx: Some(hash(l1_block)),
-            form: Some("eigenda".to_owned()),
-            blob_key: Some(hash(1)),
-            dispersed_by: Some(OWNER.to_owned()),
-            level: Some("L3".to_owned()),
-            ..none.clone()
-        });
-    }
+    let posting = |part, l1_block| AnchorRow {
+        l2_block: 5,
+        l2_hash: hash(5),
+        state: "anchored".to_owned(),
+        part,
+        l1_block: Some(l1_block),
+        l1_tx: Some(hash(l1_block)),
+        ..none.clone()
+    };
+    facts.anchors.push(AnchorRow {
+        form: Some("eigenda".to_owned()),
+        blob_key: Some(hash(1)),
+        dispersed_by: Some(OWNER.to_owned()),
+        level: Some("L3".to_owned()),
+        ..posting(0, 90)
+    });
+    facts.anchors.push(AnchorRow {
+        form: Some("blob".to_owned()),
+        versioned_hash: Some(hash(2)),
+        blob_index: Some(4),
+        data_level: Some("content".to_owned()),
+        ..posting(1, 91)
+    });
     facts.anchors.push(none);
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Chain {
     pub(crate) l1_urls: Vec<String>,
     /// Chain id of the L1.
     pub(crate) l1_chain_id: u64,
+    /// Beacon nodes of the L1, best first: what was posted in EIP-4844 blobs is read from them. None to leave it unread.
+    pub(crate) l1_beacon_urls: Vec<String>,
     /// The address batches are posted to on L1; empty to do without anchoring.
     pub(crate) inbox: String,
     /// Who posts them, at the first L1 block that is read.
@@ -167,6 +169,7 @@ impl Default for Config {
                 poll_interval_ms: 1000,
                 l1_urls: Vec::new(),
                 l1_chain_id: 1,
+                l1_beacon_urls: Vec::new(),
                 inbox: String::new(),
                 batcher: String::new(),
                 system_config: String::new(),

@@ -29,6 +29,8 @@ const BLOB_DEADLINE_BLOCKS: u64 = 64;
 const HEAD_STEP_BLOCKS: u64 = 24;
 /// Challenge window in blocks.
 const CHALLENGE_BLOCKS: u64 = 20;
+/// Of a hundred payloads so many are posted in EIP-4844 blobs.
+const BLOBS_PERCENT: u32 = 25;
 /// L1 blocks after which a block that was not posted never will be: short, so that the demo sees it.
 const SEQUENCING_WINDOW: u64 = 20;
 
@@ -40,6 +42,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
         seed: arguments.seed,
         faults: faults.map_err(|error| anyhow!("{error}"))?,
         workload: Workload { blocks: arguments.blocks, policy: policy(), ..Workload::default() },
+        blobs_percent: BLOBS_PERCENT,
         withhold: arguments.withhold.iter().copied().collect(),
         advance_on_read: HEAD_STEP_BLOCKS,
         ..DevnetConfig::default()
@@ -128,6 +131,7 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
     let (inbox, batcher, system_config) = devnet.inbox();
     config.chain.l1_urls = vec![devnet.l1_http()];
     config.chain.l1_chain_id = tributary_devnet::L1_CHAIN_ID;
+    config.chain.l1_beacon_urls = vec![devnet.beacon_url()];
     config.chain.inbox = inbox.to_string();
     config.chain.batcher = batcher.to_string();
     config.chain.system_config = system_config.to_string();

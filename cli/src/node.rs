@@ -326,6 +326,7 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
     Ok(Some(AnchorOptions {
         l1: urls("chain.l1_urls", &chain.l1_urls)?,
         l1_chain_id: chain.l1_chain_id,
+        beacon: urls("chain.l1_beacon_urls", &chain.l1_beacon_urls)?,
         rollup,
         start_block: Some(chain.l1_start_block).filter(|number| *number > 0),
         l2_start_block: chain.start_block,

@@ -45,6 +45,8 @@ export type Posting = {
   l1Block: number | string;
   l1Tx: string | null;
   form: string | null;
+  versionedHash: string | null;
+  blobIndex: number | null;
   commitmentHash: string | null;
   blobKey: string | null;
   dispersedBy: string | null;
@@ -102,8 +104,8 @@ export const block = (number: number | null): Promise<BlockAnswer> =>
           block(number: $number) {
             hash timestamp epoch l1Origin transactions logs events logRoot
             anchor { state postings {
-              l1Block l1Tx form commitmentHash blobKey dispersedBy level dataLevel channel frameFirst frameLast
-              batchKind batchIndex
+              l1Block l1Tx form versionedHash blobIndex commitmentHash blobKey dispersedBy level dataLevel channel
+              frameFirst frameLast batchKind batchIndex
             } }
           }
         }`,

@@ -2,7 +2,7 @@
 //!
 //! Every L1 block it may put the L2 blocks since the last time into a channel (span or singular batches, zlib or
 //! brotli), cut that into frames, and post these: as a commitment to what EigenDA or the keccak store holds, now and
-//! then as frames in the calldata itself. A channel may take two L1 blocks. Around it happens what happens around an
+//! then as frames in the calldata itself, and where that is switched on in EIP-4844 blobs. A channel may take two L1 blocks. Around it happens what happens around an
 //! inbox: strangers repeat what it posts, and it posts what is no batch.
 //!
 //! It follows the canonical chain, which never changes here; the forks that clients see are none of its business.
@@ -21,8 +21,9 @@ use crate::{
     config::{BATCHER_CHANGES_AT, DevnetConfig},
     inbox::{ChannelForm, PostedBlock, channel, commitment_calldata, frames, payload, singular_batch, span_batch},
     keys::{Keyring, labelled, stream},
+    sidecar::Sidecar,
     suite::{SystemConfig, keccak_reference, log},
-    truth::{Make, TruthPosting},
+    truth::{Make, TruthBlob, TruthPosting},
     world::World,
 };
 
@@ -40,11 +41,17 @@ const OTHER_UPDATE_AT: u64 = 15;
 /// The L1 block of a `ConfigUpdate` that is by a stranger's contract.
 const FALSE_UPDATE_AT: u64 = 25;
 
-/// A transaction for the next L1 block, and what it posts when it is one of the batcher's that counts.
+/// Of a hundred transactions with a blob so many have another blob in front that carries nothing.
+const IDLE_BLOB_PERCENT: u32 = 20;
+/// Likewise, of those that have a payload after them so many carry that as well.
+const SHARED_PERCENT: u32 = 40;
+
+/// A transaction for the next L1 block, what it posts when it is one of the batcher's that counts, and its blobs.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) call: Call,
-    pub(crate) posting: Option<TruthPosting>,
+    pub(crate) postings: Vec<TruthPosting>,
+    pub(crate) blobs: Vec<Sidecar>,
 }
 
 /// The batcher with what waits to be posted.
@@ -59,8 +66,11 @@ pub(crate) struct Batcher {
     seed: u64,
     genesis_time: u64,
     certificates: bool,
+    blobs_percent: u32,
     withhold: BTreeSet<u64>,
     chance: ChaCha8Rng,
+    /// Which payloads are posted in blobs.
+    blob_chance: ChaCha8Rng,
     owner: Address,
     stranger: Address,
     waiting: Vec<Waiting>,
@@ -94,8 +104,10 @@ impl Batcher {
             seed: config.seed,
             genesis_time: config.genesis_time,
             certificates: config.certificates,
+            blobs_percent: config.blobs_percent,
             withhold: config.withhold.clone(),
             chance: stream(config.seed, "batcher"),
+            blob_chance: stream(config.seed, "batcher/blobs"),
             owner: keys.account("system config owner", 0),
             stranger: keys.account("inbox stranger", 0),
             waiting: Vec::new(),
@@ -140,14 +152,16 @@ impl Batcher {
             }
             pieces.append(&mut fresh);
         }
-        let mut planned: Vec<Planned> = pieces.into_iter().map(|piece| self.post(l1_block, piece, world)).collect();
+        let posted =
+            pieces.into_iter().map(|piece| (piece.payload.clone(), self.post(l1_block, piece, world))).collect();
+        let mut planned = self.move_into_blobs(l1_block, posted);
         let noise = self.noise(l1_block, &planned, world);
         for call in noise {
             let at = self.chance.random_range(0..=planned.len());
-            planned.insert(at, Planned { call, posting: None });
+            planned.insert(at, Planned { call, postings: Vec::new(), blobs: Vec::new() });
         }
         if let Some(call) = self.govern(l1_block) {
-            planned.push(Planned { call, posting: None });
+            planned.push(Planned { call, postings: Vec::new(), blobs: Vec::new() });
         }
         planned
     }
@@ -183,6 +197,7 @@ impl Batcher {
                 l1_block: 0,
                 transaction: B256::ZERO,
                 commitment: None,
+                blob: None,
                 channel: id,
                 frames: first..=after.saturating_sub(1),
                 last: index.saturating_add(1) == count,
@@ -230,7 +245,46 @@ impl Batcher {
             posting.commitment = Some(keccak256(&commitment));
             commitment_calldata(&commitment)
         };
-        Planned { call: self.to_inbox(self.account_at(l1_block), input), posting: Some(posting) }
+        let call = self.to_inbox(self.account_at(l1_block), input);
+        Planned { call, postings: vec![posting], blobs: Vec::new() }
+    }
+
+    /// Posts a share of the payloads in blobs instead. What they were dispersed as stays where it is: nobody refers to
+    /// it, and every stream goes on as it would have.
+    fn move_into_blobs(&mut self, l1_block: u64, posted: Vec<(Bytes, Planned)>) -> Vec<Planned> {
+        let mut planned = Vec::with_capacity(posted.len());
+        let mut posted = posted.into_iter().peekable();
+        while let Some((payload, elsewhere)) = posted.next() {
+            if !percent(&mut self.blob_chance, self.blobs_percent) {
+                planned.push(elsewhere);
+                continue;
+            }
+            let mut together = vec![(payload, elsewhere)];
+            if posted.peek().is_some() && percent(&mut self.blob_chance, SHARED_PERCENT) {
+                together.extend(posted.next());
+            }
+            planned.push(self.post_blobs(l1_block, together));
+        }
+        planned
+    }
+
+    /// One transaction with a blob for each payload, and perhaps one that carries nothing before them.
+    fn post_blobs(&mut self, l1_block: u64, posted: Vec<(Bytes, Planned)>) -> Planned {
+        let mut blobs = Vec::new();
+        if percent(&mut self.blob_chance, IDLE_BLOB_PERCENT) {
+            let idle = Bytes::copy_from_slice(labelled(self.seed, "idle blob", l1_block).as_slice());
+            blobs.extend(Sidecar::undecodable(idle));
+        }
+        let mut postings = Vec::new();
+        for (payload, elsewhere) in posted {
+            let sidecar = Sidecar::of(payload).expect("so little of a channel fits a blob");
+            let index = u32::try_from(blobs.len()).unwrap_or(u32::MAX);
+            let blob = Some(TruthBlob { index, versioned_hash: sidecar.versioned_hash });
+            let moved = |posting| TruthPosting { commitment: None, blob, ..posting };
+            postings.extend(elsewhere.postings.into_iter().map(moved));
+            blobs.push(sidecar);
+        }
+        Planned { call: self.to_inbox(self.account_at(l1_block), Bytes::new()), postings, blobs }
     }
 
     /// Puts a payload where the proxy finds it; what it is found by.

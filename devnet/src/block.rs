@@ -7,10 +7,9 @@
 //! histories have equal roots and different ones do not.
 
 use alloy::consensus::{
-    Header, TxReceipt,
-    proofs::{calculate_receipt_root, ordered_trie_root_encoded},
+    Header, TxEnvelope, TxReceipt, constants::EIP4844_TX_TYPE_ID, proofs::ordered_trie_root_encoded,
 };
-use alloy::eips::eip2718::Decodable2718;
+use alloy::eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Log, keccak256};
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, OpReceiptEnvelope, OpTxEnvelope, OpTxType};
@@ -39,14 +38,36 @@ impl Executed {
         keccak256(&self.raw)
     }
 
-    /// The transaction, decoded.
+    /// Whether it names blobs: only on the L1, whose transactions an L2's envelope has no place for.
+    #[must_use]
+    pub fn has_blobs(&self) -> bool {
+        self.raw.first() == Some(&EIP4844_TX_TYPE_ID)
+    }
+
+    /// A transaction with blobs, decoded.
+    #[must_use]
+    pub fn blob_envelope(&self) -> TxEnvelope {
+        TxEnvelope::decode_2718(&mut self.raw.as_ref()).expect("the bytes were encoded by this crate")
+    }
+
+    /// A transaction without blobs, decoded.
     #[must_use]
     pub fn envelope(&self) -> OpTxEnvelope {
         OpTxEnvelope::decode_2718(&mut self.raw.as_ref())
             .expect("the bytes were encoded by this crate from the same type")
     }
 
-    /// The receipt that goes into the receipts trie.
+    /// What the receipts trie holds.
+    fn encoded_receipt(receipt: &OpReceiptEnvelope, has_blobs: bool) -> Vec<u8> {
+        let mut bytes = receipt.encoded_2718();
+        // A typed receipt is its type, and then the same fields for every type but deposits.
+        if let Some(kind) = bytes.first_mut().filter(|_| has_blobs) {
+            *kind = EIP4844_TX_TYPE_ID;
+        }
+        bytes
+    }
+
+    /// The receipt; that of a transaction with blobs under the type of one without.
     #[must_use]
     pub fn receipt(&self, cumulative_gas_used: u64) -> OpReceiptEnvelope {
         let deposit = self.raw.first() == Some(&DEPOSIT_TX_TYPE_ID);
@@ -78,7 +99,8 @@ impl Block {
         let raw: Vec<&Bytes> = entries.iter().map(|entry| &entry.raw).collect();
         header.transactions_root = ordered_trie_root_encoded(&raw);
         let receipts = receipts(&entries);
-        header.receipts_root = calculate_receipt_root(&receipts);
+        let encoded = receipts.iter().zip(&entries).map(|(one, of)| Executed::encoded_receipt(one, of.has_blobs()));
+        header.receipts_root = ordered_trie_root_encoded(&encoded.collect::<Vec<_>>());
         header.logs_bloom = receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom());
         header.gas_used = receipts.last().map_or(0, TxReceipt::cumulative_gas_used);
         let mut state = parent_state.to_vec();

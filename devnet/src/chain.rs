@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy::consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, TxEip1559};
+use alloy::consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, TxEip1559, TxEip4844};
 use alloy::eips::{eip1559::BaseFeeParams, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_primitives::{Address, B64, B256, Bytes, Log, TxKind, U256, address};
 
@@ -15,6 +15,7 @@ use crate::{
     config::{DevnetConfig, L1_BLOCK_TIME, L2_BLOCK_TIME},
     deposit::l1_attributes,
     keys::{Keyring, labelled},
+    sidecar::{BLOB_BYTES, Sidecar},
     truth::TruthPosting,
     world::World,
 };
@@ -59,6 +60,8 @@ pub(crate) struct Chain {
     /// Transaction hash to its block's number, for both chains.
     pub(crate) l2_transactions: BTreeMap<B256, u64>,
     pub(crate) l1_transactions: BTreeMap<B256, u64>,
+    /// The blobs of each L1 block that has any.
+    pub(crate) sidecars: BTreeMap<u64, Vec<Sidecar>>,
 }
 
 impl Chain {
@@ -82,6 +85,7 @@ impl Chain {
             l1_numbers: BTreeMap::new(),
             l2_transactions: BTreeMap::new(),
             l1_transactions: BTreeMap::new(),
+            sidecars: BTreeMap::new(),
         };
         chain.mine();
         chain
@@ -95,6 +99,11 @@ impl Chain {
     /// The L1 block an L2 block derives from.
     pub(crate) const fn l1_origin(number: u64) -> u64 {
         number / BLOCKS_PER_EPOCH
+    }
+
+    /// The blob that a beacon node loses when it loses one: the first.
+    pub(crate) fn sidecar_to_lose(&self) -> Option<B256> {
+        self.sidecars.values().flatten().next().map(|one| one.versioned_hash)
     }
 
     /// Appends the next L2 block, the genesis block first.
@@ -175,7 +184,7 @@ impl Chain {
         let number = u64::try_from(self.l1.len()).expect("a chain in memory is shorter than 2^64 blocks");
         let parent = self.l1.last().map(|parent| (parent.hash, parent.header()));
         let lead = L1_LEAD.saturating_mul(L1_BLOCK_TIME);
-        let header = Header {
+        let mut header = Header {
             parent_hash: parent.as_ref().map_or(B256::ZERO, |(hash, _)| *hash),
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.l1_sender,
@@ -205,11 +214,23 @@ impl Chain {
             };
             let base_fee = header.base_fee_per_gas.unwrap_or_default();
             entries.push(self.execute(self.l1_chain_id, base_fee, call));
-            for Planned { call, posting } in self.batcher.plan(number, &mut self.world) {
-                let executed = self.execute(self.l1_chain_id, base_fee, call);
+            let mut sidecars = Vec::new();
+            for Planned { call, postings, blobs } in self.batcher.plan(number, &mut self.world) {
+                let executed = if blobs.is_empty() {
+                    self.execute(self.l1_chain_id, base_fee, call)
+                } else {
+                    self.execute_blobs(base_fee, call, &blobs)
+                };
                 let transaction = executed.hash();
-                self.batcher.postings.extend(posting.map(|posting| TruthPosting { transaction, ..posting }));
+                let posted = postings.into_iter().map(|posting| TruthPosting { transaction, ..posting });
+                self.batcher.postings.extend(posted);
+                sidecars.extend(blobs);
                 entries.push(executed);
+            }
+            // Less than the target, so that there is never an excess and blob gas costs the least it can.
+            header.blob_gas_used = Some(blob_gas(sidecars.len()));
+            if !sidecars.is_empty() {
+                self.sidecars.insert(number, sidecars);
             }
         }
         let parent_state = parent.map_or(B256::ZERO, |(_, parent)| parent.state_root);
@@ -236,6 +257,31 @@ impl Chain {
         let raw = self.keys.sign(call.from, tx);
         Executed { from: call.from, raw, gas_used, success: call.success, deposit_nonce: 0, logs: call.logs }
     }
+
+    /// A transaction of the L1 that names blobs.
+    fn execute_blobs(&mut self, base_fee: u64, call: Call, blobs: &[Sidecar]) -> Executed {
+        let gas_used = gas(&call);
+        let tx = TxEip4844 {
+            chain_id: self.l1_chain_id,
+            nonce: 0,
+            gas_limit: gas_used.saturating_add(gas_used / 4),
+            max_fee_per_gas: u128::from(base_fee).saturating_mul(2).saturating_add(1_000),
+            max_priority_fee_per_gas: 1_000,
+            to: call.to,
+            value: call.value,
+            access_list: Default::default(),
+            blob_versioned_hashes: blobs.iter().map(|blob| blob.versioned_hash).collect(),
+            max_fee_per_blob_gas: 1,
+            input: call.input,
+        };
+        let raw = self.keys.sign_blobs(call.from, tx);
+        Executed { from: call.from, raw, gas_used, success: call.success, deposit_nonce: 0, logs: call.logs }
+    }
+}
+
+/// Gas of so many blobs.
+pub(crate) fn blob_gas(blobs: usize) -> u64 {
+    u64::try_from(blobs.saturating_mul(BLOB_BYTES)).unwrap_or(u64::MAX)
 }
 
 /// Intrinsic gas of a transaction plus what its logs and a few storage writes cost.

@@ -24,7 +24,7 @@ pub const POSTED_WITHIN: u64 = 5;
 /// byte; `faults` and everything below them change only what is *answered*.
 #[derive(Clone, Debug)]
 pub struct DevnetConfig {
-    /// The seed of all four streams: chain, blobs, faults, clock.
+    /// The seed of all streams: chain, blobs, faults, clock, and those of the batcher.
     pub seed: u64,
     /// Chain id of the L2.
     pub chain_id: u64,
@@ -40,6 +40,10 @@ pub struct DevnetConfig {
     /// 2, 3 and 4 in turn, and every fifth by the payload's hash; else all by the hash. The
     /// batcher's commitments are of the same kind.
     pub certificates: bool,
+    /// Of a hundred payloads that the batcher posts so many are posted in EIP-4844 blobs, and served by the beacon
+    /// node. How they are drawn is a stream of its own; as every L2 block names its L1 origin by hash, other postings
+    /// are other hashes on both chains, and nothing else.
+    pub blobs_percent: u32,
     /// L2 blocks that the batcher never posts.
     pub withhold: BTreeSet<u64>,
     /// What happens on the chain.
@@ -67,6 +71,7 @@ impl Default for DevnetConfig {
             finalized_lag: 64,
             safe_lag: 16,
             certificates: true,
+            blobs_percent: 0,
             withhold: BTreeSet::new(),
             workload: Workload::default(),
             faults: BTreeSet::new(),

@@ -7,7 +7,7 @@ use axum::Router;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    DevnetError,
+    DevnetError, beacon,
     block::Block,
     config::DevnetConfig,
     node::{Layer, Node},
@@ -16,18 +16,19 @@ use crate::{
     truth::{Contracts, Truth},
 };
 
-/// A running L2, L1 and EigenDA proxy. They stop when it is dropped.
+/// A running L2, L1 with its beacon node, and EigenDA proxy. They stop when it is dropped.
 #[derive(Debug)]
 pub struct Devnet {
     shared: Shared,
     l2: SocketAddr,
     l1: SocketAddr,
+    beacon: SocketAddr,
     proxy: SocketAddr,
     _tasks: JoinSet<()>,
 }
 
 impl Devnet {
-    /// Opens three loopback ports and serves the network on them. The chain stands at its
+    /// Opens four loopback ports and serves the network on them. The chain stands at its
     /// genesis block until it is told to advance.
     ///
     /// # Errors
@@ -37,8 +38,9 @@ impl Devnet {
         let mut tasks = JoinSet::new();
         let l2 = open(&mut tasks, &shared, "L2", chain_routes(shared.clone(), Layer::L2)).await?;
         let l1 = open(&mut tasks, &shared, "L1", chain_routes(shared.clone(), Layer::L1)).await?;
+        let beacon = open(&mut tasks, &shared, "beacon node", beacon::routes(shared.clone())).await?;
         let proxy = open(&mut tasks, &shared, "EigenDA proxy", proxy::routes(shared.clone())).await?;
-        Ok(Self { shared, l2, l1, proxy, _tasks: tasks })
+        Ok(Self { shared, l2, l1, beacon, proxy, _tasks: tasks })
     }
 
     /// Address of the L2 node for HTTP.
@@ -57,6 +59,12 @@ impl Devnet {
     #[must_use]
     pub fn l1_http(&self) -> String {
         format!("http://{}/", self.l1)
+    }
+
+    /// Address of the L1's beacon node, without a slash at its end.
+    #[must_use]
+    pub fn beacon_url(&self) -> String {
+        format!("http://{}", self.beacon)
     }
 
     /// Address of the EigenDA proxy, without a slash at its end.

@@ -46,6 +46,10 @@ faults! {
     MissingBlob = "missing-blob",
     /// Some blobs are served damaged at first and right later.
     CorruptBlob = "corrupt-blob",
+    /// One of the blobs that the batcher posts on L1 is never served by the beacon node.
+    MissingSidecar = "missing-sidecar",
+    /// Some of these are served damaged at first and right later; only their commitment tells.
+    CorruptSidecar = "corrupt-sidecar",
     /// A proxy calls some good certificates invalid (418, code 3) at first.
     VoidClaim = "void-claim",
     /// A proxy serves another blob's payload for some commitments at first.

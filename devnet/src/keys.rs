@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559},
+    consensus::{SignableTransaction, TxEip1559, TxEip4844},
     eips::eip2718::Encodable2718,
     signers::{SignerSync, local::PrivateKeySigner},
 };
@@ -56,12 +56,27 @@ impl Keyring {
 
     /// Gives a transaction its sender's next nonce and signature, encoded for a block.
     pub(crate) fn sign(&mut self, from: Address, mut tx: TxEip1559) -> Bytes {
-        let (signer, nonce) =
-            self.signers.get_mut(&from).expect("only accounts of this keyring are planned as senders");
-        tx.nonce = *nonce;
-        *nonce = nonce.wrapping_add(1);
-        let signature: Signature =
-            signer.sign_hash_sync(&tx.signature_hash()).expect("deterministic ECDSA over a valid key signs every hash");
+        tx.nonce = self.next_nonce(from);
+        let signature = self.signature(from, tx.signature_hash());
         OpTxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718().into()
+    }
+
+    /// Likewise of one with blobs, which are not in the block.
+    pub(crate) fn sign_blobs(&mut self, from: Address, mut tx: TxEip4844) -> Bytes {
+        tx.nonce = self.next_nonce(from);
+        let signature = self.signature(from, tx.signature_hash());
+        tx.into_signed(signature).encoded_2718().into()
+    }
+
+    fn next_nonce(&mut self, from: Address) -> u64 {
+        let (_, nonce) = self.signers.get_mut(&from).expect("only accounts of this keyring are planned as senders");
+        let next = *nonce;
+        *nonce = nonce.wrapping_add(1);
+        next
+    }
+
+    fn signature(&self, from: Address, hash: B256) -> Signature {
+        let (signer, _) = &self.signers[&from];
+        signer.sign_hash_sync(&hash).expect("deterministic ECDSA over a valid key signs every hash")
     }
 }

@@ -1,6 +1,6 @@
 //! An embedded, seeded L2, L1 and EigenDA that speak the real wire protocols.
 //!
-//! [`Devnet::start`] opens three loopback ports (two chains, one proxy) and returns the
+//! [`Devnet::start`] opens four loopback ports (two chains, a beacon node, a proxy) and returns the
 //! handle that drives them. Nothing here sleeps or looks at a clock: the head moves when
 //! [`Devnet::advance`] is called or, with [`DevnetConfig::advance_on_read`], when a client
 //! has read it. Production code never depends on this crate; `tributary demo`, tests and
@@ -17,19 +17,20 @@
 //!    origin; user transactions are EIP-1559, signed by seeded keys; transactions root,
 //!    receipts root, bloom, gas and header hash are right and recompute. There is no EVM,
 //!    so a state root opens nothing. Headers are those of Holocene.
-//! 4. `batcher` posts the L2's blocks to the inbox on L1 ([`inbox`]), but those withheld.
+//! 4. `batcher` posts the L2's blocks to the inbox on L1 ([`inbox`]), but those withheld, a share of them in EIP-4844
+//!    blobs ([`DevnetConfig::blobs_percent`], [`sidecar`]).
 //! 5. `node` decides what is *shown*: the canonical chain or, for a while, a fork of it,
 //!    above the finalised block only. A fork ends when the receipts of its tip were read,
 //!    when the head was asked for 48 times, or when the chain advances; the view is then
 //!    canonical again, at the same or a greater number.
 //! 6. `rpc` answers in the shapes of op-geth over HTTP and WebSocket on one port,
-//!    `proxy` on the EigenDA proxy's routes; `serve` does to the answers what networks do.
+//!    `proxy` on the EigenDA proxy's routes, `beacon` on those of a beacon node that have blobs; `serve` does to the answers what networks do.
 //! 7. [`Truth`] says what the canonical chain contains, from the side that made it.
 //!
 //! # Seeds
 //!
 //! Four streams of the seed never touch each other: `chain`, `blobs`, `faults`, `clock`
-//! (and `forks`, for the order of transactions in a fork, and `batcher`). How blobs are certified is a branch of `blobs` of its own, so
+//! (and `forks`, for the order of transactions in a fork, `batcher` and `batcher/blobs`). How blobs are certified is a branch of `blobs` of its own, so
 //! that what happens is the same with certificates and without. A [`Fault`] changes answers and
 //! never the chain: with any set of faults, two runs of one seed end with the same blocks,
 //! byte for byte.
@@ -60,6 +61,7 @@
 //! ```
 
 mod batcher;
+mod beacon;
 mod block;
 mod chain;
 mod chance;
@@ -77,6 +79,7 @@ pub mod payload;
 mod proxy;
 mod rpc;
 mod serve;
+pub mod sidecar;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -91,4 +94,4 @@ pub use config::{
 pub use devnet::Devnet;
 pub use error::DevnetError;
 pub use fault::Fault;
-pub use truth::{Contracts, Make, Token, Truth, TruthBatch, TruthBlock, TruthPosting};
+pub use truth::{Contracts, Make, Token, Truth, TruthBatch, TruthBlob, TruthBlock, TruthPosting};

@@ -1,5 +1,6 @@
 //! The network as a client sees it: through alloy, over real ports.
 
+mod blobs;
 mod chain;
 mod eigenda;
 mod faults;

@@ -144,15 +144,26 @@ pub struct TruthBlock {
     pub logs: usize,
 }
 
-/// A transaction of the batcher that carries frames.
+/// An EIP-4844 blob of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TruthBlob {
+    /// Its place among the transaction's blobs.
+    pub index: u32,
+    /// Its versioned hash.
+    pub versioned_hash: B256,
+}
+
+/// A transaction of the batcher that carries frames, or a blob of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruthPosting {
     /// The L1 block it is in.
     pub l1_block: u64,
     /// Its hash.
     pub transaction: B256,
-    /// keccak256 of its commitment, without the derivation byte; none when the frames are in its calldata.
+    /// keccak256 of its commitment, without the derivation byte; none when the frames are in its calldata or a blob.
     pub commitment: Option<B256>,
+    /// The blob they are in.
+    pub blob: Option<TruthBlob>,
     /// The channel of its frames.
     pub channel: [u8; 16],
     /// The numbers of its frames.

@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     let mut rest = rest;
     let mut now = rules(*fork);
     let mut channels = Channels::new(now);
-    let mut source = Source { l1_block: 1, l1_tx: B256::ZERO, commitment: None };
+    let mut source = Source { l1_block: 1, l1_tx: B256::ZERO, commitment: None, blob: None };
     while let [step, high, low, more @ ..] = rest {
         let length = min(usize::from(u16::from_be_bytes([*high, *low])), more.len());
         let (payload, after) = more.split_at(length);

@@ -3,7 +3,7 @@
 //! ```text
 //! L1 nodes ─▶ follow ─▶ l1 ─▶ reader ─▶ fold ◀── L2 blocks, as the pipeline wrote them down
 //!                              │ payloads  │
-//!                      EigenDA ┘           ├─▶ record ─▶ exchange ─▶ (the sealer's next publication)
+//!              EigenDA, beacon ┘           ├─▶ record ─▶ exchange ─▶ (the sealer's next publication)
 //!                                          └─▶ status
 //! ```
 //!
@@ -50,7 +50,7 @@ use crate::inbox::channel::Fork;
 
 pub use exchange::{Carried, Exchange, Increment};
 pub use service::Service;
-pub use source::{Found, PayloadSource, Unfound};
+pub use source::{Found, PayloadSource, Payloads, Unfound};
 
 /// What anchoring is told.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub struct AnchorOptions {
     pub l1: Vec<Url>,
     /// The L1's chain id.
     pub l1_chain_id: u64,
+    /// Beacon nodes of the L1, which have the blobs of blob transactions; none to leave those unread.
+    pub beacon: Vec<Url>,
     /// Where batches are posted, and how they are read.
     pub rollup: Rollup,
     /// The first L1 block to read; none for the L1 origin of the first L2 block, before which nothing can carry it.

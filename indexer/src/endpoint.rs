@@ -20,6 +20,7 @@ mod gate;
 mod health;
 mod http;
 mod pool;
+mod server;
 mod socket;
 
 use alloy::{
@@ -44,6 +45,7 @@ pub use http::BoundedHttp;
 pub(crate) use http::{read_bounded, reason, retry_after};
 pub(crate) use pool::names;
 pub use pool::{Answer, EndpointId, Pool, Preference};
+pub(crate) use server::{REASON_BYTES_MAX, Server, excerpt};
 
 /// How endpoints are asked.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 //! In the order the data travels:
 //!
 //! ```text
-//! transaction ─▶ posting ─┬─ payload ───────────────▶ frame ─▶ channel ─▶ compression ─▶ batch ─▶ anchor
-//!                         ├─ commitment ─▶ (EigenDA) ──┘
-//!                         └─ blobs ─▶ blob_encoding ───┘
+//! transaction ─▶ posting ─┬─ payload ──────────────────────────▶ frame ─▶ channel ─▶ compression ─▶ batch ─▶ anchor
+//!                         ├─ commitment ─▶ (EigenDA) ─────────────┘
+//!                         └─ blobs ─▶ (beacon) ─▶ blob_encoding ──┘
 //! ```
 //!
 //! 1. [`transaction`]: a signed L1 transaction and its sender; whether it may post;

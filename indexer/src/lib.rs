@@ -20,12 +20,14 @@
 //! [`probe`] looks at endpoints before anything is followed.
 //!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block; it is pure.
-//! [`anchor`] follows L1 with it, beside all of the above, and hands its rows to the next publication.
+//! [`anchor`] follows L1 with it, beside all of the above, and hands its rows to the next publication; [`beacon`] has the
+//! blobs of L1's own that batches are posted in.
 //!
 //! [`block`] holds what passes between following and folding. Time is an input ([`clock`]); what can go wrong, and
 //! what a caller can do about it, is in [`error`]. There is no SQL engine and no HTTP server here.
 
 pub mod anchor;
+pub mod beacon;
 pub mod blob;
 pub mod block;
 pub mod clock;

@@ -21,7 +21,7 @@ use tributary_schemas::BlockRef;
 use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, write_status};
 
 use crate::anchor::service::Parts;
-use crate::anchor::{Exchange, PayloadSource, Service};
+use crate::anchor::{Exchange, PayloadSource, Payloads, Service};
 use crate::blob::{BlobSource, Fetcher, Finder, Judge, Proxies, Reference};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
@@ -125,7 +125,8 @@ pub async fn run(
         config.publish,
     );
     sealer.recover(&mapping, &archive).await?;
-    let payloads = Arc::new(finder);
+    let beacon = config.anchor.as_ref().map_or(&[][..], |anchor| anchor.beacon.as_slice());
+    let payloads = Arc::new(Payloads::new(finder, beacon, &clock)?);
     let anchoring = start_anchoring(&config, &tail, &sealer, &pool, payloads, &clock).await?;
     let mut pipeline = Pipeline {
         tail: Arc::clone(&tail),

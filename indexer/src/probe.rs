@@ -4,10 +4,12 @@
 //! side and every question has an end, so that one that hangs or fails hides no other. The questions are those that
 //! following asks, by the same code: a block is verified here as it is there.
 
+mod beacon;
 mod certificate;
 mod node;
 mod proxy;
 
+pub use beacon::beacons;
 pub use certificate::certificate;
 pub use node::{Nodes, contract, contracts, nodes};
 pub use proxy::proxies;

@@ -832,7 +832,7 @@ tables! {
     /// Which posting on L1 carries each L2 block, once both are final; a block that lies in several postings has a row
     /// for each. It may be ahead of `blocks`, which wait for it unless the configuration says otherwise. The log root
     /// does not cover it.
-    Fact anchors as AnchorRow sort &["l2_block", "part"], key &[], bloom &["commitment_hash"] => {
+    Fact anchors as AnchorRow sort &["l2_block", "part"], key &[], bloom &["commitment_hash", "versioned_hash"] => {
         /// Epoch of the L2 block.
         epoch: i64,
         /// Number of the L2 block.
@@ -851,6 +851,10 @@ tables! {
         l1_tx: Option<String>,
         /// How it was posted: calldata, blob (EIP-4844), keccak or eigenda (alt-DA commitments).
         form: Option<String>,
+        /// Versioned hash of the EIP-4844 blob; NULL, like its index, for everything else.
+        versioned_hash: Option<String>,
+        /// Place of the EIP-4844 blob among those of the transaction, from 0.
+        blob_index: Option<i64>,
         /// keccak256 of the alt-DA commitment without the derivation byte of the calldata; NULL for calldata and blobs.
         commitment_hash: Option<String>,
         /// Blob key of the EigenDA certificate.
@@ -859,7 +863,7 @@ tables! {
         dispersed_by: Option<String>,
         /// What was verified of the certificate: L0 to L3, content for a keccak commitment.
         level: Option<String>,
-        /// What was verified of the payload: D1 or D2, content for a keccak commitment.
+        /// What was verified of the payload: D1 or D2; content for a keccak commitment and for an EIP-4844 blob, whose KZG commitment was made again and is the versioned hash's.
         data_level: Option<String>,
         /// Name of the channel.
         channel: Option<String>,

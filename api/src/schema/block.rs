@@ -89,6 +89,10 @@ pub(crate) struct Posting {
     pub(crate) l1_tx: Option<Bytes32>,
     /// calldata, blob, keccak or eigenda.
     pub(crate) form: Option<String>,
+    /// Versioned hash of its EIP-4844 blob.
+    pub(crate) versioned_hash: Option<Bytes32>,
+    /// Place of that among the blobs of the transaction, from 0.
+    pub(crate) blob_index: Option<i64>,
     /// keccak256 of its alt-DA commitment.
     pub(crate) commitment_hash: Option<Bytes32>,
     /// Blob key of its EigenDA certificate.
@@ -122,6 +126,8 @@ impl Posting {
             l1_hash: hash(row.l1_hash),
             l1_tx: hash(row.l1_tx),
             form: row.form,
+            versioned_hash: hash(row.versioned_hash),
+            blob_index: row.blob_index,
             commitment_hash: hash(row.commitment_hash),
             blob_key: hash(row.blob_key),
             dispersed_by: row.dispersed_by.as_deref().map(AddressText::read),

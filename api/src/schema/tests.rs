@@ -451,22 +451,34 @@ async fn a_page_of_accounts_costs_one_load() {
 #[tokio::test]
 async fn a_block_shows_what_carries_it() {
     let published = fixture::publish().await;
-    let anchor = "anchor { state postings { l1Block form blobKey dispersedBy level } }";
+    let anchor =
+        "anchor { state postings { l1Block form blobKey dispersedBy level versionedHash blobIndex dataLevel } }";
     let query = format!(
         "{{ two: block(number: 5) {{ number epoch {anchor} }} none: block(number: 6) {{ {anchor} }} \
          later: block(number: 7) {{ {anchor} }} absent: block(number: 99) {{ number }} }}"
     );
     let got = data(&published, &query).await;
-    let posting = |l1_block: u64| {
-        json!({
-            "l1Block": l1_block,
-            "form": "eigenda",
-            "blobKey": format!("0x{:064x}", 1),
-            "dispersedBy": shown(OWNER),
-            "level": "L3",
-        })
-    };
-    let two = json!({ "state": "anchored", "postings": [posting(90), posting(91)] });
+    let eigenda = json!({
+        "l1Block": 90,
+        "form": "eigenda",
+        "blobKey": format!("0x{:064x}", 1),
+        "dispersedBy": shown(OWNER),
+        "level": "L3",
+        "versionedHash": null,
+        "blobIndex": null,
+        "dataLevel": null,
+    });
+    let blob = json!({
+        "l1Block": 91,
+        "form": "blob",
+        "blobKey": null,
+        "dispersedBy": null,
+        "level": null,
+        "versionedHash": format!("0x{:064x}", 2),
+        "blobIndex": 4,
+        "dataLevel": "content",
+    });
+    let two = json!({ "state": "anchored", "postings": [eigenda, blob] });
     assert_eq!(got["two"], json!({ "number": 5, "epoch": 0, "anchor": two }));
     assert_eq!(got["none"]["anchor"], json!({ "state": "not_anchored", "postings": [] }));
     assert_eq!(got["later"]["anchor"], json!({ "state": "pending", "postings": [] }));

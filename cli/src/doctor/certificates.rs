@@ -1,4 +1,5 @@
-//! What certificates are checked with: L1, the router, the points; and one certificate, from its bytes to its blob.
+//! What certificates are checked with: L1 (and its beacon nodes), the router, the points; and one certificate, from its
+//! bytes to its blob.
 
 use std::sync::Arc;
 
@@ -17,8 +18,11 @@ use crate::config::Config;
 use crate::failure::Exit;
 use crate::{da, node};
 
+/// Where beacon nodes stand in the configuration.
+const BEACON: &str = "chain.l1_beacon_urls";
+
 impl Findings {
-    /// L1, the router, the points, and a certificate.
+    /// L1 with its beacon nodes, the router, the points, and a certificate.
     pub(super) async fn look_at_certificates(
         &mut self,
         config: &Config,
@@ -28,16 +32,24 @@ impl Findings {
         clock: &Arc<dyn Clock>,
     ) {
         let l1 = self.urls("chain.l1_urls", &config.chain.l1_urls);
+        let beacon = self.urls(BEACON, &config.chain.l1_beacon_urls);
         if l1.is_empty() {
             let why = "none are configured: nobody is asked about stake, and nothing is anchored";
             self.add(Exit::Unreachable, [Finding::skipped("chain.l1_urls", why)]);
+            self.add(Exit::Unreachable, probe::beacons(BEACON, &beacon, None, options, clock).await);
         } else {
             let nodes = probe::nodes("chain.l1_urls", &l1, config.chain.l1_chain_id, options, clock).await;
             if let Ok(router) = config.eigenda.router.parse() {
                 let router = probe::contract("eigenda.router", router, &nodes, options, clock).await;
                 self.add(Exit::Configuration, [router]);
             }
+            let beacons = probe::beacons(BEACON, &beacon, Some(&nodes), options, clock).await;
             self.add(Exit::Unreachable, nodes.findings);
+            self.add(Exit::Unreachable, beacons);
+        }
+        if beacon.is_empty() && !config.chain.inbox.is_empty() {
+            let why = "none are configured: what is posted in EIP-4844 blobs stays unread";
+            self.add(Exit::Unreachable, [Finding::skipped(BEACON, why)]);
         }
         let certificates = match node::certificates(config) {
             Ok(certificates) => certificates,

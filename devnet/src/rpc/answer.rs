@@ -5,7 +5,7 @@
 //! fields on a receipt) is added here.
 
 use alloy::{
-    consensus::{Header, Transaction as _, transaction::Recovered},
+    consensus::{Header, ReceiptEnvelope, Transaction as _, TxEnvelope, transaction::Recovered},
     rpc::types::{Header as RpcHeader, Log as RpcLog, Transaction, TransactionReceipt},
 };
 use alloy_primitives::{B256, Log, U64, U256};
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     block::{Block, Executed},
+    chain::blob_gas,
     rpc::query::LogFilter,
 };
 
@@ -43,6 +44,7 @@ struct BlockAnswer<T> {
 #[serde(untagged)]
 enum TransactionAnswer {
     User(Box<Transaction<OpTxEnvelope>>),
+    Blobs(Box<Transaction<TxEnvelope>>),
     Deposit(Box<DepositAnswer>),
 }
 
@@ -63,9 +65,16 @@ struct DepositAnswer {
 #[derive(Serialize)]
 struct ReceiptAnswer {
     #[serde(flatten)]
-    receipt: TransactionReceipt<OpReceiptEnvelope<RpcLog>>,
+    receipt: ReceiptOf,
     #[serde(flatten)]
     l1: Option<L1Fields>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ReceiptOf {
+    Any(Box<TransactionReceipt<OpReceiptEnvelope<RpcLog>>>),
+    Blobs(Box<TransactionReceipt<ReceiptEnvelope<RpcLog>>>),
 }
 
 /// What op-geth says about the data fee of a user transaction. This chain charges none.
@@ -137,6 +146,9 @@ impl Shape {
     }
 
     fn transaction_answer(&self, at: u64, entry: &Executed) -> TransactionAnswer {
+        if entry.has_blobs() {
+            return TransactionAnswer::Blobs(Box::new(self.transaction_of(at, entry, entry.blob_envelope())));
+        }
         let envelope = entry.envelope();
         if envelope.is_deposit() {
             return TransactionAnswer::Deposit(Box::new(DepositAnswer {
@@ -149,14 +161,23 @@ impl Shape {
                 deposit_receipt_version: U64::ONE,
             }));
         }
-        TransactionAnswer::User(Box::new(Transaction {
+        TransactionAnswer::User(Box::new(self.transaction_of(at, entry, envelope)))
+    }
+
+    fn transaction_of<T: alloy::consensus::Transaction>(
+        &self,
+        at: u64,
+        entry: &Executed,
+        envelope: T,
+    ) -> Transaction<T> {
+        Transaction {
             effective_gas_price: Some(envelope.effective_gas_price(self.block.header.base_fee_per_gas)),
             inner: Recovered::new_unchecked(envelope, entry.from),
             block_hash: Some(self.hash),
             block_number: Some(self.block.header.number),
             transaction_index: Some(at),
             block_timestamp: None,
-        }))
+        }
     }
 
     fn receipt_answers(&self) -> Vec<ReceiptAnswer> {
@@ -164,30 +185,53 @@ impl Shape {
         let receipts = self.block.receipts().into_iter().zip(self.indexed());
         receipts
             .map(|(receipt, (at, entry))| {
-                let envelope = entry.envelope();
                 let hash = entry.hash();
                 let inner = receipt.map_logs(|log| {
                     let log = self.log(at, hash, log_index, log);
                     log_index = log_index.saturating_add(1);
                     log
                 });
-                let receipt = TransactionReceipt {
-                    inner,
-                    transaction_hash: hash,
-                    transaction_index: Some(at),
-                    block_hash: Some(self.hash),
-                    block_number: Some(self.block.header.number),
-                    gas_used: entry.gas_used,
-                    effective_gas_price: envelope.effective_gas_price(self.block.header.base_fee_per_gas),
-                    blob_gas_used: None,
-                    blob_gas_price: None,
-                    from: entry.from,
-                    to: envelope.to(),
-                    contract_address: None,
-                };
-                ReceiptAnswer { receipt, l1: (!envelope.is_deposit()).then(L1Fields::default) }
+                self.receipt_answer(at, entry, inner)
             })
             .collect()
+    }
+
+    fn receipt_answer(&self, at: u64, entry: &Executed, inner: OpReceiptEnvelope<RpcLog>) -> ReceiptAnswer {
+        if entry.has_blobs()
+            && let OpReceiptEnvelope::Eip1559(receipt) = &inner
+        {
+            let (envelope, inner) = (entry.blob_envelope(), ReceiptEnvelope::Eip4844(receipt.clone()));
+            let blobs = envelope.blob_versioned_hashes().map_or(0, <[B256]>::len);
+            let told = self.receipt_of(at, entry, &envelope, inner);
+            let told = TransactionReceipt { blob_gas_used: Some(blob_gas(blobs)), blob_gas_price: Some(1), ..told };
+            return ReceiptAnswer { receipt: ReceiptOf::Blobs(Box::new(told)), l1: None };
+        }
+        let envelope = entry.envelope();
+        let receipt = ReceiptOf::Any(Box::new(self.receipt_of(at, entry, &envelope, inner)));
+        ReceiptAnswer { receipt, l1: (!envelope.is_deposit()).then(L1Fields::default) }
+    }
+
+    fn receipt_of<T>(
+        &self,
+        at: u64,
+        entry: &Executed,
+        envelope: &impl alloy::consensus::Transaction,
+        inner: T,
+    ) -> TransactionReceipt<T> {
+        TransactionReceipt {
+            inner,
+            transaction_hash: entry.hash(),
+            transaction_index: Some(at),
+            block_hash: Some(self.hash),
+            block_number: Some(self.block.header.number),
+            gas_used: entry.gas_used,
+            effective_gas_price: envelope.effective_gas_price(self.block.header.base_fee_per_gas),
+            blob_gas_used: None,
+            blob_gas_price: None,
+            from: entry.from,
+            to: envelope.to(),
+            contract_address: None,
+        }
     }
 
     fn log(&self, at: u64, transaction: B256, log_index: u64, inner: Log) -> RpcLog {

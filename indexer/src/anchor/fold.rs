@@ -58,7 +58,16 @@ impl Form {
     }
 }
 
-/// What is known of a posting.
+/// An EIP-4844 blob of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L1Blob {
+    /// Its place among the transaction's blobs, from 0.
+    pub index: u32,
+    /// Its versioned hash.
+    pub versioned_hash: B256,
+}
+
+/// What is known of a posting: one transaction, or one blob of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posted {
     /// Its L1 block.
@@ -69,6 +78,8 @@ pub struct Posted {
     pub l1_tx: B256,
     /// How it was posted.
     pub form: Form,
+    /// The EIP-4844 blob.
+    pub blob: Option<L1Blob>,
     /// keccak256 of its alt-DA commitment.
     pub commitment: Option<B256>,
     /// Blob key of its certificate.
@@ -90,6 +101,7 @@ impl Posted {
             l1_hash: block.hash,
             l1_tx,
             form,
+            blob: None,
             commitment,
             blob_key: found.blob_key,
             dispersed_by: found.dispersed_by,
@@ -97,13 +109,20 @@ impl Posted {
             data_level: found.data_level.clone(),
         }
     }
+
+    /// What frames are said to come from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let blob = self.blob.map(|blob| blob.index);
+        Source { l1_block: self.l1_block, l1_tx: self.l1_tx, commitment: self.commitment, blob }
+    }
 }
 
 /// What came of a posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
-    /// Its payloads, in order: one, or one a blob.
-    Payloads(Vec<Vec<u8>>, Box<Posted>),
+    /// Its payloads, in order: one, or one a blob, each with what is known of it.
+    Payloads(Vec<(Vec<u8>, Posted)>),
     /// It posts nothing.
     Nothing,
     /// It posts something that cannot be read here.
@@ -187,8 +206,8 @@ pub struct Fold {
     cursor: Option<BlockRef>,
     batcher: Address,
     channels: Channels,
-    /// What is known of postings whose frames may be in open channels, by transaction.
-    posted: BTreeMap<B256, Posted>,
+    /// What is known of postings whose frames may be in open channels, by transaction and place of the blob.
+    posted: BTreeMap<(B256, Option<u32>), Posted>,
     batches: BTreeMap<u64, Pending>,
     batches_so_far: u64,
     /// Claims about blocks that are not known yet, by time, in L1 order.
@@ -335,8 +354,8 @@ impl Fold {
     /// Takes what came of the posting at a place that [`Fold::next`] named.
     pub fn take(&mut self, rollup: &Rollup, block: &L1Block, index: usize, read: Read) {
         self.within = index.saturating_add(1);
-        let (payloads, posted) = match read {
-            Read::Payloads(payloads, posted) => (payloads, posted),
+        let payloads = match read {
+            Read::Payloads(payloads) => payloads,
             Read::Nothing => return,
             Read::Unread => {
                 self.unread.insert(block.block.number);
@@ -346,9 +365,9 @@ impl Fold {
         let rules = Rules::of(rollup.forks.at(block.block.timestamp));
         // What is given up says nothing about any block.
         let _lost = self.channels.change_rules(rules);
-        let source = Source { l1_block: block.block.number, l1_tx: posted.l1_tx, commitment: posted.commitment };
-        self.posted.insert(posted.l1_tx, *posted);
-        for payload in payloads {
+        for (payload, posted) in payloads {
+            let source = posted.source();
+            self.posted.insert((source.l1_tx, source.blob), posted);
             let Ok(frames) = frame::parse(&payload) else { continue };
             for channel in self.channels.take(&frames, &source).ready {
                 self.read_channel(rollup, &rules, block, &channel);
@@ -379,7 +398,7 @@ impl Fold {
             return;
         }
         let carriers = batch.carried.into_iter().filter_map(|carried| {
-            let posted = self.posted.get(&carried.source.l1_tx)?.clone();
+            let posted = self.posted.get(&(carried.source.l1_tx, carried.source.blob))?.clone();
             Some(Carrier { posted, frames: carried.frames })
         });
         let by =

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tributary_schemas::BlockRef;
 use tributary_schemas::eigenda::{self, Mode};
 
-use super::fold::{Fold, Form, Posted, Read};
+use super::fold::{Fold, Form, L1Blob, Posted, Read};
 use super::l1::L1Block;
+use super::source::content;
 use super::{Found, PayloadSource, Rollup, Unfound};
 use crate::Clock;
 use crate::inbox::blob_encoding;
@@ -96,7 +97,7 @@ impl Reader {
             Posting::Ignored(_) => Ok(Read::Nothing),
             Posting::Payload(payload) => {
                 let posted = Posted::new(l1, l1_tx, Form::Calldata, None, &Found::default());
-                Ok(Read::Payloads(vec![payload.to_vec()], Box::new(posted)))
+                Ok(Read::Payloads(vec![(payload.to_vec(), posted)]))
             }
             Posting::Commitment(commitment) => self.commitment(commitment, l1, l1_tx).await,
             Posting::Blobs(hashes) => self.blobs(hashes, l1, l1_tx).await,
@@ -118,7 +119,7 @@ impl Reader {
             return Err(Left::Void);
         }
         let posted = Posted::new(l1, l1_tx, form, Some(commitment.hash()), &found);
-        Ok(Read::Payloads(vec![found.payload], Box::new(posted)))
+        Ok(Read::Payloads(vec![(found.payload, posted)]))
     }
 
     async fn blobs(&mut self, hashes: &[B256], l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
@@ -126,9 +127,13 @@ impl Reader {
         let answer = self.payloads.blobs(hashes, l1).await;
         let blobs = answer.map_err(|unfound| self.note(l1_tx, unfound))?;
         // A blob that is none of the rollup's form posts nothing; the others of the transaction count.
-        let payloads = blobs.iter().filter_map(|blob| blob_encoding::decode(blob).ok());
-        let posted = Posted::new(l1, l1_tx, Form::Blob, None, &Found::default());
-        Ok(Read::Payloads(payloads.collect(), Box::new(posted)))
+        let found = Found { data_level: content(), ..Found::default() };
+        let payloads = (0_u32..).zip(hashes).zip(&blobs).filter_map(|((index, hash), blob)| {
+            let payload = blob_encoding::decode(blob).ok()?;
+            let blob = Some(L1Blob { index, versioned_hash: *hash });
+            Some((payload, Posted { blob, ..Posted::new(l1, l1_tx, Form::Blob, None, &found) }))
+        });
+        Ok(Read::Payloads(payloads.collect()))
     }
 
     /// Whether a payload may be asked for (again) now.

@@ -38,6 +38,7 @@ const LOOKS_MAX: usize = 4_096;
 pub struct Service {
     exchange: Arc<Exchange>,
     pool: Arc<Pool>,
+    payloads: Arc<dyn PayloadSource>,
     stop: CancellationToken,
     task: JoinSet<()>,
 }
@@ -70,6 +71,7 @@ impl Service {
         let pool = Arc::new(Pool::new(&options.l1, options.l1_chain_id, parts.endpoint.clone(), clock)?);
         let exchange = Arc::new(Exchange::after(parts.published.as_ref()));
         let (stop, mut task) = (CancellationToken::new(), JoinSet::new());
+        let payloads = Arc::clone(&parts.payloads);
         let (told, l1, stopped) = (Arc::clone(&exchange), Arc::clone(&pool), stop.clone());
         task.spawn(async move {
             let ended = Box::pin(run(options, l1, parts, Arc::clone(&told), stopped)).await;
@@ -78,7 +80,7 @@ impl Service {
             }
             told.end(ended.err().map(|error| error.to_string()));
         });
-        Ok(Self { exchange, pool, stop, task })
+        Ok(Self { exchange, pool, payloads, stop, task })
     }
 
     /// Where its rows and its status are.
@@ -87,10 +89,10 @@ impl Service {
         Arc::clone(&self.exchange)
     }
 
-    /// State and counters of the L1 endpoints.
+    /// State and counters of the L1 endpoints, and of those with its blobs.
     #[must_use]
     pub fn health(&self) -> Vec<EndpointHealth> {
-        self.pool.health()
+        self.pool.health().into_iter().chain(self.payloads.health()).collect()
     }
 
     /// Ends it and waits for that.
@@ -405,9 +407,17 @@ fn first_open(anchors: &Anchors, start: u64) -> u64 {
 
 /// What a fold is of.
 fn identity(options: &AnchorOptions) -> B256 {
-    let AnchorOptions { l1_chain_id, rollup, start_block, l2_start_block, l1: _, poll_interval: _, required: _ } =
-        options;
-    keccak256(format!("1 {l1_chain_id} {start_block:?} {l2_start_block} {rollup:?}"))
+    let AnchorOptions {
+        l1_chain_id,
+        rollup,
+        start_block,
+        l2_start_block,
+        l1: _,
+        beacon: _,
+        poll_interval: _,
+        required: _,
+    } = options;
+    keccak256(format!("2 {l1_chain_id} {start_block:?} {l2_start_block} {rollup:?}"))
 }
 
 #[async_trait]

@@ -3,12 +3,16 @@
 use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use std::fmt;
+use std::sync::Arc;
 use tributary_schemas::BlockRef;
 use tributary_schemas::eigenda::Mode;
+use url::Url;
 
-use crate::IndexerError;
+use crate::beacon::{BeaconNodes, kzg};
 use crate::blob::{CertificateReference, Finder, Kept, NotFound, Reference};
+use crate::endpoint::EndpointHealth;
 use crate::inbox::posting::{Commitment, CommitmentKind};
+use crate::{Clock, IndexerError};
 
 /// A source of payloads that were posted elsewhere than in calldata. What it returns was checked against what commits
 /// to it; it keeps payloads, as the same ones are asked for again when they become final.
@@ -20,6 +24,46 @@ pub trait PayloadSource: fmt::Debug + Send + Sync {
     /// The EIP-4844 blobs with these versioned hashes, in their order, of 131,072 bytes each.
     async fn blobs(&self, _hashes: &[B256], _l1: &BlockRef) -> Result<Vec<Vec<u8>>, Unfound> {
         Err(Unfound::Unreadable { reason: "no source of EIP-4844 blobs is configured".to_owned() })
+    }
+
+    /// State and counters of whoever is asked for blobs.
+    fn health(&self) -> Vec<EndpointHealth> {
+        Vec::new()
+    }
+}
+
+/// Everybody who has payloads: those who have what EigenDA keeps, and beacon nodes for the blobs of L1.
+#[derive(Debug)]
+pub struct Payloads {
+    eigenda: Finder,
+    beacon: Option<BeaconNodes>,
+}
+
+impl Payloads {
+    /// A finder of EigenDA's payloads, and beacon nodes if there are any.
+    pub fn new(eigenda: Finder, beacon: &[Url], clock: &Arc<dyn Clock>) -> Result<Self, IndexerError> {
+        let beacon = if beacon.is_empty() { None } else { Some(BeaconNodes::new(beacon, clock)?) };
+        Ok(Self { eigenda, beacon })
+    }
+}
+
+#[async_trait]
+impl PayloadSource for Payloads {
+    async fn payload(&self, commitment: &[u8], l1: &BlockRef) -> Result<Found, Unfound> {
+        self.eigenda.payload(commitment, l1).await
+    }
+
+    async fn blobs(&self, hashes: &[B256], l1: &BlockRef) -> Result<Vec<Vec<u8>>, Unfound> {
+        let Some(beacon) = &self.beacon else { return self.eigenda.blobs(hashes, l1).await };
+        if let Some(hash) = hashes.iter().find(|hash| hash[0] != kzg::VERSION) {
+            let reason = format!("blob {hash} is named by a hash of version {:#04x}, expected 0x01", hash[0]);
+            return Err(Unfound::Unreadable { reason });
+        }
+        beacon.blobs(hashes, l1.timestamp).await.map_err(|reason| Unfound::Pending { reason })
+    }
+
+    fn health(&self) -> Vec<EndpointHealth> {
+        self.beacon.as_ref().map_or_else(Vec::new, BeaconNodes::health)
     }
 }
 
@@ -34,7 +78,7 @@ pub struct Found {
     pub dispersed_by: Option<Address>,
     /// What was verified of the certificate: `L0` to `L3`, or `content`.
     pub level: Option<String>,
-    /// What was verified of the payload: `D1` or `D2`, or `content`.
+    /// What was verified of the payload: `D1` or `D2`, or `content`, as for the blobs of L1.
     pub data_level: Option<String>,
 }
 
@@ -106,7 +150,8 @@ impl PayloadSource for Finder {
     }
 }
 
-fn content() -> Option<String> {
+/// The level of bytes that were compared with what commits to them alone.
+pub(super) fn content() -> Option<String> {
     Some("content".to_owned())
 }
 

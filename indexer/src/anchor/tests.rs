@@ -72,6 +72,7 @@ fn check(world: &World, resolved: &[Resolved]) {
             assert_eq!(carrier.posted.form.as_str(), form);
             assert!(carrier.posted.l1_block <= last && carrier.posted.l1_block >= one.block.l1_origin);
             assert_eq!(carrier.posted.commitment.is_some(), matches!(form, "keccak" | "eigenda"));
+            assert_eq!(carrier.posted.blob.is_some(), form == "blob");
             assert_eq!(carrier.posted.blob_key, carrier.posted.commitment);
         }
         assert!(by.carriers.windows(2).all(|pair| pair[0].frames.end() + 1 == *pair[1].frames.start()));
@@ -102,7 +103,7 @@ async fn the_order_in_which_the_chains_are_read_changes_nothing() {
 #[tokio::test]
 async fn the_fold_agrees_with_the_plain_comparison() {
     use crate::inbox::anchor::anchor;
-    use crate::inbox::channel::{Channels, Rules, Source};
+    use crate::inbox::channel::{Channels, Rules};
     use crate::inbox::frame;
     for seed in 100..110 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -116,10 +117,11 @@ async fn the_fold_agrees_with_the_plain_comparison() {
             while let Some((index, posting)) = probe.next(&world.rollup, &block) {
                 let l1_tx = block.transactions[index].hash;
                 let read = reader.posting(&posting, &block.block, l1_tx).await;
-                if let super::fold::Read::Payloads(payloads, posted) = &read {
-                    let source = Source { l1_block: block.block.number, l1_tx, commitment: posted.commitment };
-                    let frames = payloads.iter().filter_map(|payload| frame::parse(payload).ok());
-                    for channel in frames.flat_map(|frames| channels.take(&frames, &source).ready) {
+                if let super::fold::Read::Payloads(payloads) = &read {
+                    let frames = payloads
+                        .iter()
+                        .filter_map(|(payload, posted)| Some((frame::parse(payload).ok()?, posted.source())));
+                    for channel in frames.flat_map(|(frames, source)| channels.take(&frames, &source).ready) {
                         let anchored = anchor(&channel, &rules, &world.rollup.terms, &world.l2, &mut taken);
                         anchored
                             .rows

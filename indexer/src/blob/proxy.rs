@@ -10,8 +10,7 @@
 use alloy_primitives::{hex, keccak256};
 use async_trait::async_trait;
 use serde::Deserialize;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tributary_schemas::eigenda::Mode;
 use tributary_store::BLOB_BYTES_MAX;
@@ -19,31 +18,19 @@ use url::Url;
 
 use super::judge::{Assessed, Found, Judge, Judgement};
 use super::{Answer, BlobSource, NotFound, Reference};
-use crate::clock::millis;
-use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, names, read_bounded, reason, retry_after};
+use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, REASON_BYTES_MAX, Server, excerpt};
 use crate::{Clock, IndexerError};
 
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The pause of a proxy that says "too many" and not for how long, and the longest it may ask for.
-const REST: Duration = Duration::from_secs(1);
-const REST_MAX: Duration = Duration::from_secs(300);
-/// Tries at one proxy before the next one is asked.
-const TRIES_MAX: u32 = 4;
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(20);
 /// What is kept of an answer that the blob is not there.
 pub(crate) const ABSENT: &str = "does not have it";
-/// So much of an answer that says no is kept as its reason.
-const REASON_BYTES_MAX: usize = 16 << 10;
 
 /// Proxies or buckets, asked in turn.
 #[derive(Debug)]
 pub struct Proxies {
     kind: Kind,
-    client: reqwest::Client,
-    proxies: Vec<Proxy>,
-    clock: Arc<dyn Clock>,
+    proxies: Vec<Server>,
 }
 
 /// What stands behind the URLs.
@@ -51,14 +38,6 @@ pub struct Proxies {
 enum Kind {
     Proxy,
     Bucket,
-}
-
-#[derive(Debug)]
-struct Proxy {
-    name: String,
-    base: String,
-    health: Mutex<EndpointHealth>,
-    rests_until_ms: AtomicU64,
 }
 
 impl Proxies {
@@ -78,13 +57,7 @@ impl Proxies {
         let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).build();
         let client = client
             .map_err(|error| IndexerError::Configuration { what: "proxies".to_owned(), reason: error.to_string() })?;
-        let proxies = names(urls).into_iter().zip(urls).map(|(name, url)| Proxy {
-            health: Mutex::new(EndpointHealth::new(name.clone())),
-            name,
-            base: url.as_str().trim_end_matches('/').to_owned(),
-            rests_until_ms: AtomicU64::new(0),
-        });
-        Ok(Self { kind, client, proxies: proxies.collect(), clock })
+        Ok(Self { kind, proxies: Server::all(urls, &client, &clock, refusal) })
     }
 
     /// State and counters of all proxies.
@@ -96,47 +69,12 @@ impl Proxies {
     /// What the proxy at this place of the configuration gives for a route that is not a blob's, or why it does not.
     pub(crate) async fn look(&self, place: usize, route: &str, options: &EndpointOptions) -> Result<Vec<u8>, String> {
         let proxy = self.proxies.get(place).ok_or_else(|| format!("there is no proxy {place}"))?;
-        tokio::select! {
-            biased;
-            body = self.read(proxy, route, REASON_BYTES_MAX) => body.map_err(|failure| failure.reason().to_owned()),
-            () = self.clock.deadline(options.deadline) => {
-                Err(format!("no answer within {} ms", options.deadline.as_millis()))
-            }
-        }
+        let body = proxy.get(route, REASON_BYTES_MAX, options.deadline).await;
+        body.map_err(|failure| failure.reason().to_owned())
     }
 
-    /// Asks one proxy until it gives the blob or refuses, a few times at most.
-    async fn insist(&self, proxy: &Proxy, asked: &Asked<'_>) -> Result<Found, Failure> {
-        let mut pause = PAUSE_FIRST;
-        let mut tries = 1;
-        loop {
-            let answer = self.ask(proxy, asked).await;
-            let now = self.clock.now_ms();
-            proxy.health(|health| health.record(&answer, now));
-            match answer {
-                Err(Failure::Transient { after, .. }) if tries < TRIES_MAX => {
-                    let asked = std::cmp::min(after.unwrap_or_default(), PAUSE_MAX);
-                    self.clock.sleep(std::cmp::max(pause, asked)).await;
-                    pause = pause.saturating_mul(2);
-                    tries = tries.saturating_add(1);
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    async fn ask(&self, proxy: &Proxy, asked: &Asked<'_>) -> Result<Found, Failure> {
-        let rest = proxy.rests_until_ms.load(Ordering::Relaxed).saturating_sub(self.clock.now_ms());
-        if rest > 0 {
-            return Err(Failure::transient(format!("asked for a pause, {rest} ms of it left")));
-        }
-        let bytes = tokio::select! {
-            biased;
-            bytes = self.read(proxy, &asked.route, BLOB_BYTES_MAX) => bytes?,
-            () = self.clock.deadline(DEADLINE) => {
-                return Err(Failure::transient(format!("no answer within {} s", DEADLINE.as_secs())));
-            }
-        };
+    async fn ask(proxy: &Server, asked: &Asked<'_>) -> Result<Found, Failure> {
+        let bytes = proxy.get(&asked.route, BLOB_BYTES_MAX, DEADLINE).await?;
         match asked.judge.bytes(asked.reference, asked.assessed, bytes).await {
             Judgement::Found(found) => Ok(*found),
             // Counted, and asked again: the commitment decides, so a bad answer does no harm but delay.
@@ -166,30 +104,6 @@ impl Proxies {
             }
         }
     }
-
-    /// The body that a proxy gives for a route.
-    async fn read(&self, proxy: &Proxy, route: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let sent = self.client.get(format!("{}/{route}", proxy.base)).send().await;
-        let mut response = sent.map_err(|error| Failure::transient(reason(error)))?;
-        let status = response.status().as_u16();
-        if status == 200 {
-            return read_bounded(&mut response, bytes_max).await.map_err(Failure::transient);
-        }
-        let after = retry_after(&response);
-        let body = read_bounded(&mut response, REASON_BYTES_MAX).await.unwrap_or_default();
-        if status == 429 {
-            let rest = std::cmp::min(after.unwrap_or(REST), REST_MAX);
-            let until = self.clock.now_ms().saturating_add(millis(rest));
-            proxy.rests_until_ms.store(until, Ordering::Relaxed);
-        }
-        Err(refusal(status, after, &body))
-    }
-}
-
-impl Proxy {
-    fn health<T>(&self, with: impl FnOnce(&mut EndpointHealth) -> T) -> T {
-        with(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// What an answer other than 200 says.
@@ -215,11 +129,6 @@ fn refusal(status: u16, after: Option<Duration>, body: &[u8]) -> Failure {
     }
 }
 
-/// The beginning of a text from outside, on one line.
-fn excerpt(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(120).collect()
-}
-
 /// One blob that is asked for.
 struct Asked<'a> {
     route: String,
@@ -235,7 +144,7 @@ impl BlobSource for Proxies {
         let mut absent = !self.proxies.is_empty();
         let mut reasons = Vec::new();
         for proxy in &self.proxies {
-            match self.insist(proxy, &asked).await {
+            match proxy.insist(|| Self::ask(proxy, &asked)).await {
                 Ok(found) => return Ok((found, proxy.name.clone())),
                 Err(failure) => {
                     absent &= failure.reason() == ABSENT;
@@ -260,6 +169,7 @@ mod tests {
     use alloy_primitives::B256;
     use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
     use std::collections::VecDeque;
+    use std::sync::Mutex;
     use tributary_schemas::payload_codec;
 
     /// Status, headers, body.

@@ -107,6 +107,8 @@ pub struct Anchor {
     pub l1_tx: B256,
     /// keccak256 of the alt-DA commitment; `None` when the frames were posted on L1 itself.
     pub commitment: Option<B256>,
+    /// Place of the EIP-4844 blob among those of the transaction; `None` for everything else.
+    pub blob: Option<u32>,
     /// The channel.
     pub channel: ChannelId,
     /// Numbers of the channel's frames in this posting that carry the batch.
@@ -258,6 +260,7 @@ pub fn anchor(
                 l1_block: posting.source.l1_block,
                 l1_tx: posting.source.l1_tx,
                 commitment: posting.source.commitment,
+                blob: posting.source.blob,
                 channel: channel.id,
                 frames: posting.frames.clone(),
                 batch: batch.index,

@@ -69,6 +69,8 @@ pub struct Source {
     pub l1_tx: B256,
     /// keccak256 of the alt-DA commitment; `None` for calldata and for blobs.
     pub commitment: Option<B256>,
+    /// Place of the EIP-4844 blob among those of the transaction; `None` for everything else.
+    pub blob: Option<u32>,
 }
 
 /// A frame that was taken, with where it came from.

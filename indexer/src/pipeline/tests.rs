@@ -23,6 +23,7 @@ use crate::inbox::batch::Terms;
 use crate::seal::PublishLimits;
 use crate::{Contracts, IndexerError, Trust};
 
+mod blobs;
 mod certificates;
 mod space;
 
@@ -114,6 +115,7 @@ async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64, required: bool) 
     let anchor = AnchorOptions {
         l1: vec![devnet.l1_http().parse().unwrap()],
         l1_chain_id: defaults.l1_chain_id,
+        beacon: vec![devnet.beacon_url().parse().unwrap()],
         rollup,
         start_block: None,
         l2_start_block: 0,

@@ -4,6 +4,7 @@ use alloy_primitives::{Address, Bytes};
 use futures::future::join_all;
 use serde_json::json;
 use std::sync::Arc;
+use tributary_schemas::BlockRef;
 use url::Url;
 
 use super::{Finding, within};
@@ -20,6 +21,8 @@ pub struct Nodes {
     pub findings: Vec<Finding>,
     /// The first node that answered and is of the right chain.
     first: Option<Arc<Pool>>,
+    /// A block that the first node which gave one calls final, or else newest.
+    pub(super) block: Option<BlockRef>,
 }
 
 /// How a node is asked, and by whose clock.
@@ -34,10 +37,11 @@ struct Look<'a> {
 pub async fn nodes(key: &str, urls: &[Url], chain_id: u64, options: &EndpointOptions, clock: &Arc<dyn Clock>) -> Nodes {
     let look = Look { key, chain_id, options, clock };
     let looks = names(urls).into_iter().zip(urls).map(|(name, url)| look.node(name, url));
-    let mut nodes = Nodes { findings: Vec::new(), first: None };
-    for (findings, pool) in join_all(looks).await {
+    let mut nodes = Nodes { findings: Vec::new(), first: None, block: None };
+    for (findings, pool, block) in join_all(looks).await {
         nodes.findings.extend(findings);
         nodes.first = nodes.first.or(pool);
+        nodes.block = nodes.block.or(block);
     }
     nodes
 }
@@ -55,23 +59,25 @@ pub async fn contracts(
 }
 
 impl Look<'_> {
-    /// One node, and the pool by which it is asked when it is of the right chain.
-    async fn node(&self, name: String, url: &Url) -> (Vec<Finding>, Option<Arc<Pool>>) {
+    /// One node, the pool by which it is asked when it is of the right chain, and a block of it.
+    async fn node(&self, name: String, url: &Url) -> (Vec<Finding>, Option<Arc<Pool>>, Option<BlockRef>) {
         let (pool, first) = self.chain(&name, url).await;
-        let Some(pool) = pool else { return (vec![first], None) };
+        let Some(pool) = pool else { return (vec![first], None, None) };
         let source = Source::new(Arc::clone(&pool), 1, Arc::clone(self.clock), self.options.clone(), Trust::Verified);
         let source = match source {
             Ok(source) => source,
             Err(error) => {
-                return (vec![first, Finding::skipped(format!("{name} blocks"), error.to_string())], Some(pool));
+                let skipped = Finding::skipped(format!("{name} blocks"), error.to_string());
+                return (vec![first, skipped], Some(pool), None);
             }
         };
         let ((latest, newest), (finalized, last)) = (
             self.head(&name, &source, "latest", "see whether the node is still starting").await,
             self.head(&name, &source, "finalized", FINALIZED_MEND).await,
         );
-        let block = self.block(&name, &source, last.or(newest)).await;
-        (vec![first, latest, finalized, block], Some(pool))
+        let known = last.or(newest);
+        let block = self.block(&name, &source, known.map(|block| block.number)).await;
+        (vec![first, latest, finalized, block], Some(pool), known)
     }
 
     async fn chain(&self, name: &str, url: &Url) -> (Option<Arc<Pool>>, Finding) {
@@ -105,15 +111,15 @@ impl Look<'_> {
         }
     }
 
-    /// The header of a tag, and its number.
-    async fn head(&self, name: &str, source: &Source, tag: &'static str, mend: &str) -> (Finding, Option<u64>) {
+    /// The header of a tag, and its block.
+    async fn head(&self, name: &str, source: &Source, tag: &'static str, mend: &str) -> (Finding, Option<BlockRef>) {
         let check = format!("{name} {tag} block");
         let expected = format!("a {tag} block whose fields give its hash");
         let told = within(self.clock.as_ref(), self.options, source.header(Preference::First, By::Tag(tag))).await;
         match told {
             Ok(Some(told)) => {
-                let number = told.checked.block.number;
-                (Finding::ok(check, format!("block {number} {}", told.checked.block.hash), expected), Some(number))
+                let block = told.checked.block;
+                (Finding::ok(check, format!("block {} {}", block.number, block.hash), expected), Some(block))
             }
             Ok(None) => (Finding::failed(check, format!("there is no {tag} block"), expected, mend), None),
             Err(reason) => (Finding::failed(check, reason, expected, NODE_MEND), None),

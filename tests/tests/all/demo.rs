@@ -114,6 +114,11 @@ fn every_final_block_is_anchored_to_its_blob_and_a_withheld_one_is_not() {
     assert_eq!(rows(wrong)[0]["n"], 0);
     let by_commitment = rows("select count(*) as n from anchors where commitment_hash is not null");
     assert!(by_commitment[0]["n"].as_u64().unwrap() > BLOCKS / 2, "{by_commitment}");
+    let in_blobs = rows(
+        "select count(distinct l2_block) as n, count(distinct versioned_hash) as blobs from anchors \
+         where form = 'blob' and data_level = 'content' and versioned_hash like '0x01%' and blob_index is not null",
+    );
+    assert!(in_blobs[0]["n"].as_u64() > Some(BLOCKS / 20) && in_blobs[0]["blobs"].as_u64() > Some(3), "{in_blobs}");
     let status = json(&["status", "--json", "--data-dir", &data]);
     let anchored = &status["follower"]["anchored"];
     assert_eq!((anchored["state"].as_str(), anchored["not_anchored"].as_u64()), (Some("following"), Some(3)));

@@ -6,6 +6,8 @@ mod alarms;
 #[cfg(test)]
 mod auditor;
 #[cfg(test)]
+mod beacon;
+#[cfg(test)]
 mod benchmarks;
 #[cfg(test)]
 mod blobs;

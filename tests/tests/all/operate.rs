@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::path::Path;
-use tributary_devnet::{Devnet, DevnetConfig, Fault, L2_CHAIN_ID};
+use tributary_devnet::{Devnet, DevnetConfig, Fault, L1_CHAIN_ID, L2_CHAIN_ID};
 use tributary_tests::program::{json, run, run_demo};
 
 /// Exit code and what was said.
@@ -46,9 +46,12 @@ fn run_names_every_placeholder_and_touches_nothing() {
 fn configured(folder: &Path, devnet: &Devnet, l2_urls: &[String]) -> String {
     let contracts = devnet.contracts();
     let text = format!(
-        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = {l2_urls:?}\n[eigenda]\nproxy_urls = [{:?}]\n\
+        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = {l2_urls:?}\nl1_urls = [{:?}]\nl1_chain_id = {L1_CHAIN_ID}\n\
+         l1_beacon_urls = [{:?}]\n[eigenda]\nproxy_urls = [{:?}]\n\
          [contracts]\nattribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n\
          [storage]\ndata_dir = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n",
+        devnet.l1_http(),
+        devnet.beacon_url(),
         devnet.proxy_url(),
         contracts.attribution_hub,
         contracts.reward_vault,
@@ -89,7 +92,7 @@ async fn the_doctor_finds_a_healthy_network_healthy() {
         assert_eq!((code, failed), (Some(0), vec![]));
         let receipts: Vec<_> =
             checks.iter().filter(|check| check["check"].as_str().unwrap().ends_with("receipts")).collect();
-        assert_eq!(receipts.len(), 2, "{checks:#?}");
+        assert_eq!(receipts.len(), 3, "two nodes of the L2, one of the L1: {checks:#?}");
         receipts.iter().for_each(|check| says(check, "seen", by));
         assert!(!folder.path().join("data").try_exists().unwrap(), "looking made the data folder");
     }

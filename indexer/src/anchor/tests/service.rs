@@ -47,6 +47,7 @@ async fn open(
     let options = AnchorOptions {
         l1: Vec::new(),
         l1_chain_id: 1,
+        beacon: Vec::new(),
         rollup: world.rollup,
         start_block: None,
         l2_start_block: 0,

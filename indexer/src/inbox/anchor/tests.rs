@@ -41,7 +41,7 @@ fn span(posted: &[PostedBlock], known: &[L2Block], from: usize, to: usize) -> Ve
 
 /// A channel in one posting at an L1 block.
 fn posting(batches: &[Vec<u8>], l1_block: u64) -> Channel {
-    let source = Source { l1_block, l1_tx: keccak256([1]), commitment: Some(keccak256([2])) };
+    let source = Source { l1_block, l1_tx: keccak256([1]), commitment: Some(keccak256([2])), blob: None };
     let data = channel(batches, ChannelForm::Zlib(6));
     Channel { id: ChannelId([9; 16]), parts: vec![Part { data, source }] }
 }
@@ -80,7 +80,8 @@ fn random_postings_anchor_every_block_they_hold_and_no_other() {
             let data = channel(&batches, form[rng.random_range(0..3)]);
             for frame in frames(rng.random(), &data, rng.random_range(40..4_000)) {
                 l1_block += u64::from(rng.random_bool(0.1));
-                let source = Source { l1_block, l1_tx: keccak256(rng.random::<[u8; 8]>()), commitment: None };
+                let source =
+                    Source { l1_block, l1_tx: keccak256(rng.random::<[u8; 8]>()), commitment: None, blob: None };
                 let bytes = payload(&[frame]);
                 let ready = channels.take(&frame::parse(&bytes).unwrap(), &source).ready;
                 for row in ready.iter().flat_map(|channel| rows(channel, &known, &mut taken)) {
@@ -203,7 +204,12 @@ fn a_batch_that_runs_over_several_postings_has_a_row_for_each() {
     let piece = data.len().div_ceil(4);
     let parts = data.chunks(piece).zip([1_u8, 1, 2, 3]).map(|(data, posting)| Part {
         data: data.to_vec(),
-        source: Source { l1_block: u64::from(posting), l1_tx: B256::repeat_byte(posting), commitment: None },
+        source: Source {
+            l1_block: u64::from(posting),
+            l1_tx: B256::repeat_byte(posting),
+            commitment: None,
+            blob: None,
+        },
     });
     let channel = Channel { id: ChannelId([1; 16]), parts: parts.collect() };
     let all = rows(&channel, &known, &mut BTreeSet::new());

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_devnet::inbox::{frames, payload};
 
 const fn source(l1_block: u64) -> Source {
-    Source { l1_block, l1_tx: B256::ZERO, commitment: None }
+    Source { l1_block, l1_tx: B256::ZERO, commitment: None, blob: None }
 }
 
 /// Payloads as text, one a line: `BLOCK: frames`. A frame is a letter for its channel, a number, and `!` when it is

@@ -34,6 +34,14 @@ pub enum AccountingError {
         #[source]
         source: std::io::Error,
     },
+    /// A list of entitlements that cannot mean one thing only.
+    #[error("{path} is not a list to build a tree of: {what}")]
+    List {
+        /// Which file.
+        path: String,
+        /// Where in it and what.
+        what: String,
+    },
     /// The tables contradict themselves.
     #[error("the tables contradict themselves: {what}")]
     Inconsistent {
@@ -67,6 +75,7 @@ impl AccountingError {
             Self::Store(error) => error.remedy(),
             Self::Query { .. }
             | Self::Schema(_)
+            | Self::List { .. }
             | Self::Inconsistent { .. }
             | Self::Broken { .. }
             | Self::Unknown { .. } => Remedy::Halt,

@@ -11,8 +11,8 @@
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
 //!    units and the lines that add up to them;
 //! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
-//! 8. [`tree`]: what claims are proved against; [`tables`]: what is published, with `digest`; [`settle()`] ties 2 to 8
-//!    together and writes the manifest;
+//! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
+//!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
 //!    people ask of it.
 //!

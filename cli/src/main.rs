@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod read;
 mod signals;
+mod tree;
 mod verify;
 
 use clap::Parser as _;
@@ -80,6 +81,7 @@ async fn command(
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
         Command::Da(arguments) => da::da(&arguments),
+        Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)

@@ -12,6 +12,7 @@ pub mod commit;
 pub mod follower;
 pub mod fuzz_seeds;
 pub mod generated;
+pub mod lists;
 pub mod measure;
 pub mod program;
 pub mod settle_bench;

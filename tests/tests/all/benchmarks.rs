@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use tributary_tests::commit;
 use tributary_tests::program::binary;
 use tributary_tests::spray::{Load, bench};
-use tributary_tests::{share, unwind};
+use tributary_tests::{lists, share, unwind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_is_complete_at_the_smallest_size() {
@@ -28,4 +28,12 @@ async fn certificates_are_checked_at_the_smallest_size() {
 async fn a_commitment_is_opened_and_verified_at_the_smallest_size() {
     let measured = commit::bench(4096, NonZeroUsize::MIN).await.unwrap();
     assert_eq!(measured["blob_bytes"], 4096);
+}
+
+#[test]
+fn trees_of_every_format_are_built_and_proved_at_the_smallest_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let measured = lists::bench(folder.path(), 100).unwrap();
+    assert_eq!(measured.len(), 6);
+    assert!(measured.iter().all(|line| line["leaves"] == 100), "{measured:?}");
 }

@@ -27,3 +27,5 @@ mod readers;
 mod reorgs;
 #[cfg(test)]
 mod season;
+#[cfg(test)]
+mod trees;

@@ -48,6 +48,22 @@ pub enum AccountingError {
         /// The value and what was expected.
         what: String,
     },
+    /// A table or column that is not there.
+    #[error("{what} is missing: expected {expected}")]
+    Missing {
+        /// Which.
+        what: String,
+        /// What it should be, and where.
+        expected: String,
+    },
+    /// A table or column that is there and is not as documented.
+    #[error("{what}: expected {expected}")]
+    Unfit {
+        /// Which, and what it is.
+        what: String,
+        /// What it should be.
+        expected: String,
+    },
     /// An invariant does not hold; nothing was published.
     #[error("{id} is broken ({holds}): {what}")]
     Broken {
@@ -77,6 +93,8 @@ impl AccountingError {
             | Self::Schema(_)
             | Self::List { .. }
             | Self::Inconsistent { .. }
+            | Self::Missing { .. }
+            | Self::Unfit { .. }
             | Self::Broken { .. }
             | Self::Unknown { .. } => Remedy::Halt,
         }

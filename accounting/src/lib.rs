@@ -14,7 +14,10 @@
 //! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
 //!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
-//!    people ask of it.
+//!    people ask of it;
+//! 10. [`mod@replay`]: what is settled, made again from its facts and compared; [`mod@audit`]: tables of anybody
+//!     ([`folder`]) settled, by the recorded policies and by others. Both keep their ledger in a folder of its own
+//!     (`scratch`).
 //!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
 //! The rows of payments and graph are few and are worked on in memory; payees are as many as contributors, so what
@@ -29,6 +32,7 @@
 //! are ordered by role (platform, agent, model, lineage, data, staker, payment), dataset, contribution, model, agent.
 #![deny(clippy::float_arithmetic)]
 
+pub mod audit;
 mod book;
 pub mod cascade;
 mod digest;
@@ -36,6 +40,7 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 mod flow;
+pub mod folder;
 mod intake;
 mod journal;
 mod log;
@@ -45,6 +50,8 @@ pub mod proof;
 mod read;
 pub mod register;
 mod remainder;
+pub mod replay;
+mod scratch;
 pub mod settle;
 mod stage;
 mod standing;
@@ -55,13 +62,16 @@ pub mod tree;
 mod usage;
 pub mod verify;
 
+pub use audit::{Audit, audit};
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
 pub use explain::{Explanation, ExplanationLine, explain};
+pub use folder::Folder;
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
+pub use replay::{Replayed, replay};
 pub use settle::{Input, RULE, Settled, settle};
 pub use tables::Tables;
 pub use verify::{Findings, verify_epoch, verify_store};

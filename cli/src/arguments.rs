@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Proof(Proof),
     /// Verifies a proof, an epoch or the whole store offline; exit 3 when something differs
     Verify(Verify),
+    Replay(Replay),
+    Settle(Settle),
     /// Verifies the archive of blobs, exports from it, imports into it
     #[command(subcommand)]
     Blobs(Blobs),
@@ -215,6 +217,52 @@ pub(crate) struct Verify {
     pub(crate) number: Option<i64>,
     #[command(flatten)]
     pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settles again what is settled, from the published facts, and compares it with what is published.
+///
+/// Every epoch up to the named one is settled on an empty ledger among the temporary files: its manifest, digests,
+/// roots, trees and every row of the money tables must come out as they are. The data folder is only read. Where
+/// `verify` checks that what is published fits together, this makes it anew. It stops after the first epoch that
+/// differs, names what differs first, and the exit code is 3.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The last epoch to settle again
+    #[arg(long)]
+    pub(crate) epoch: i64,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settles an epoch of tables in a folder, whoever wrote them, and says who would gain and lose by another policy.
+///
+/// Each table is a folder of Parquet files or a Delta table, with the columns of schemas/tables; the `tables` folder of
+/// a data folder is one such. A table or column that is missing or of another type is named with what was expected.
+/// With the tables `epochs`, `claims` and `ledger_entries` the ledger continues where they end; without any of them every
+/// epoch before this one is settled first. Only the tables are read, and no ledger is written.
+///
+/// With --policy the epoch is settled again as if that policy had been in force everywhere and always. What the log
+/// has judged already (tokens, deadlines of blobs) stays as it was judged.
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    /// The folder of tables
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tables: PathBuf,
+    /// The epoch, as the tables number it
+    #[arg(long)]
+    pub(crate) epoch: i64,
+    /// Another policy, as JSON; keys that are left out have their default values
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Tables that are not there because they have no rows, comma-separated; a data folder needs none named
+    #[arg(long, value_delimiter = ',', value_name = "TABLES")]
+    pub(crate) without: Vec<String>,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

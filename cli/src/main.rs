@@ -13,6 +13,8 @@ mod node;
 mod output;
 mod progress;
 mod read;
+mod replay;
+mod settle;
 mod signals;
 mod tree;
 mod verify;
@@ -77,6 +79,10 @@ async fn command(
         Command::Verify(arguments) => {
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
+        Command::Replay(arguments) => {
+            replay::replay(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Settle(arguments) => settle::settle(&arguments).await,
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }

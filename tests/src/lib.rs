@@ -15,6 +15,7 @@ pub mod generated;
 pub mod lists;
 pub mod measure;
 pub mod program;
+pub mod python;
 pub mod settle_bench;
 pub mod share;
 pub mod shared;

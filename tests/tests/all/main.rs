@@ -20,6 +20,8 @@ mod inbox;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod ledgers;
+#[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod readers;

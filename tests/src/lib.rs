@@ -9,6 +9,7 @@ pub mod anvil;
 pub mod auditor;
 pub mod blobs;
 pub mod commit;
+pub mod engines;
 pub mod follower;
 pub mod fuzz_seeds;
 pub mod generated;

@@ -1,7 +1,9 @@
 //! The benchmark programs at their smallest size, so that they do not rot. Nothing is asserted about time.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use tributary_tests::commit;
+use tributary_tests::engines::{ENGINES, Job};
 use tributary_tests::program::binary;
 use tributary_tests::spray::{Load, bench};
 use tributary_tests::{lists, share, unwind};
@@ -36,4 +38,20 @@ fn trees_of_every_format_are_built_and_proved_at_the_smallest_size() {
     let measured = lists::bench(folder.path(), 100).unwrap();
     assert_eq!(measured.len(), 6);
     assert!(measured.iter().all(|line| line["leaves"] == 100), "{measured:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_agree_or_are_caught_at_the_smallest_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Job::prepare(folder.path(), 64_000, 1_000).await.unwrap();
+    for engine in ENGINES {
+        let line = job.run(Path::new(env!("CARGO_BIN_EXE_bench_engines")), engine).unwrap();
+        if engine == "postgres" && line["skipped"].is_string() {
+            continue;
+        }
+        assert!(line["failed"].is_null(), "{line}");
+        // Doubles are fast, and wrong in nearly every sum.
+        assert_eq!(line["exact"], engine != "duckdb-double", "{line}");
+        assert!(line["cpu_seconds"].is_number() && line["peak_rss_bytes"].as_u64() > Some(0), "{line}");
+    }
 }

@@ -34,11 +34,35 @@ pub enum AccountingError {
         #[source]
         source: std::io::Error,
     },
+    /// A list of entitlements that cannot mean one thing only.
+    #[error("{path} is not a list to build a tree of: {what}")]
+    List {
+        /// Which file.
+        path: String,
+        /// Where in it and what.
+        what: String,
+    },
     /// The tables contradict themselves.
     #[error("the tables contradict themselves: {what}")]
     Inconsistent {
         /// The value and what was expected.
         what: String,
+    },
+    /// A table or column that is not there.
+    #[error("{what} is missing: expected {expected}")]
+    Missing {
+        /// Which.
+        what: String,
+        /// What it should be, and where.
+        expected: String,
+    },
+    /// A table or column that is there and is not as documented.
+    #[error("{what}: expected {expected}")]
+    Unfit {
+        /// Which, and what it is.
+        what: String,
+        /// What it should be.
+        expected: String,
     },
     /// An invariant does not hold; nothing was published.
     #[error("{id} is broken ({holds}): {what}")]
@@ -67,7 +91,10 @@ impl AccountingError {
             Self::Store(error) => error.remedy(),
             Self::Query { .. }
             | Self::Schema(_)
+            | Self::List { .. }
             | Self::Inconsistent { .. }
+            | Self::Missing { .. }
+            | Self::Unfit { .. }
             | Self::Broken { .. }
             | Self::Unknown { .. } => Remedy::Halt,
         }

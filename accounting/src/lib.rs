@@ -11,10 +11,13 @@
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
 //!    units and the lines that add up to them;
 //! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
-//! 8. [`tree`]: what claims are proved against; [`tables`]: what is published, with `digest`; [`settle()`] ties 2 to 8
-//!    together and writes the manifest;
+//! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
+//!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
-//!    people ask of it; [`mod@statement`]: what came and went between two epochs; `alarm`: where the chain says otherwise.
+//!    people ask of it; [`mod@statement`]: what came and went between two epochs; `alarm`: where the chain says otherwise;
+//! 10. [`mod@replay`]: what is settled, made again from its facts and compared; [`mod@audit`]: tables of anybody
+//!     ([`folder`]) settled, by the recorded policies and by others. Both keep their ledger in a folder of its own
+//!     (`scratch`).
 //!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
 //! The rows of payments and graph are few and are worked on in memory; payees are as many as contributors, so what
@@ -30,6 +33,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod alarm;
+pub mod audit;
 mod book;
 pub mod cascade;
 mod digest;
@@ -37,6 +41,7 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 mod flow;
+pub mod folder;
 mod intake;
 mod journal;
 mod log;
@@ -46,6 +51,8 @@ pub mod proof;
 mod read;
 pub mod register;
 mod remainder;
+pub mod replay;
+mod scratch;
 pub mod settle;
 mod stage;
 mod standing;
@@ -58,13 +65,16 @@ mod usage;
 pub mod verify;
 
 pub use alarm::{Alarm, AlarmKind, alarms};
+pub use audit::{Audit, audit};
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
 pub use explain::{Explanation, ExplanationLine, MoneyPath, MoneyPaths, explain};
+pub use folder::Folder;
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
+pub use replay::{Replayed, replay};
 pub use settle::{Input, RULE, Settled, settle};
 pub use statement::{Statement, StatementLine, statement};
 pub use tables::Tables;

@@ -103,7 +103,7 @@ async fn first_epoch(ctx: &SessionContext) -> Result<Option<i64>, AccountingErro
 
 /// What a settled epoch brings to a publication.
 #[derive(Debug)]
-struct News {
+pub(crate) struct News {
     epochs: Vec<EpochRow>,
     staged: Vec<Staged>,
     manifest_hash: B256,
@@ -112,7 +112,7 @@ struct News {
 }
 
 /// The files of an epoch. They are functions of the epoch, so writing them again after a crash changes nothing.
-async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -> Result<News, AccountingError> {
+pub(crate) async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -> Result<News, AccountingError> {
     let folder = epoch_folder(data_dir, epoch);
     std::fs::create_dir_all(&folder).map_err(|source| AccountingError::File {
         action: "make",
@@ -132,7 +132,7 @@ async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -> Result<Ne
 
 /// Publishes on the newest snapshot. The indexer may publish in between: what it adds lies beyond the epoch, so the
 /// same rows are right on top of it.
-async fn publish(
+pub(crate) async fn publish(
     lake: &Lake,
     mut base: Arc<Snapshot>,
     epoch: i64,

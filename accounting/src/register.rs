@@ -1,11 +1,13 @@
 //! The published tables in a session: exactly the files a snapshot names, under the tables' own names, and the views
 //! that people ask for.
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tributary_schemas::table::TableInfo;
 use tributary_schemas::{facts, money};
@@ -44,10 +46,7 @@ const VIEWS: [(&str, &str); 6] = [
 /// Registers every table of [`facts::all`] and [`money::all`] at the versions that the snapshot names, and the views.
 /// A table without rows is there and empty.
 pub async fn register(ctx: &SessionContext, lake: &Lake, snapshot: &Snapshot) -> Result<(), AccountingError> {
-    for info in facts::all().into_iter().chain(money::all()) {
-        let table = provider(lake, snapshot, &info).await?;
-        ctx.register_table(info.name, table).map_err(AccountingError::query(info.name))?;
-    }
+    register_tables(ctx, lake, snapshot, facts::all().into_iter().chain(money::all()).collect()).await?;
     register_views(ctx).await
 }
 
@@ -60,26 +59,48 @@ pub async fn register_views(ctx: &SessionContext) -> Result<(), AccountingError>
     Ok(())
 }
 
-/// The pinned files of one table. The engine prunes files and row groups by their statistics and reads only the columns
-/// that a plan asks for.
-async fn provider(
+/// Registers some of the tables at the versions that the snapshot names.
+pub(crate) async fn register_tables(
+    ctx: &SessionContext,
+    lake: &Lake,
+    snapshot: &Snapshot,
+    tables: Vec<TableInfo>,
+) -> Result<(), AccountingError> {
+    for info in tables {
+        let table = provider(lake, snapshot, &info).await?;
+        ctx.register_table(info.name, table).map_err(AccountingError::query(info.name))?;
+    }
+    Ok(())
+}
+
+/// The pinned files of one table.
+pub(crate) async fn provider(
     lake: &Lake,
     snapshot: &Snapshot,
     info: &TableInfo,
 ) -> Result<Arc<dyn TableProvider>, AccountingError> {
     let files = lake.files(snapshot, info.name).await?;
+    let paths: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
+    provider_of_files(info.name, Arc::clone(&info.schema), &paths)
+}
+
+/// Files as a table. The engine prunes files and row groups by their statistics and reads only the columns that a plan
+/// asks for.
+pub(crate) fn provider_of_files(
+    name: &str,
+    schema: SchemaRef,
+    files: &[PathBuf],
+) -> Result<Arc<dyn TableProvider>, AccountingError> {
     if files.is_empty() {
-        return Ok(Arc::new(EmptyTable::new(Arc::clone(&info.schema))));
+        return Ok(Arc::new(EmptyTable::new(schema)));
     }
-    let failed = || AccountingError::query(info.name);
+    let failed = || AccountingError::query(name);
     let urls = files
         .iter()
-        .map(|file| ListingTableUrl::parse(file.path.to_string_lossy()))
+        .map(|file| ListingTableUrl::parse(file.to_string_lossy()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed())?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-    let config = ListingTableConfig::new_with_multi_paths(urls)
-        .with_listing_options(options)
-        .with_schema(Arc::clone(&info.schema));
+    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config).map_err(failed())?))
 }

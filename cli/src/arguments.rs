@@ -1,6 +1,6 @@
 //! The command line: what can be said, and its manual.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,12 +39,17 @@ pub(crate) enum Command {
     Proof(Proof),
     /// Verifies a proof, an epoch or the whole store offline; exit 3 when something differs
     Verify(Verify),
+    Replay(Replay),
+    Settle(Settle),
     /// Verifies the archive of blobs, exports from it, imports into it
     #[command(subcommand)]
     Blobs(Blobs),
     /// Looks into what was posted to L1 and to EigenDA
     #[command(subcommand)]
     Da(Da),
+    /// Builds Merkle trees of anybody's lists of entitlements
+    #[command(subcommand)]
+    Tree(Tree),
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),
@@ -218,6 +223,52 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
+/// Settles again what is settled, from the published facts, and compares it with what is published.
+///
+/// Every epoch up to the named one is settled on an empty ledger among the temporary files: its manifest, digests,
+/// roots, trees and every row of the money tables must come out as they are. The data folder is only read. Where
+/// `verify` checks that what is published fits together, this makes it anew. It stops after the first epoch that
+/// differs, names what differs first, and the exit code is 3.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The last epoch to settle again
+    #[arg(long)]
+    pub(crate) epoch: i64,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Settles an epoch of tables in a folder, whoever wrote them, and says who would gain and lose by another policy.
+///
+/// Each table is a folder of Parquet files or a Delta table, with the columns of schemas/tables; the `tables` folder of
+/// a data folder is one such. A table or column that is missing or of another type is named with what was expected.
+/// With the tables `epochs`, `claims` and `ledger_entries` the ledger continues where they end; without any of them every
+/// epoch before this one is settled first. Only the tables are read, and no ledger is written.
+///
+/// With --policy the epoch is settled again as if that policy had been in force everywhere and always. What the log
+/// has judged already (tokens, deadlines of blobs) stays as it was judged.
+#[derive(Debug, Args)]
+pub(crate) struct Settle {
+    /// The folder of tables
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tables: PathBuf,
+    /// The epoch, as the tables number it
+    #[arg(long)]
+    pub(crate) epoch: i64,
+    /// Another policy, as JSON; keys that are left out have their default values
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Tables that are not there because they have no rows, comma-separated; a data folder needs none named
+    #[arg(long, value_delimiter = ',', value_name = "TABLES")]
+    pub(crate) without: Vec<String>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Blobs {
     Import(BlobsImport),
@@ -360,6 +411,75 @@ pub(crate) struct DaDecode {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tree {
+    Build(TreeBuild),
+}
+
+/// Builds the Merkle tree of a list of entitlements as a distributor's contract takes it.
+///
+/// No store is needed. FILE is CSV. Columns are found by the name in the header, in any order,
+/// and others are left alone; amounts are decimal text, whole and below 2^256, and read exactly.
+///
+///   format             columns
+///   oz, merkl, eigen   account, token, amount
+///   cumulative-drop    account, amount
+///   uniswap            account, amount, index; without index, by the checksummed text of accounts
+///   rocket             account, network, rpl, eth; and voter where leaves have a voter share
+///
+/// `cumulative` is another name for amount. cumulative-drop and uniswap have a tree for each token:
+/// where there is a column token, all rows have the same, or --token chooses. A list is refused,
+/// with the row, when an account (and token) is there twice, an account is zero or fails its
+/// checksum, or a number is not one.
+///
+/// A proof is the siblings from the leaf up. eigen has two levels: the token's branch first, then
+/// the earner's.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct TreeBuild {
+    /// Whose contract the tree is for
+    #[arg(long, value_enum)]
+    pub(crate) format: TreeFormat,
+    /// The list
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Give the proofs of this account
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) proof: Option<Address>,
+    /// Only of this token; for cumulative-drop and uniswap, the token of the tree
+    #[arg(long)]
+    pub(crate) token: Option<Address>,
+    /// Give every leaf, in the order of the tree
+    #[arg(long)]
+    pub(crate) leaves: bool,
+    /// Write the nodes, root first, 32 bytes each; of eigen those of the upper tree
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nodes: Option<PathBuf>,
+    /// The root that was published; exit 3 when the list has another
+    #[arg(long)]
+    pub(crate) root: Option<B256>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Formats of trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TreeFormat {
+    /// OpenZeppelin's `StandardMerkleTree` of (address, address, uint256), Morpho's rewards distributor, our vault
+    Oz,
+    /// 1inch's `CumulativeMerkleDrop`
+    CumulativeDrop,
+    /// Merkl's Distributor
+    Merkl,
+    /// Uniswap's `MerkleDistributor`
+    Uniswap,
+    /// EigenLayer's `RewardsCoordinator`
+    Eigen,
+    /// Rocket Pool's `RocketMerkleDistributorMainnet`
+    Rocket,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,10 @@ mod node;
 mod output;
 mod progress;
 mod read;
+mod replay;
+mod settle;
 mod signals;
+mod tree;
 mod verify;
 
 use clap::Parser as _;
@@ -76,10 +79,15 @@ async fn command(
         Command::Verify(arguments) => {
             verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
+        Command::Replay(arguments) => {
+            replay::replay(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Settle(arguments) => settle::settle(&arguments).await,
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
         Command::Da(arguments) => da::da(&arguments),
+        Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)

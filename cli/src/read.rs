@@ -37,6 +37,10 @@ impl Tables {
         Ok(Self { lake, snapshot })
     }
 
+    pub(crate) const fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }

@@ -48,6 +48,14 @@ pub enum StoreError {
         /// Why it failed.
         source: Box<deltalake_core::DeltaTableError>,
     },
+    /// A table of somebody else that is more than its files.
+    #[error("{} cannot be read file by file: {what}", path.display())]
+    Foreign {
+        /// Folder of the table.
+        path: PathBuf,
+        /// What stands in the way.
+        what: String,
+    },
     /// Reading or writing a Parquet file.
     #[error("reading or writing {}", path.display())]
     Parquet {
@@ -191,6 +199,7 @@ impl StoreError {
             Self::Io { .. }
             | Self::Locked { .. }
             | Self::Delta { .. }
+            | Self::Foreign { .. }
             | Self::Parquet { .. }
             | Self::Arrow { .. }
             | Self::Rows { .. }

@@ -30,6 +30,7 @@ mod stats;
 mod tests;
 
 pub use self::file::{GROUP_ROWS, writer_properties};
+pub use self::log::delta_files;
 #[doc(hidden)]
 pub use self::publish::{Hook, Step};
 pub use self::snapshot::{Anchors, BlockRanges, DeclaredOutcome, Heads, Snapshot, TableRef};

@@ -3,9 +3,10 @@
 use alloy_primitives::{Address, keccak256};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use tributary_accounting::{Input, SettleOutcome, register, settle, settle_next};
+use tributary_accounting::{Input, SettleOutcome, Settled, register, settle, settle_next};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
 use tributary_schemas::facts::{
@@ -18,11 +19,11 @@ use crate::tables::Shape;
 use crate::world::{account, id, token, vault};
 
 /// Records of an inference.
-const RECORDS_PER_INFERENCE: i64 = 64;
+pub(crate) const RECORDS_PER_INFERENCE: i64 = 64;
 /// Inferences of a batch.
-const INFERENCES_PER_BATCH: i64 = 16_384;
+pub(crate) const INFERENCES_PER_BATCH: i64 = 16_384;
 /// Agents.
-const AGENTS: i64 = 4;
+pub(crate) const AGENTS: i64 = 4;
 
 /// What a settlement came to.
 #[derive(Debug)]
@@ -33,8 +34,30 @@ pub struct Outcome {
     pub data: i128,
     /// Lines of statements.
     pub lines: usize,
+    /// Sub-units that reached each dataset and each contribution, by its id.
+    pub contributions: BTreeMap<String, i128>,
     /// Hash of the manifest: the same for every shape.
     pub manifest: String,
+}
+
+impl Outcome {
+    /// What a settled epoch came to.
+    #[must_use]
+    pub fn of(settled: &Settled) -> Self {
+        let mut contributions = BTreeMap::new();
+        settled.tables.money_flows(|row| {
+            if row.step == "data" {
+                *contributions.entry(row.dst_id).or_default() += row.amount_sub.0;
+            }
+        });
+        Self {
+            revenue: settled.tables.epochs().iter().map(|row| row.revenue.0).sum(),
+            data: settled.tables.of_role("data"),
+            lines: settled.tables.lines(),
+            contributions,
+            manifest: hex_text(settled.manifest_hash),
+        }
+    }
 }
 
 /// An epoch in the published tables of a data folder.
@@ -82,20 +105,33 @@ impl Epoch {
         Ok(Self { folder: folder.to_owned(), records: i64::try_from(table.rows)? })
     }
 
-    /// Settles it.
+    /// The files of its records.
+    pub async fn files(&self) -> Result<Vec<PathBuf>, Box<dyn std::error::Error>> {
+        let lake = Lake::open(&self.folder).await?;
+        let snapshot = lake.latest().await?.ok_or("the folder has no tables")?;
+        let files = lake.files(&snapshot, AttributionRow::NAME).await?;
+        Ok(files.into_iter().map(|file| file.path).collect())
+    }
+
+    /// Number of its contributions.
+    pub async fn contributions(&self) -> Result<i64, Box<dyn std::error::Error>> {
+        let snapshot = Lake::open(&self.folder).await?.latest().await?.ok_or("the folder has no tables")?;
+        Ok(i64::try_from(snapshot.tables.get(ContributionRow::NAME).map_or(0, |table| table.rows))?)
+    }
+
+    /// Settles it, and says what it comes to.
     pub async fn settle(&self, shape: Shape) -> Result<Outcome, Box<dyn std::error::Error>> {
+        self.settled(shape).await.map(|settled| Outcome::of(&settled))
+    }
+
+    /// Settles it and no more: what is timed.
+    pub async fn settled(&self, shape: Shape) -> Result<Settled, Box<dyn std::error::Error>> {
         let ctx = tributary_accounting::session_with_batches(shape.memory, shape.partitions, shape.rows)?;
         let lake = Lake::open(&self.folder).await?;
         let snapshot = lake.latest().await?.ok_or("the folder has no tables")?;
         register(&ctx, &lake, &snapshot).await?;
         let input = Input { chain_id: 1612, epoch: 0, ..Input::default() };
-        let settled = settle(&ctx, &input).await?.ok_or("an epoch has blocks")?;
-        Ok(Outcome {
-            revenue: settled.tables.epochs().iter().map(|row| row.revenue.0).sum(),
-            data: settled.tables.of_role("data"),
-            lines: settled.tables.lines(),
-            manifest: hex_text(settled.manifest_hash),
-        })
+        Ok(settle(&ctx, &input).await?.ok_or("an epoch has blocks")?)
     }
 
     /// Settles it and publishes what it comes to, as the program does. Once only: the folder is settled then.
@@ -120,18 +156,34 @@ fn below(number: i64, limit: i64) -> i64 {
     i64::try_from(mix(number) % u64::try_from(limit).unwrap_or(1)).unwrap_or(0)
 }
 
+/// Targets and weights of inference number `seed`, in the order of their table.
+pub(crate) fn drawn(seed: i64, payees: i64) -> Vec<(i64, i64)> {
+    let mut targets: Vec<i64> = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k, payees)).collect();
+    targets.sort_unstable();
+    let weights = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k + 7, 1 << 30));
+    targets.into_iter().zip(weights).collect()
+}
+
+/// Fee of inference number `seed`.
+pub(crate) fn fee(seed: i64) -> i64 {
+    1 + below(seed, 1_000)
+}
+
+/// What was paid for an agent, in base units.
+pub(crate) fn paid(agent: i64) -> i128 {
+    1_000_000_000_000_000_000_000_000 + i128::from(agent)
+}
+
 /// Records of a batch in the order of its table; running weights are by that order, which serves to measure.
 fn records_of(facts: &mut Rows, batch_sk: i64, count: i64, payees: i64) -> Vec<AttributionRow> {
     let mut rows = Vec::new();
     for ordinal in 0..count {
         let inference = i32::try_from(ordinal).unwrap_or(0);
         let seed = batch_sk * INFERENCES_PER_BATCH + ordinal;
-        let mut targets: Vec<i64> = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k, payees)).collect();
-        targets.sort_unstable();
-        let weights: Vec<i64> = (0..RECORDS_PER_INFERENCE).map(|k| below(seed * 64 + k + 7, 1 << 30)).collect();
-        let weight_total = weights.iter().sum();
+        let drawn = drawn(seed, payees);
+        let weight_total = drawn.iter().map(|(_, weight)| weight).sum();
         let mut weight_before = 0;
-        for (target_sk, weight) in targets.into_iter().zip(weights) {
+        for (target_sk, weight) in drawn {
             rows.push(AttributionRow {
                 epoch: 0,
                 batch_sk,
@@ -156,7 +208,7 @@ fn records_of(facts: &mut Rows, batch_sk: i64, count: i64, payees: i64) -> Vec<A
             subject_kind: "agent".to_owned(),
             subject_sk,
             subject_id: String::new(),
-            fee_weight: 1 + below(seed, 1_000),
+            fee_weight: fee(seed),
             fee_before: 0,
             fee_total: 0,
             records: 64,
@@ -281,7 +333,7 @@ fn agent(facts: &mut Rows, sk: i64) {
         subject_sk: sk,
         payer: account(3),
         token: token(2),
-        amount: Decimal38(1_000_000_000_000_000_000_000_000 + i128::from(sk)),
+        amount: Decimal38(paid(sk)),
         reference: None,
         backing: "vault".to_owned(),
         flags: String::new(),

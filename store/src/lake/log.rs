@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tributary_schemas::table::TableInfo;
 
 use super::file::DataFile;
-use super::stats;
+use super::{TableFile, stats};
 use crate::durable;
 use crate::error::StoreError;
 
@@ -166,6 +166,31 @@ impl TableLog {
         let table = self.name.clone();
         move |source| StoreError::Delta { table, source: Box::new(source) }
     }
+}
+
+/// The files of anybody's Delta table at its newest version.
+///
+/// A table is its files and no more here: one that deletes single rows in its log, or names files outside of its folder,
+/// is refused.
+pub async fn delta_files(folder: &Path) -> Result<Vec<TableFile>, StoreError> {
+    let refuse = |what: String| StoreError::Foreign { path: folder.to_owned(), what };
+    let mut log = TableLog::new(folder.display().to_string(), folder.to_owned());
+    let version = log.load(None).await?;
+    if let Some(table) = &log.loaded {
+        let state = table.snapshot().map_err(log.fail())?;
+        let files = state.snapshot().try_log_data().map_err(log.fail())?;
+        if let Some(file) = files.iter().find(|file| file.deletion_vector_descriptor().is_some()) {
+            return Err(refuse(format!("rows of {} are deleted by a vector: expected whole files", file.path())));
+        }
+    }
+    let plain = |name: &str| Path::new(name).components().all(|one| matches!(one, std::path::Component::Normal(_)));
+    let file = |file: DataFile| {
+        if !plain(&file.name) {
+            return Err(refuse(format!("its file {} is not in its folder", file.name)));
+        }
+        Ok(TableFile { path: folder.join(&file.name), rows: file.rows, bytes: file.bytes })
+    };
+    version.files.into_values().map(file).collect()
 }
 
 /// What a commit says about itself. Its time is the sealed block's: nothing here asks the clock.

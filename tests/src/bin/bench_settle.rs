@@ -63,8 +63,8 @@ fn run() -> Result<serde_json::Value, Box<dyn std::error::Error>> {
     let (cpu, start) = (cpu_ticks()?, std::time::Instant::now());
     let shape = Shape { partitions, memory: Some(memory), ..Shape::default() };
     let mut line = if number("--publish", 0)? == 0 {
-        let outcome = runtime.block_on(epoch.settle(shape))?;
-        serde_json::json!({ "lines": outcome.lines, "manifest": outcome.manifest })
+        let settled = runtime.block_on(epoch.settled(shape))?;
+        serde_json::json!({ "lines": settled.tables.lines(), "manifest": settled.manifest_hash })
     } else {
         runtime.block_on(epoch.publish(shape))?;
         serde_json::json!({ "published": true })

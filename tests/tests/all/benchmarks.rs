@@ -1,10 +1,12 @@
 //! The benchmark programs at their smallest size, so that they do not rot. Nothing is asserted about time.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use tributary_tests::commit;
+use tributary_tests::engines::{ENGINES, Job};
 use tributary_tests::program::binary;
 use tributary_tests::share::{self, Load};
-use tributary_tests::{spray, unwind};
+use tributary_tests::{lists, spray, unwind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_is_complete_at_the_smallest_size() {
@@ -32,4 +34,28 @@ fn certificates_are_checked_at_the_smallest_size() {
 async fn a_commitment_is_opened_and_verified_at_the_smallest_size() {
     let measured = commit::bench(4096, NonZeroUsize::MIN).await.unwrap();
     assert_eq!(measured["blob_bytes"], 4096);
+}
+
+#[test]
+fn trees_of_every_format_are_built_and_proved_at_the_smallest_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let measured = lists::bench(folder.path(), 100).unwrap();
+    assert_eq!(measured.len(), 6);
+    assert!(measured.iter().all(|line| line["leaves"] == 100), "{measured:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_agree_or_are_caught_at_the_smallest_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Job::prepare(folder.path(), 64_000, 1_000).await.unwrap();
+    for engine in ENGINES {
+        let line = job.run(Path::new(env!("CARGO_BIN_EXE_bench_engines")), engine).unwrap();
+        if engine == "postgres" && line["skipped"].is_string() {
+            continue;
+        }
+        assert!(line["failed"].is_null(), "{line}");
+        // Doubles are fast, and wrong in nearly every sum.
+        assert_eq!(line["exact"], engine != "duckdb-double", "{line}");
+        assert!(line["cpu_seconds"].is_number() && line["peak_rss_bytes"].as_u64() > Some(0), "{line}");
+    }
 }

@@ -24,6 +24,8 @@ mod inbox;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod ledgers;
+#[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod readers;
@@ -31,3 +33,5 @@ mod readers;
 mod reorgs;
 #[cfg(test)]
 mod season;
+#[cfg(test)]
+mod trees;

@@ -1,32 +1,20 @@
 //! Readers we did not write: DuckDB, Polars and deltalake over the published tables, OpenZeppelin over the trees.
 
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use tributary_schemas::table::TableInfo;
 use tributary_schemas::{facts, money};
 use tributary_tests::generated::root;
 use tributary_tests::program::{json as tributary_json, run_demo};
-
-/// The interpreter that `tests/install.sh` prepared.
-#[expect(clippy::disallowed_methods, reason = "tests/run says where the installed readers are")]
-fn python() -> PathBuf {
-    let cache = || {
-        let home = std::env::var("HOME").unwrap_or_default();
-        let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
-        PathBuf::from(cache).join("tributary/venv/bin/python")
-    };
-    std::env::var("TESTS_PYTHON").map_or_else(|_| cache(), PathBuf::from)
-}
+use tributary_tests::python::script;
 
 fn tables() -> Vec<TableInfo> {
     facts::all().into_iter().chain(money::all()).collect()
 }
 
 fn by_python(data: &Path, names: &[&str]) -> Value {
-    let script = root().join("tests/python/read_tables.py");
-    let output =
-        Command::new(python()).arg(script).arg(data).args(names).output().expect("tests/run installs Python's readers");
+    let output = script("read_tables.py", &[data]).args(names).output().expect("tests/run installs Python's readers");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

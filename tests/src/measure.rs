@@ -109,6 +109,17 @@ fn threads() -> Threads {
     tasks.filter_map(thread).collect()
 }
 
+/// User and system time that this process has had, all threads; zero where Linux does not say. Linux counts it in
+/// hundredths of a second.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name, in parentheses, may hold spaces: fields are counted from after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks.saturating_mul(10))
+}
+
 /// The high-water mark that Linux keeps for a process; zero where there is none.
 #[must_use]
 pub fn peak_rss(process_id: u32) -> u64 {

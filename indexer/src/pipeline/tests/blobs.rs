@@ -37,7 +37,7 @@ fn is_of(row: &AnchorRow, posting: &TruthPosting) -> bool {
 async fn blocks_in_blobs_are_anchored_to_their_blobs() {
     let (devnet, last) = start(in_blobs(21, &[])).await;
     let dir = tempfile::tempdir().unwrap();
-    let plain = index_with_l1(&devnet, dir.path(), last).await;
+    let plain = index_with_l1(&devnet, dir.path(), last, false).await;
     let (truth, rows) = (devnet.truth(), rows_of(dir.path()).await);
     let l1_final = read_status(dir.path()).unwrap().unwrap().anchored.unwrap().l1_finalized.unwrap();
     let (mut blobs, mut indices) = (BTreeSet::new(), BTreeSet::new());
@@ -66,7 +66,7 @@ async fn blocks_in_blobs_are_anchored_to_their_blobs() {
     let faults = [Fault::CorruptSidecar, Fault::Slow, Fault::TooManyRequests, Fault::Drop, Fault::TruncatedJson];
     let (devnet, _) = start(in_blobs(21, &faults)).await;
     let dir = tempfile::tempdir().unwrap();
-    let through = index_with_l1(&devnet, dir.path(), last).await;
+    let through = index_with_l1(&devnet, dir.path(), last, false).await;
     assert_eq!((through.sealed, through.log_root), (plain.sealed, plain.log_root));
     assert_eq!(rows_of(dir.path()).await, rows);
 }
@@ -83,7 +83,7 @@ async fn a_blob_that_nobody_has_leaves_what_it_carries_unknown_and_damaged_ones_
     while !devnet.truth().postings.iter().any(is_final) {
         devnet.advance(1);
     }
-    index_with_l1(&devnet, dir.path(), devnet.finalized()).await;
+    index_with_l1(&devnet, dir.path(), devnet.finalized(), false).await;
     let status = read_status(dir.path()).unwrap().unwrap().anchored.unwrap();
     let truth = devnet.truth();
     let lost = truth.postings.iter().find(|posting| posting.blob.is_some()).unwrap();
@@ -94,7 +94,7 @@ async fn a_blob_that_nobody_has_leaves_what_it_carries_unknown_and_damaged_ones_
     let (last, truth) = (devnet.finalized(), devnet.truth());
     // Nothing of its transaction is read, as nothing after a blob that is missing would be derived.
     let of_lost = |posting: &TruthPosting| posting.transaction == lost.transaction;
-    index_with_l1(&devnet, dir.path(), last).await;
+    index_with_l1(&devnet, dir.path(), last, false).await;
     let rows = rows_of(dir.path()).await;
     let l1_final = read_status(dir.path()).unwrap().unwrap().anchored.unwrap().l1_finalized.unwrap();
     let mut unknown = 0;

@@ -5,7 +5,7 @@
 //!                                 /eth/v1/beacon/blob_sidecars/{slot} ──▶
 //! ```
 //!
-//! 1. [`answer`]: the shapes of the API, and which slot an L1 block is of;
+//! 1. `answer`: the shapes of the API, and which slot an L1 block is of;
 //! 2. [`kzg`]: the versioned hash of bytes, by their KZG commitment.
 //!
 //! No node is believed. A blob is what was asked for when the commitment that is made of it here has the hash: neither

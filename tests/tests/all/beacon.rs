@@ -59,7 +59,9 @@ fn posting(signer: &PrivateKeySigner, nonce: u64, inbox: Address, payloads: &[Ve
 async fn a_blob_transaction_on_anvil_is_read_from_its_beacon_routes_and_verified() {
     let chain_id = L1.to_string();
     let genesis = GENESIS.to_string();
-    let anvil = Anvil::start(&["--chain-id", &chain_id, "--timestamp", &genesis, "--hardfork", "cancun"]).unwrap();
+    let anvil =
+        Anvil::start(&["--chain-id", &chain_id, "--timestamp", &genesis, "--hardfork", "cancun", "--no-mining"])
+            .unwrap();
     let provider = anvil.provider();
     let signer = PrivateKeySigner::from_bytes(&B256::repeat_byte(7)).unwrap();
     let inbox = Address::repeat_byte(0xff);
@@ -73,6 +75,7 @@ async fn a_blob_transaction_on_anvil_is_read_from_its_beacon_routes_and_verified
     for (nonce, payloads) in (0_u64..).zip(&payloads) {
         let (raw, made) = posting(&signer, nonce, inbox, payloads);
         let sent = ask(&provider, "eth_sendRawTransaction", json!([Bytes::from(raw)])).await;
+        ask(&provider, "evm_mine", json!([])).await;
         let shown = ask(&provider, "eth_getTransactionByHash", json!([sent])).await;
         let block = ask(&provider, "eth_getBlockByNumber", json!([shown["blockNumber"], false])).await;
         let timestamp = u64::from_str_radix(block["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();

@@ -94,6 +94,8 @@ async fn the_doctor_finds_a_healthy_network_healthy() {
             checks.iter().filter(|check| check["check"].as_str().unwrap().ends_with("receipts")).collect();
         assert_eq!(receipts.len(), 3, "two nodes of the L2, one of the L1: {checks:#?}");
         receipts.iter().for_each(|check| says(check, "seen", by));
+        let genesis = checks.iter().find(|check| check["check"].as_str().unwrap().ends_with("genesis")).unwrap();
+        says(genesis, "seen", "slots of 12000 ms: L1 block");
         assert!(!folder.path().join("data").try_exists().unwrap(), "looking made the data folder");
     }
 }
@@ -103,9 +105,10 @@ async fn the_doctor_says_what_is_wrong_and_how_to_mend_it() {
     let folder = tempfile::tempdir().unwrap();
     let other_chain = devnet(Some(Fault::WrongChainId)).await;
     let (code, checks, failed) = examined(&configured(folder.path(), &other_chain, &[other_chain.l2_http()]));
-    assert_eq!((code, failed.len()), (Some(5), 1), "{checks:#?}");
+    assert_eq!((code, failed.len()), (Some(5), 2), "{checks:#?}");
     says(&failed[0], "seen", "chain id expected 16121, got 16122");
     says(&failed[0], "mend", "chain.l2_urls");
+    says(&failed[1], "mend", "chain.l1_urls");
 
     let healthy = devnet(None).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

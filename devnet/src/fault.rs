@@ -44,6 +44,8 @@ faults! {
     AlteredLog = "altered-log",
     /// The blob of one batch is never served.
     MissingBlob = "missing-blob",
+    /// The blob of the same batch is served only some requests after its deadline.
+    LateBlob = "late-blob",
     /// Some blobs are served damaged at first and right later.
     CorruptBlob = "corrupt-blob",
     /// A proxy calls some good certificates invalid (418, code 3) at first.

@@ -71,7 +71,12 @@ async fn follow(seed: u64, blocks: u64, certificates: bool) -> Cost {
     Cost { wall, cpu, certificates: archived.keys().flatten().count(), bytes }
 }
 
-fn configuration(devnet: &Devnet, dir: &Path, until: u64) -> IndexerConfig {
+/// How a node follows the embedded chain up to a final block.
+///
+/// # Panics
+/// When the embedded chain's addresses are no URLs.
+#[must_use]
+pub fn configuration(devnet: &Devnet, dir: &Path, until: u64) -> IndexerConfig {
     let url = |text: String| text.parse().expect("the devnet's addresses are URLs");
     let known = devnet.contracts();
     let contracts: Contracts = BTreeMap::from([
@@ -107,6 +112,7 @@ fn configuration(devnet: &Devnet, dir: &Path, until: u64) -> IndexerConfig {
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 8,
         publish: PublishLimits::default(),
+        imported: None,
         anchor: None,
     }
 }

@@ -24,6 +24,7 @@ use crate::seal::PublishLimits;
 use crate::{Contracts, IndexerError, Trust};
 
 mod certificates;
+mod late;
 
 const BLOCKS: u64 = 120;
 /// Sequencing window, in L1 blocks of six L2 blocks.
@@ -72,6 +73,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 4,
         publish: PublishLimits::default(),
+        imported: None,
         anchor: None,
     }
 }

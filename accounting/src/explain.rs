@@ -40,7 +40,7 @@ pub struct Explanation {
 /// A line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplanationLine {
-    /// platform, agent, model, lineage, data, staker or posted.
+    /// platform, agent, model, lineage, data, staker, posted or released.
     pub role: String,
     /// Dataset, where the money came through one.
     pub dataset: Option<String>,
@@ -58,6 +58,8 @@ pub struct ExplanationLine {
     pub rounding: i128,
     /// Generations between the model that was used and this one; zero elsewhere.
     pub depth: i32,
+    /// The earlier epoch that the line adjusts: the money was held then.
+    pub adjusts_epoch: Option<i64>,
 }
 
 /// Explains what `account` earned in `epoch`, over the tables registered in `ctx`.
@@ -73,8 +75,7 @@ pub async fn explain(
     earned.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
     let depths = depths(ctx, epoch, &coin, &earned).await?;
     let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{coin}'")).await?;
-    let blobs: Vec<BlobRow> =
-        rows(ctx, &format!("epoch = {epoch} AND owner_kind = 'batch' AND status = 'verified'")).await?;
+    let blobs: Vec<BlobRow> = rows(ctx, &came_in(epoch, &epochs)).await?;
     let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
     blobs.sort_unstable();
 
@@ -97,6 +98,15 @@ pub async fn explain(
         payments: epochs.iter().map(|row| row.payments).sum(),
         blobs,
     })
+}
+
+/// The filter for blobs of batches that came in an epoch: in time, or late.
+fn came_in(epoch: i64, epochs: &[EpochRow]) -> String {
+    let (first, last) = epochs.first().map_or((0, -1), |row| (row.first_block, row.last_block));
+    format!(
+        "owner_kind = 'batch' AND status = 'verified' \
+         AND ((epoch = {epoch} AND found_block IS NULL) OR found_block BETWEEN {first} AND {last})"
+    )
 }
 
 /// By how much the account's cumulative entitlement rose: the number that the lines must add up to.
@@ -160,8 +170,13 @@ fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine 
             )
         }
         "staker" => "stake held through the epoch".to_owned(),
-        "posted" => "credits of an earlier epoch whose challenge window is over".to_owned(),
+        "posted" => "credits whose challenge window is over".to_owned(),
+        "released" => "money that was held".to_owned(),
         other => other.to_owned(),
+    };
+    let description = match row.adjusts_epoch {
+        Some(adjusted) => format!("{description}; adjusts epoch {adjusted}"),
+        None => description,
     };
     ExplanationLine {
         role,
@@ -173,5 +188,6 @@ fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine 
         amount: row.amount.0,
         rounding: row.rounding.0,
         depth,
+        adjusts_epoch: row.adjusts_epoch,
     }
 }

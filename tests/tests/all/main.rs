@@ -20,6 +20,8 @@ mod inbox;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod readers;

@@ -9,7 +9,7 @@ use crate::cascade::{portion, split};
 use crate::error::{self, AccountingError};
 use crate::intake::Key;
 pub(crate) use crate::names::{Hold, Line, Role};
-use crate::names::{LineKey, Names, Party, Share};
+use crate::names::{LineKey, Names, Party, Share, Whose};
 use crate::state::{State, Subject};
 use crate::sums::Sums;
 
@@ -19,8 +19,12 @@ pub(crate) enum To {
     Account(Address),
     /// The owner of an entity, or its split.
     Entity(Subject),
+    /// An account as it is: no penalty and no payout address.
+    Direct(Address),
     Treasury,
     Suspense(&'static str),
+    /// Suspense that says what it is held of.
+    Held(&'static str, Whose),
 }
 
 /// One end of an edge that money went over.
@@ -53,6 +57,8 @@ impl Step {
 type Gross = (Key, Option<Hold>, Line, To);
 /// Vault and token.
 pub(crate) type Purse = (Address, Address);
+/// What is divided by itself: the money of an epoch in a vault and token, or what adjusts an earlier epoch there.
+pub(crate) type Pot = (Purse, Option<i64>);
 
 /// An edge that money went over, in the order of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,34 +140,37 @@ impl Book {
         let before = self.totals();
         let lines = self.gross.keys().map(|(_, _, line, _)| *line).chain(self.flows.iter().map(|flow| flow.line));
         let holds = self.gross.keys().filter_map(|(_, hold, ..)| *hold);
-        let names = Names::new(state, lines, holds.chain(self.flows.iter().filter_map(|flow| flow.hold)))?;
-        let mut closing = Closing { state, names, parties: Vec::new(), few: BTreeMap::new(), purses: BTreeMap::new() };
+        let held =
+            self.gross.keys().filter_map(|(.., to)| if let To::Held(_, whose) = to { Some(*whose) } else { None });
+        let whose = held.chain(state.payouts.named().map(Whose::Account));
+        let names = Names::new(state, lines, holds.chain(self.flows.iter().filter_map(|flow| flow.hold)), whose)?;
+        let mut closing = Closing { state, names, parties: Vec::new(), few: BTreeMap::new(), pots: BTreeMap::new() };
         for ((key, hold, line, to), sub) in self.gross {
             closing.pay(key, hold, &line, to, sub)?;
         }
         let (purses, reached) = closing.data(&self.flows, self.sums)?;
         let flows = MoneyFlows { edges: self.edges, reached, purses };
-        let (names, purses) = closing.finish();
+        let (names, pots) = closing.finish();
         let sum = |shares: &Vec<Share>| shares.iter().map(|share| share.amount).sum::<u128>();
-        let after: BTreeMap<Purse, u128> = purses.iter().map(|(purse, shares)| (*purse, sum(shares))).collect();
+        let after: BTreeMap<Pot, u128> = pots.iter().map(|(pot, shares)| (*pot, sum(shares))).collect();
         error::hold(&SPLIT_IS_WHOLE, before == after, || {
             format!("sub-units at payees are {after:?}: expected {before:?}")
         })?;
-        Ok(Closed { names, purses, flows })
+        Ok(Closed { names, pots, flows })
     }
 
-    /// Sub-units in the book, per vault and token.
-    pub(crate) fn totals(&self) -> BTreeMap<Purse, u128> {
+    /// Sub-units in the book.
+    pub(crate) fn totals(&self) -> BTreeMap<Pot, u128> {
         let mut totals = BTreeMap::new();
         for ((key, ..), sub) in &self.gross {
-            *totals.entry((key.vault, key.token)).or_insert(0) += sub;
+            *totals.entry(key.pot()).or_insert(0) += sub;
         }
         let mut by_flow = vec![0; self.flows.len()];
         for (flow, _, sub) in self.sums.iter() {
             by_flow[flow] += sub;
         }
         for (flow, sub) in self.flows.iter().zip(by_flow).filter(|(_, sub)| *sub > 0) {
-            *totals.entry((flow.key.vault, flow.key.token)).or_insert(0) += sub;
+            *totals.entry(flow.key.pot()).or_insert(0) += sub;
         }
         totals
     }
@@ -177,7 +186,7 @@ fn dataset(state: &State, sk: i64) -> Result<B256, AccountingError> {
 pub(crate) struct Closed {
     pub(crate) names: Names,
     /// Sub-units by party and line, each pair once.
-    pub(crate) purses: BTreeMap<Purse, Vec<Share>>,
+    pub(crate) pots: BTreeMap<Pot, Vec<Share>>,
     pub(crate) flows: MoneyFlows,
 }
 
@@ -224,7 +233,7 @@ struct Closing<'a> {
     parties: Vec<Party>,
     /// Numbers of those that come again and again.
     few: BTreeMap<Party, u32>,
-    purses: BTreeMap<Purse, Vec<Share>>,
+    pots: BTreeMap<Pot, Vec<Share>>,
 }
 
 impl Closing<'_> {
@@ -233,7 +242,9 @@ impl Closing<'_> {
         let hold = hold.map(|hold| self.names.hold(hold));
         match to {
             To::Treasury => self.treasury(key, hold, number, sub),
-            To::Suspense(reason) => self.put(key, Party::Suspense(reason), number, sub),
+            To::Suspense(reason) => self.put(key, Party::Suspense(reason, 0), number, sub),
+            To::Held(reason, whose) => self.held(key, reason, whose, number, sub),
+            To::Direct(account) => self.put(key, Party::Account(account), number, sub),
             To::Account(account) => self.account(key, hold, number, account, None, &[B256::ZERO], sub),
             To::Entity(subject) => {
                 let version = *self.state.graph.version(subject)?;
@@ -260,12 +271,16 @@ impl Closing<'_> {
         purses.dedup();
         let number = |key: &Key| purses.iter().position(|purse| *purse == (key.vault, key.token)).unwrap_or(0);
         let numbers: Vec<u32> = flows.iter().map(|flow| u32::try_from(number(&flow.key)).unwrap_or(u32::MAX)).collect();
-        let mut counts: BTreeMap<Purse, usize> = BTreeMap::new();
+        let mut counts = vec![0_usize; flows.len()];
         for (flow, ..) in sums.iter() {
-            *counts.entry(purses[crate::names::index(numbers[flow])]).or_default() += 1;
+            counts[flow] += 1;
         }
-        for (purse, count) in counts {
-            self.purses.entry(purse).or_default().reserve(count);
+        let mut by_pot: BTreeMap<Pot, usize> = BTreeMap::new();
+        for (flow, count) in flows.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            *by_pot.entry(flow.key.pot()).or_default() += count;
+        }
+        for (pot, count) in by_pot {
+            self.pots.entry(pot).or_default().reserve(count);
         }
         let mut reached: Vec<Reached> = Vec::new();
         let state = self.state;
@@ -312,10 +327,13 @@ impl Closing<'_> {
         let kept = if multiplier == u128::from(PPB) { sub } else { portion(sub, multiplier, u128::from(PPB)) };
         match policy.withheld {
             Withheld::Treasury => self.treasury(key, hold, line, sub - kept),
-            Withheld::Hold => self.put(key, Party::Suspense("penalty"), line, sub - kept),
+            Withheld::Hold => self.held(key, "penalty", Whose::Account(account), line, sub - kept),
+        }
+        if quarantined {
+            let named = if payouts.is_quarantined(account) { account } else { payout };
+            return self.held(key, "quarantined", Whose::Account(named), line, kept);
         }
         let party = match hold {
-            _ if quarantined => Party::Suspense("quarantined"),
             Some(hold) => Party::Pending(hold, payout),
             None => Party::Account(payout),
         };
@@ -333,10 +351,18 @@ impl Closing<'_> {
         self.put(key, party, line, sub);
     }
 
+    fn held(&mut self, key: Key, reason: &'static str, whose: Whose, line: LineKey, sub: u128) {
+        // Mostly nothing is withheld, and names cost.
+        if sub > 0 {
+            let party = Party::Suspense(reason, self.names.whose(whose));
+            self.put(key, party, line, sub);
+        }
+    }
+
     fn put(&mut self, key: Key, party: Party, line: LineKey, sub: u128) {
         if sub > 0 {
             let party = self.number(party);
-            let shares = self.purses.entry((key.vault, key.token)).or_default();
+            let shares = self.pots.entry(key.pot()).or_default();
             shares.push(Share { party, rounding: 0, line, amount: sub });
         }
     }
@@ -344,7 +370,7 @@ impl Closing<'_> {
     fn number(&mut self, party: Party) -> u32 {
         let next = u32::try_from(self.parties.len()).unwrap_or(u32::MAX);
         let found = match party {
-            Party::Suspense(_) | Party::Treasury => self.few.get(&party).copied(),
+            Party::Suspense(..) | Party::Treasury => self.few.get(&party).copied(),
             Party::Account(_) | Party::Pending(..) => {
                 next.checked_sub(1).filter(|_| self.parties.last() == Some(&party))
             }
@@ -352,7 +378,7 @@ impl Closing<'_> {
         if let Some(found) = found {
             return found;
         }
-        if matches!(party, Party::Suspense(_) | Party::Treasury) {
+        if matches!(party, Party::Suspense(..) | Party::Treasury) {
             self.few.insert(party, next);
         }
         self.parties.push(party);
@@ -360,7 +386,7 @@ impl Closing<'_> {
     }
 
     /// Sorts parties and shares; what falls to the same party and line becomes one share.
-    fn finish(mut self) -> (Names, BTreeMap<Purse, Vec<Share>>) {
+    fn finish(mut self) -> (Names, BTreeMap<Pot, Vec<Share>>) {
         let mut order: Vec<(Party, u32)> = std::mem::take(&mut self.parties).into_iter().zip(0..).collect();
         order.sort_unstable();
         let mut numbers = vec![0; order.len()];
@@ -370,7 +396,7 @@ impl Closing<'_> {
             }
             numbers[crate::names::index(came)] = u32::try_from(self.names.parties.len() - 1).unwrap_or(u32::MAX);
         }
-        for shares in self.purses.values_mut() {
+        for shares in self.pots.values_mut() {
             for share in &mut *shares {
                 share.party = numbers[crate::names::index(share.party)];
             }
@@ -383,6 +409,6 @@ impl Closing<'_> {
                 same
             });
         }
-        (self.names, self.purses)
+        (self.names, self.pots)
     }
 }

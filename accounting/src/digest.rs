@@ -3,7 +3,8 @@
 //! keccak256 over the concatenated hashes of every 65,536 rows. A row is a mask (u16be, bit i for column i of the table)
 //! of the columns that differ from the row before, followed by these columns; the first row of 65,536 has them all.
 //! Rows are sorted, so most of an id is said once. A column is an i64 (8 bytes) or an i128 (16 bytes), big-endian, or
-//! text: a length u16be and the bytes. Hex text after 0x is its bytes, with the length's top bit set; NULL is ffff.
+//! text: a length u16be and the bytes. Hex text after 0x is its bytes, with the length's top bit set; NULL is ffff, and −1
+//! for an epoch.
 
 use alloy_primitives::{B256, Keccak256, hex};
 use tributary_schemas::column::hex_text;
@@ -144,6 +145,7 @@ impl Row for EntitlementRow {
         }
         to.money(self.amount.0);
         to.money(self.rounding.0);
+        to.int(self.adjusts_epoch.unwrap_or(-1));
     }
 }
 
@@ -192,6 +194,7 @@ mod tests {
             agent_version_id: None,
             amount: Decimal38(amount),
             rounding: Decimal38(0),
+            adjusts_epoch: None,
         }
     }
 

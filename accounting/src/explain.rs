@@ -44,7 +44,7 @@ pub struct Explanation {
 /// A line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplanationLine {
-    /// platform, agent, model, lineage, data, staker or posted.
+    /// platform, agent, model, lineage, data, staker, posted or released.
     pub role: String,
     /// Dataset, where the money came through one.
     pub dataset: Option<String>,
@@ -62,6 +62,8 @@ pub struct ExplanationLine {
     pub rounding: i128,
     /// Generations between the model that was used and this one; zero elsewhere.
     pub depth: i32,
+    /// The earlier epoch that the line adjusts: the money was held then.
+    pub adjusts_epoch: Option<i64>,
     /// For models and lineage: the ways that the money took, from what was paid for to the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<MoneyPaths>,
@@ -80,8 +82,7 @@ pub async fn explain(
     earned.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
     let edges = edges(ctx, epoch, &coin, &earned).await?;
     let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{coin}'")).await?;
-    let blobs: Vec<BlobRow> =
-        rows(ctx, &format!("epoch = {epoch} AND owner_kind = 'batch' AND status = 'verified'")).await?;
+    let blobs: Vec<BlobRow> = rows(ctx, &came_in(epoch, &epochs)).await?;
     let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
     blobs.sort_unstable();
 
@@ -105,6 +106,15 @@ pub async fn explain(
         payments: epochs.iter().map(|row| row.payments).sum(),
         blobs,
     })
+}
+
+/// The filter for blobs of batches that came in an epoch: in time, or late.
+fn came_in(epoch: i64, epochs: &[EpochRow]) -> String {
+    let (first, last) = epochs.first().map_or((0, -1), |row| (row.first_block, row.last_block));
+    format!(
+        "owner_kind = 'batch' AND status = 'verified' \
+         AND ((epoch = {epoch} AND found_block IS NULL) OR found_block BETWEEN {first} AND {last})"
+    )
 }
 
 /// By how much the account's cumulative entitlement rose: the number that the lines must add up to.
@@ -174,8 +184,13 @@ fn line(row: EntitlementRow, edges: &Edges) -> Result<ExplanationLine, Accountin
             )
         }
         "staker" => "stake held through the epoch".to_owned(),
-        "posted" => "credits of an earlier epoch whose challenge window is over".to_owned(),
+        "posted" => "credits whose challenge window is over".to_owned(),
+        "released" => "money that was held".to_owned(),
         other => other.to_owned(),
+    };
+    let description = match row.adjusts_epoch {
+        Some(adjusted) => format!("{description}; adjusts epoch {adjusted}"),
+        None => description,
     };
     Ok(ExplanationLine {
         role,
@@ -187,6 +202,7 @@ fn line(row: EntitlementRow, edges: &Edges) -> Result<ExplanationLine, Accountin
         amount: row.amount.0,
         rounding: row.rounding.0,
         depth: i32::try_from(depth).unwrap_or(i32::MAX),
+        adjusts_epoch: row.adjusts_epoch,
         paths,
     })
 }

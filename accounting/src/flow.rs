@@ -9,6 +9,7 @@ use crate::book::{Book, Line, Node, Role, Step, To};
 use crate::cascade::{portion, split, split_wide};
 use crate::error::AccountingError;
 use crate::intake::{Key, Named, Purpose, Receipt};
+use crate::names::Whose;
 use crate::state::{State, Subject, SubjectKind};
 
 /// What the data channel of payments is divided by.
@@ -22,9 +23,9 @@ pub(crate) enum Source {
 pub(crate) type DataIn = BTreeMap<(Key, Source), u128>;
 
 /// Steps 1 to 3 for all receipts. `scale` gives the sub-units of a base unit.
-pub(crate) fn spread(
+pub(crate) fn spread<'a>(
     state: &State,
-    receipts: &[Receipt],
+    receipts: impl Iterator<Item = &'a Receipt>,
     scale: impl Fn(Key) -> u128,
     book: &mut Book,
 ) -> Result<DataIn, AccountingError> {
@@ -76,7 +77,10 @@ impl Channels {
     ) -> Result<(), AccountingError> {
         let (key, sub) = (receipt.key, receipt.net * scale);
         match receipt.purpose {
-            Purpose::Suspense(reason) => book.credit(key, None, Line::of(Role::Payment), To::Suspense(reason), sub),
+            Purpose::Suspense(reason, payment) => {
+                let to = To::Held(reason, Whose::Payment(payment));
+                book.credit(key, None, Line::of(Role::Payment), to, sub);
+            }
             Purpose::Pool(pool) => {
                 book.edge(key, Step::Channel, 0, Node::Id(pool), Node::Word("data"), sub);
                 *self.data.entry((key, Source::Pool(pool))).or_default() += sub;

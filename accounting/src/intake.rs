@@ -6,8 +6,10 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Amount;
 use tributary_schemas::facts::{PaymentRow, PoolFundingRow, RefundRow};
+use tributary_schemas::id::{BatchId, InferenceId};
 use tributary_schemas::policy::{SelfDealing, Unbacked};
 
+use crate::book::Pot;
 use crate::error::{AccountingError, hold};
 use crate::read::{Columns, address, amount, hash, list, query, rows};
 use crate::state::{State, Subject};
@@ -19,6 +21,14 @@ pub(crate) struct Key {
     pub(crate) token: Address,
     /// Index of the policy.
     pub(crate) ruling: usize,
+    /// The epoch that held it, of money that leaves suspense.
+    pub(crate) adjusts: Option<i64>,
+}
+
+impl Key {
+    pub(crate) const fn pot(&self) -> Pot {
+        ((self.vault, self.token), self.adjusts)
+    }
 }
 
 /// What a receipt is for.
@@ -28,8 +38,8 @@ pub(crate) enum Purpose {
     Payment(Subject),
     /// An emission for a pool.
     Pool(B256),
-    /// To suspense, whole.
-    Suspense(&'static str),
+    /// To suspense, whole: the payment with this id.
+    Suspense(&'static str, B256),
 }
 
 /// What a payment named, as it resolves at the cut.
@@ -41,8 +51,8 @@ pub(crate) enum Named {
     Inference(i64, i32),
     /// A batch that counts.
     Batch(i64),
-    /// A batch whose blob is missing.
-    Missing,
+    /// A batch whose blob is missing, or an inference of one, by the payment with this id.
+    Missing(B256),
     /// Something that nobody resolved in time, or that does not count.
     Unresolved,
 }
@@ -78,8 +88,27 @@ pub(crate) struct Intake {
     pub(crate) payments: BTreeMap<(Address, Address), i64>,
 }
 
-/// Where an inference was answered: candidates in the order of their batches' references.
-type Answers = BTreeMap<B256, Vec<(i64, i32, bool)>>;
+/// Most inferences of a batch: 256 MiB of payload hold no more.
+const INFERENCES_MAX: i64 = 1 << 22;
+
+/// What the references of payments mean at the cut.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Where inferences were answered: candidates in the order in which they were known.
+    found: BTreeMap<B256, Vec<Answer>>,
+    /// Batches that were without their blob, by the inferences that have no id but the one the batch gives them.
+    missed: BTreeMap<B256, i64>,
+}
+
+/// An inference of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Answer {
+    /// Block from which payments could name it.
+    known: i64,
+    batch: i64,
+    inference: i32,
+    superseded: bool,
+}
 
 impl Intake {
     pub(crate) async fn collect(ctx: &SessionContext, state: &State, epoch: i64) -> Result<Self, AccountingError> {
@@ -96,7 +125,7 @@ impl Intake {
         payments.sort_by_key(|row| row.payment_sk);
         let unique = payments.windows(2).all(|pair| pair[0].payment_sk < pair[1].payment_sk);
         hold(&tributary_schemas::invariant::SETTLED_ONCE, unique, || "a payment is in its table twice".to_owned())?;
-        let answers = answers(ctx, state, &payments).await?;
+        let answers = Answers::of(ctx, state, &payments).await?;
 
         let mut this = Self::default();
         for payment in &payments {
@@ -120,7 +149,7 @@ impl Intake {
         let ruling = state.ruling(vault, entity, (payment.block_number, payment.log_index));
         let policy = state.policy(ruling);
         let reference = payment.reference.as_deref().map(hash).transpose()?;
-        let ripe = ripe(state, answers, payment.block_number, reference, policy.unattributed_after_blocks);
+        let ripe = answers.ripe(state, payment.block_number, reference, policy.unattributed_after_blocks);
         if ripe > state.bounds.last {
             return Ok(());
         }
@@ -142,18 +171,19 @@ impl Intake {
         if net == 0 {
             return Ok(());
         }
+        let id = hash(&payment.payment_id)?;
         let dealing = payment.flags.split(',').any(|flag| flag == "SELF_DEALING");
         let purpose = if unbacked {
-            Purpose::Suspense("unbacked")
+            Purpose::Suspense("unbacked", id)
         } else if dealing && policy.self_dealing == SelfDealing::Suspense {
-            Purpose::Suspense("self_dealing")
+            Purpose::Suspense("self_dealing", id)
         } else {
             Purpose::Payment(subject)
         };
-        let named = reference.map_or(Named::Nothing, |reference| resolve(state, answers, reference, policy.method));
+        let named = answers.named(state, id, reference, policy.method);
         self.receipts.push(Receipt {
             event: hash(&payment.event_id)?,
-            key: Key { vault, token, ruling },
+            key: Key { vault, token, ruling, adjusts: None },
             purpose,
             named,
             net,
@@ -171,7 +201,7 @@ impl Intake {
             let ruling = state.ruling(vault, pool, (row.block_number, row.log_index));
             let net = amount(row.amount.0)?;
             if net > 0 {
-                let key = Key { vault, token: address(&row.token)?, ruling };
+                let key = Key { vault, token: address(&row.token)?, ruling, adjusts: None };
                 let event = hash(&row.event_id)?;
                 self.receipts.push(Receipt { event, key, purpose: Purpose::Pool(pool), named: Named::Nothing, net });
             }
@@ -216,66 +246,103 @@ async fn refunds(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, Vec<Ref
     Ok(out)
 }
 
-/// The first block at which a payment can be divided.
-fn ripe(state: &State, answers: &Answers, block: i64, reference: Option<B256>, waits: u64) -> i64 {
-    let Some(reference) = reference else { return block };
-    let latest = block.saturating_add(i64::try_from(waits).unwrap_or(i64::MAX));
-    let batch = answers
-        .get(&reference)
-        .and_then(|answers| answers.first())
-        .map(|(batch, _, _)| *batch)
-        .or_else(|| state.batch_by_id.get(&reference).copied());
-    let known = batch.and_then(|batch| state.batches.get(&batch)).map(|batch| batch.reference_block);
-    known.map_or(latest, |known| std::cmp::min(std::cmp::max(block, known), latest))
-}
-
-/// What a reference means at the cut: an inference, then a batch (ruling 3).
-fn resolve(state: &State, answers: &Answers, reference: B256, method: Option<B256>) -> Named {
-    let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
-    if let Some(answers) = answers.get(&reference) {
-        let mut usable =
-            answers.iter().filter(|(batch, _, superseded)| !superseded && state.batches.get(batch).is_some_and(pays));
-        return usable.next().map_or(Named::Unresolved, |(batch, inference, _)| Named::Inference(*batch, *inference));
-    }
-    match state.batch_by_id.get(&reference).and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
-        Some((_, batch)) if batch.is_missing() => Named::Missing,
-        Some((sk, batch)) if pays(batch) => Named::Batch(sk),
-        _ => Named::Unresolved,
-    }
-}
-
-/// The inferences that payments name, with the batches that hold them, in the order of the batches' references.
-async fn answers(ctx: &SessionContext, state: &State, payments: &[PaymentRow]) -> Result<Answers, AccountingError> {
-    let named: BTreeSet<&str> = payments.iter().filter_map(|payment| payment.reference.as_deref()).collect();
-    let mut answers = Answers::new();
-    if named.is_empty() {
-        return Ok(answers);
-    }
-    // The texts are ids of the table's own making, hex without a quote in it; other text matches nothing.
-    let named: Vec<&str> =
-        named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
-    for chunk in named.chunks(4096) {
-        let sql = format!(
-            "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",
-            chunk.join("','")
-        );
-        for batch in &query(ctx, &sql).await? {
-            let columns = Columns(batch);
-            let ids = columns.text("inference_id", hash)?;
-            let inferences = columns.int32("inference")?;
-            let superseded = columns.boolean("superseded")?;
-            for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
-                // A batch whose reference lies beyond the cut is not known yet.
-                if state.batches.contains_key(&batch_sk) {
-                    answers.entry(ids[row]).or_default().push((batch_sk, inferences[row], superseded[row]));
-                }
+impl Answers {
+    /// What the references of these payments mean at the cut.
+    pub(crate) async fn of(
+        ctx: &SessionContext,
+        state: &State,
+        payments: &[PaymentRow],
+    ) -> Result<Self, AccountingError> {
+        let named: BTreeSet<&str> = payments.iter().filter_map(|payment| payment.reference.as_deref()).collect();
+        let mut this = Self::default();
+        // The texts are ids of the table's own making, hex without a quote in it; other text matches nothing.
+        let named: Vec<&str> =
+            named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
+        for chunk in named.chunks(4096) {
+            let sql = format!(
+                "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",
+                chunk.join("','")
+            );
+            for batch in &query(ctx, &sql).await? {
+                this.read(state, Columns(batch))?;
             }
         }
+        for found in this.found.values_mut() {
+            found.sort_unstable();
+        }
+        let mut unknown = BTreeSet::new();
+        for text in named {
+            let id = hash(text)?;
+            if !this.found.contains_key(&id) && !state.batch_by_id.contains_key(&id) {
+                unknown.insert(id);
+            }
+        }
+        this.find_missed(state, &unknown);
+        Ok(this)
     }
-    for found in answers.values_mut() {
-        found.sort_by_key(|(batch, inference, _)| {
-            (state.batches.get(batch).map_or(i64::MAX, |batch| batch.reference_block), *batch, *inference)
+
+    fn read(&mut self, state: &State, columns: Columns<'_>) -> Result<(), AccountingError> {
+        let ids = columns.text("inference_id", hash)?;
+        let inferences = columns.int32("inference")?;
+        let superseded = columns.boolean("superseded")?;
+        for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
+            // A batch whose reference lies beyond the cut is not known yet, nor what was found beyond it of one that
+            // is missing at the cut.
+            let Some(batch) = state.batches.get(&batch_sk).filter(|batch| !batch.is_missing()) else { continue };
+            let (id, inference) = (ids[row], inferences[row]);
+            // An id that the batch gives could be named while the blob was missing; any other not before it was found.
+            let is_given = || u32::try_from(inference).is_ok_and(|at| in_batch(batch.id, at) == id);
+            let on_time = batch.known_block == batch.reference_block || is_given();
+            let known = if on_time { batch.reference_block } else { batch.known_block };
+            let answer = Answer { known, batch: batch_sk, inference, superseded: superseded[row] };
+            self.found.entry(id).or_default().push(answer);
+        }
+        Ok(())
+    }
+
+    fn find_missed(&mut self, state: &State, unknown: &BTreeSet<B256>) {
+        if unknown.is_empty() {
+            return;
+        }
+        for (sk, batch) in state.batches.iter().filter(|(_, batch)| batch.was_missing) {
+            let count = u32::try_from(std::cmp::min(batch.inferences, INFERENCES_MAX)).unwrap_or(0);
+            let ids = (0..count).map(|at| in_batch(batch.id, at)).filter(|id| unknown.contains(id));
+            self.missed.extend(ids.map(|id| (id, *sk)));
+        }
+    }
+
+    /// The first block at which a payment can be divided.
+    fn ripe(&self, state: &State, block: i64, reference: Option<B256>, waits: u64) -> i64 {
+        let Some(reference) = reference else { return block };
+        let latest = block.saturating_add(i64::try_from(waits).unwrap_or(i64::MAX));
+        let known = self.found.get(&reference).and_then(|answers| answers.first()).map(|answer| answer.known);
+        let known = known.or_else(|| {
+            let batch = self.missed.get(&reference).or_else(|| state.batch_by_id.get(&reference))?;
+            state.batches.get(batch).map(|batch| batch.reference_block)
         });
+        known.map_or(latest, |known| std::cmp::min(std::cmp::max(block, known), latest))
     }
-    Ok(answers)
+
+    /// What a payment named, as it is at the cut: an inference, then a batch (ruling 3).
+    pub(crate) fn named(&self, state: &State, payment: B256, reference: Option<B256>, method: Option<B256>) -> Named {
+        let Some(reference) = reference else { return Named::Nothing };
+        let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
+        if let Some(answers) = self.found.get(&reference) {
+            let mut usable =
+                answers.iter().filter(|one| !one.superseded && state.batches.get(&one.batch).is_some_and(pays));
+            return usable.next().map_or(Named::Unresolved, |one| Named::Inference(one.batch, one.inference));
+        }
+        let missed = self.missed.get(&reference);
+        let batch = missed.or_else(|| state.batch_by_id.get(&reference));
+        match batch.and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
+            Some((_, batch)) if batch.is_missing() => Named::Missing(payment),
+            Some((sk, batch)) if missed.is_none() && pays(batch) => Named::Batch(sk),
+            _ => Named::Unresolved,
+        }
+    }
+}
+
+/// The id of an inference that has none but the one its batch gives it.
+fn in_batch(batch: B256, at: u32) -> B256 {
+    InferenceId::in_batch(BatchId(batch), at).0
 }

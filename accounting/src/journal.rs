@@ -1,7 +1,8 @@
 //! The journal: double entry, immutable, every entry with an id made of what identifies it.
 //!
 //! Accounts, per vault and token: `escrow` (what payers left with the vault), `clearing` of the epoch (ends at zero),
-//! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>`,
+//! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>` and
+//! `suspense:<reason>:<payment or account>` (`suspense`),
 //! `receivable:<address>` (claimed beyond what was due), `receivable:platform` (refunded after settlement: the caller of
 //! the refund supplied the money, and the platform owes the difference), `claimed`.
 //!
@@ -13,7 +14,8 @@
 //!   keccak256(encodings of the epoch's entries in the order of their ids)).
 //!
 //! `source` is the id of the event that caused the entry; for entries that a step of the settlement causes,
-//! keccak256("trib/step/1" ‖ name of the step); for a post or void, the id of the pending entry and 16 zero bytes.
+//! keccak256("trib/step/1" ‖ name of the step), which is `close`, or `adjust <epoch>` for what adjusts an earlier epoch;
+//! for a post or void, and for what leaves suspense, the id of the entry that held it and 16 zero bytes.
 
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
 use tributary_schemas::money::LedgerEntryRow;
 
-use crate::book::Purse;
+use crate::book::{Pot, Purse};
 use crate::error::{AccountingError, hold};
 use crate::names::{Names, Party, index};
 use crate::read::{address, amount, hash};
@@ -108,9 +110,9 @@ pub(crate) struct Entry {
     pub(crate) adjusts: Option<i64>,
 }
 
-/// The source of entries that close the epoch's clearing.
-fn closing() -> B256 {
-    *CLOSING
+/// The source of entries that close the epoch's clearing, or the part of it that adjusts an earlier epoch.
+fn closing(adjusts: Option<i64>) -> B256 {
+    adjusts.map_or_else(|| *CLOSING, |epoch| step(&format!("adjust {epoch}")))
 }
 
 /// The source of an entry that a step caused.
@@ -126,8 +128,8 @@ pub(crate) fn payable(account: Address) -> String {
 #[derive(Debug, Clone, Copy)]
 struct Credit {
     id: [u8; 16],
-    /// Number of the purse.
-    purse: u32,
+    /// Number of the pot.
+    pot: u32,
     /// Number of the party.
     party: u32,
     amount: u128,
@@ -151,13 +153,14 @@ struct Body<'a> {
 pub(crate) struct Journal {
     epoch: i64,
     entries: BTreeMap<[u8; 16], Entry>,
-    purses: Vec<Purse>,
+    /// What is closed, and the source of the entries that do.
+    pots: Vec<(Pot, B256)>,
     credits: Vec<Credit>,
 }
 
 impl Journal {
     pub(crate) const fn new(epoch: i64) -> Self {
-        Self { epoch, entries: BTreeMap::new(), purses: Vec::new(), credits: Vec::new() }
+        Self { epoch, entries: BTreeMap::new(), pots: Vec::new(), credits: Vec::new() }
     }
 
     /// Adds an entry. The same entry again is a fault of ours: ids are made of what identifies it.
@@ -172,12 +175,12 @@ impl Journal {
         }
     }
 
-    /// Adds what the parties of a purse are credited at the close of the epoch; [`Self::sort`] makes the ids.
-    pub(crate) fn close(&mut self, purse: Purse, credits: impl Iterator<Item = (u32, u128)>) {
-        let number = u32::try_from(self.purses.len()).unwrap_or(u32::MAX);
-        self.purses.push(purse);
+    /// Adds what the parties of a pot are credited at the close of the epoch; [`Self::sort`] makes the ids.
+    pub(crate) fn close(&mut self, pot: Pot, credits: impl Iterator<Item = (u32, u128)>) {
+        let number = u32::try_from(self.pots.len()).unwrap_or(u32::MAX);
+        self.pots.push((pot, closing(pot.1)));
         let credits = credits.filter(|(_, amount)| *amount > 0);
-        self.credits.extend(credits.map(|(party, amount)| Credit { id: [0; 16], purse: number, party, amount }));
+        self.credits.extend(credits.map(|(party, amount)| Credit { id: [0; 16], pot: number, party, amount }));
     }
 
     fn id(&self, entry: &Body<'_>, debit: B256, credit: B256) -> [u8; 16] {
@@ -202,7 +205,7 @@ impl Journal {
         for credit in &mut credits {
             let party = names.party(credit.party);
             let name = names.name(party);
-            let body = closing_entry(self.purses[index(credit.purse)], party, &name, credit.amount);
+            let body = closing_entry(self.pots[index(credit.pot)], party, &name, credit.amount);
             credit.id = self.id(&body, debit, keccak256(&name));
         }
         self.credits = credits;
@@ -220,8 +223,8 @@ impl Journal {
                 take(id, &entry.body());
             }
             let party = names.party(credit.party);
-            let purse = self.purses[index(credit.purse)];
-            take(&credit.id, &closing_entry(purse, party, &names.name(party), credit.amount));
+            let pot = self.pots[index(credit.pot)];
+            take(&credit.id, &closing_entry(pot, party, &names.name(party), credit.amount));
         }
         for (id, entry) in others {
             take(id, &entry.body());
@@ -269,7 +272,8 @@ impl Journal {
             }
         }
         for credit in &self.credits {
-            *clearing.entry(self.purses[index(credit.purse)]).or_default() -= credit.amount.cast_signed();
+            let ((purse, _), _) = self.pots[index(credit.pot)];
+            *clearing.entry(purse).or_default() -= credit.amount.cast_signed();
         }
         hold(&DEBITS_ARE_CREDITS, clearing.values().all(|balance| *balance == 0), || {
             format!("clearing ends at {clearing:?}: expected zero")
@@ -312,9 +316,9 @@ impl Entry {
 }
 
 /// What the close of an epoch credits to a party.
-fn closing_entry<'a>(purse: Purse, party: Party, name: &'a str, amount: u128) -> Body<'a> {
+fn closing_entry<'a>(((purse, adjusts), source): (Pot, B256), party: Party, name: &'a str, amount: u128) -> Body<'a> {
     let (code, phase) = of_party(party);
-    Body { purse, debit: CLEARING, credit: name, amount, code, phase, source: closing(), adjusts: None }
+    Body { purse, debit: CLEARING, credit: name, amount, code, phase, source, adjusts }
 }
 
 /// Code and phase of what the close of an epoch credits to a party.
@@ -322,7 +326,7 @@ pub(crate) const fn of_party(party: Party) -> (Code, Phase) {
     match party {
         Party::Account(_) | Party::Treasury => (Code::Credit, Phase::Single),
         Party::Pending(..) => (Code::Credit, Phase::Pending),
-        Party::Suspense(_) => (Code::Hold, Phase::Single),
+        Party::Suspense(..) => (Code::Hold, Phase::Single),
     }
 }
 

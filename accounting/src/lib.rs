@@ -10,6 +10,7 @@
 //! 5. `usage`: the data channel over inferences, then over their records, the one heavy scan, into `sums`;
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
 //!    units and the lines that add up to them;
+//!    `suspense` brings back what was held and is free now, by the epoch that held it;
 //! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
 //! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
 //!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
@@ -29,7 +30,17 @@
 //! weight; money on a model or batch is summed per (vault, token, policy, subject) before it is divided; only the data
 //! channel rests on a batch and waits for its challenge window; in absolute lineage the declared shares pass as they
 //! are, at most `pass_ppb`; a token that would overflow is suspended payment by payment and counts as no revenue; lines
-//! are ordered by role (platform, agent, model, lineage, data, staker, payment), dataset, contribution, model, agent.
+//! are ordered by role (platform, agent, model, lineage, data, staker, payment, released), dataset, contribution, model,
+//! agent.
+//!
+//! Money is held under a reason and, where that is known, under what it is held of: the payment (`blob_missing`,
+//! `unbacked`, `self_dealing`) or the account (`quarantined`, `penalty`). What becomes of it later is a table in
+//! `suspense`. A payment that names an inference of a batch without a blob waits with it when the inference's id is the
+//! one that its batch gives it; an id of its own says nothing of its batch before the blob is there. Payments that named
+//! nothing were divided without a late batch and stay so. What leaves suspense is divided and rounded by itself, apart
+//! from the epoch's revenue and from what adjusts other epochs, so it may differ from what would have been paid in time
+//! by less than one base unit per payee and adjusted epoch, and by what changed since in state that is read at the cut
+//! (payout addresses, penalties, owners). `epochs` counts revenue alone: what is released was revenue, and held, before.
 #![deny(clippy::float_arithmetic)]
 
 mod alarm;
@@ -59,6 +70,7 @@ mod standing;
 mod state;
 pub mod statement;
 mod sums;
+mod suspense;
 pub mod tables;
 pub mod tree;
 mod usage;

@@ -19,11 +19,20 @@ pub(crate) enum Role {
     Data,
     Staker,
     Payment,
+    Released,
 }
 
 impl Role {
-    const ALL: [Self; 7] =
-        [Self::Platform, Self::Agent, Self::Model, Self::Lineage, Self::Data, Self::Staker, Self::Payment];
+    const ALL: [Self; 8] = [
+        Self::Platform,
+        Self::Agent,
+        Self::Model,
+        Self::Lineage,
+        Self::Data,
+        Self::Staker,
+        Self::Payment,
+        Self::Released,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -34,6 +43,7 @@ impl Role {
             Self::Data => "data",
             Self::Staker => "staker",
             Self::Payment => "payment",
+            Self::Released => "released",
         }
     }
 }
@@ -84,6 +94,22 @@ impl Hold {
     }
 }
 
+/// What money is held of, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Whose {
+    Payment(B256),
+    Account(Address),
+}
+
+impl Whose {
+    fn text(self) -> String {
+        match self {
+            Self::Payment(id) => hex_text(id),
+            Self::Account(account) => hex_text(account),
+        }
+    }
+}
+
 /// A participant of the largest remainder: addresses first, then pseudo-accounts by name (ruling 21), which is the order
 /// of these variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +117,8 @@ pub(crate) enum Party {
     Account(Address),
     /// Money that waits for the end of a challenge window: the hold's number in [`Names`], and whom it is kept for.
     Pending(u32, Address),
-    Suspense(&'static str),
+    /// The reason, and the number in [`Names`] of what it is held of; zero for nothing in particular.
+    Suspense(&'static str, u32),
     Treasury,
 }
 
@@ -138,6 +165,8 @@ pub(crate) struct Names {
     through: Vec<Through>,
     /// Beginnings of names of pending accounts, sorted.
     holds: Vec<(String, Hold)>,
+    /// What money is held of, as text, sorted.
+    whose: Vec<(String, Whose)>,
     /// Places of contributions by (dataset id, contribution id).
     order: Vec<u32>,
     /// The rank of each place.
@@ -152,6 +181,7 @@ impl Names {
         state: &State,
         lines: impl Iterator<Item = Line>,
         holds: impl Iterator<Item = Hold>,
+        whose: impl Iterator<Item = Whose>,
     ) -> Result<Self, AccountingError> {
         let through: BTreeSet<Through> = lines.map(|line| (line.model, line.agent)).collect();
         if through.len() >= 1 << THROUGH_BITS {
@@ -160,11 +190,13 @@ impl Names {
         let holds: BTreeSet<Hold> = holds.collect();
         let mut holds: Vec<(String, Hold)> = holds.into_iter().map(|hold| (hold.prefix(), hold)).collect();
         holds.sort_unstable();
+        let whose: BTreeSet<(String, Whose)> = whose.map(|one| (one.text(), one)).collect();
         let (order, ranks) = ranked(state)?;
         Ok(Self {
             parties: Vec::new(),
             through: through.into_iter().collect(),
             holds,
+            whose: whose.into_iter().collect(),
             order,
             ranks,
             contributions: Arc::clone(&state.contributions),
@@ -215,6 +247,12 @@ impl Names {
         at.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
     }
 
+    /// The number of what money is held of.
+    pub(crate) fn whose(&self, whose: Whose) -> u32 {
+        let at = self.whose.binary_search(&(whose.text(), whose));
+        at.ok().and_then(|at| u32::try_from(at.saturating_add(1)).ok()).unwrap_or(0)
+    }
+
     /// The party behind a number.
     pub(crate) fn party(&self, number: u32) -> Party {
         self.parties.get(index(number)).copied().unwrap_or(Party::Treasury)
@@ -228,7 +266,10 @@ impl Names {
                 let prefix = self.holds.get(index(hold)).map_or("pending:", |(prefix, _)| prefix.as_str());
                 format!("{prefix}{}", hex_text(payee))
             }
-            Party::Suspense(reason) => format!("suspense:{reason}"),
+            Party::Suspense(reason, whose) => match whose.checked_sub(1).and_then(|at| self.whose.get(index(at))) {
+                Some((whose, _)) => format!("suspense:{reason}:{whose}"),
+                None => format!("suspense:{reason}"),
+            },
             Party::Treasury => "treasury".to_owned(),
         }
     }

@@ -16,7 +16,7 @@ use tributary_store::{Lake, Snapshot};
 use crate::error::AccountingError;
 
 /// Views, by name.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 7] = [
     (
         "earnings",
         "SELECT epoch, vault, account, token, role, dataset_id, contribution_id, model_version_id, agent_version_id, amount, rounding \
@@ -40,7 +40,19 @@ const VIEWS: [(&str, &str); 6] = [
         "epoch_conservation",
         "SELECT epoch, vault, token, revenue, credited, held, rounding, revenue - credited - held AS difference FROM epochs",
     ),
-    ("unresolved_blobs", "SELECT * FROM blobs WHERE status <> 'verified'"),
+    (
+        "suspense",
+        "SELECT * FROM (SELECT vault, token, account, sum(units) AS amount FROM (\
+         SELECT vault, token, credit AS account, amount AS units FROM ledger_entries WHERE credit LIKE 'suspense:%' \
+         UNION ALL \
+         SELECT vault, token, debit AS account, -amount AS units FROM ledger_entries WHERE debit LIKE 'suspense:%') \
+         GROUP BY vault, token, account) WHERE amount <> 0",
+    ),
+    (
+        "unresolved_blobs",
+        "SELECT * FROM blobs b WHERE status <> 'verified' AND NOT EXISTS (SELECT 1 FROM blobs l \
+         WHERE l.owner_id = b.owner_id AND l.found_block IS NOT NULL AND b.found_block IS NULL)",
+    ),
 ];
 
 /// Registers every table of [`facts::all`] and [`money::all`] at the versions that the snapshot names, and the views.

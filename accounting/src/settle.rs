@@ -8,16 +8,17 @@ use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::EpochRow;
 use tributary_store::DeclaredOutcome;
 
-use crate::book::{Book, Closed, Purse};
+use crate::book::{Book, Closed, Line, Pot, Purse, Role};
 use crate::error::{AccountingError, hold};
 use crate::flow::spread;
-use crate::intake::{Intake, fits};
+use crate::intake::{Intake, Receipt, fits};
 use crate::journal::{CLEARING, Code, Entry, Journal, Phase, of_party};
 use crate::names::{Names, Party, Share};
 use crate::read::{Columns, address, amount, query};
 use crate::remainder::{parties, round, sub_digits};
 use crate::standing::Standing;
 use crate::state::{Bounds, State};
+use crate::suspense::{Release, Way, releases};
 use crate::tables::Tables;
 use crate::tree::{Leaf, Tree};
 
@@ -66,9 +67,12 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     let Some(bounds) = Bounds::of(ctx, input.epoch).await? else { return Ok(None) };
     let state = State::load(ctx, bounds).await?;
     let mut intake = Intake::collect(ctx, &state, input.epoch).await?;
-    let mut run = Run { state, journal: Journal::new(input.epoch), purses: BTreeMap::new(), policies: BTreeSet::new() };
+    let released = releases(ctx, &state, input.epoch).await?;
+    let (journal, purses) = (Journal::new(input.epoch), BTreeMap::new());
+    let mut run = Run { state, journal, purses, released: BTreeMap::new(), policies: BTreeSet::new() };
     run.receive(ctx, &mut intake, input.epoch).await?;
-    let Closed { names, mut purses, flows } = run.divide(ctx, &intake, input.epoch).await?;
+    run.release(&released)?;
+    let Closed { names, mut pots, flows } = run.divide(ctx, &intake, &released, input.epoch).await?;
 
     let mut standing = Standing::before(ctx, input.epoch).await?;
     standing.claim(ctx, input.epoch, &mut run.journal).await?;
@@ -76,24 +80,24 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     for posted in &posted {
         run.purses.entry(posted.purse).or_default();
     }
-    for (purse, shares) in &mut purses {
-        run.credit(*purse, shares, &names, &mut standing)?;
+    for (pot, shares) in &mut pots {
+        run.credit(*pot, shares, &names, &mut standing)?;
     }
     run.adjust(ctx, &intake).await?;
     standing.settle(input.epoch)?;
     run.journal.check()?;
     let least = run.least_payouts(&standing);
-    let digits = run.purses.iter().map(|(purse, total)| (*purse, sub_digits(total.revenue))).collect();
-    let Run { state, mut journal, purses: mut totals, policies } = run;
+    let digits = run.purses.iter().map(|(purse, total)| (*purse, total.sub_digits())).collect();
+    let Run { state, mut journal, purses: mut totals, policies, .. } = run;
     let (order, trees) = at_once(
-        || journal.sort(&names).map(|()| crate::tables::order(&names, &purses, &posted)),
+        || journal.sort(&names).map(|()| crate::tables::order(&names, &pots, &posted)),
         || trees(&standing, &least),
     );
     cumulative(&standing, &least, &mut totals);
     let mut tables = Tables {
         epoch: input.epoch,
         names,
-        lines: purses,
+        lines: pots,
         order: order?,
         posted,
         flows,
@@ -139,16 +143,27 @@ fn at_once<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send
 struct Total {
     payments: i64,
     revenue: u128,
+    /// What left suspense of earlier epochs: no revenue of this one.
+    released: u128,
     credited: u128,
     held: u128,
     rounding: u128,
     cumulative: u128,
 }
 
+impl Total {
+    /// Decimal digits of a base unit in the sub-units of the epoch.
+    fn sub_digits(&self) -> u32 {
+        sub_digits(self.revenue.saturating_add(self.released))
+    }
+}
+
 struct Run {
     state: State,
     journal: Journal,
     purses: BTreeMap<Purse, Total>,
+    /// What left suspense, by what it adjusts.
+    released: BTreeMap<Pot, u128>,
     policies: BTreeSet<String>,
 }
 
@@ -194,18 +209,58 @@ impl Run {
         Ok(())
     }
 
-    /// Steps 1 to 5: sub-units of every payee. Σ = revenue · S, exactly.
-    async fn divide(&self, ctx: &SessionContext, intake: &Intake, epoch: i64) -> Result<Closed, AccountingError> {
+    /// Takes out of suspense what leaves it. Money that was held was revenue of an earlier epoch, so the sums of all
+    /// time stay below 10^38.
+    fn release(&mut self, released: &[Release]) -> Result<(), AccountingError> {
+        for one in released {
+            let (purse, adjusts) = one.key.pot();
+            self.policies.insert(self.state.rulings[one.key.ruling].hash.clone());
+            self.purses.entry(purse).or_default().released += one.amount;
+            *self.released.entry((purse, adjusts)).or_default() += one.amount;
+            self.journal.write(Entry {
+                purse,
+                debit: one.account.clone(),
+                credit: CLEARING.to_owned(),
+                amount: one.amount,
+                code: Code::Adjust,
+                phase: Phase::Single,
+                source: one.source,
+                adjusts,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn scale(&self, purse: Purse) -> u128 {
+        10u128.pow(self.purses.get(&purse).copied().unwrap_or_default().sub_digits())
+    }
+
+    /// Steps 1 to 5: sub-units of every payee. Σ = revenue · S, exactly; so it is of what adjusts each earlier epoch.
+    async fn divide(
+        &self,
+        ctx: &SessionContext,
+        intake: &Intake,
+        released: &[Release],
+        epoch: i64,
+    ) -> Result<Closed, AccountingError> {
         let mut book = Book::default();
-        let scale = |purse: Purse| 10u128.pow(sub_digits(self.purses.get(&purse).map_or(0, |total| total.revenue)));
-        let data = spread(&self.state, &intake.receipts, |key| scale((key.vault, key.token)), &mut book)?;
+        let again =
+            released.iter().filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt) } else { None });
+        let receipts: Vec<&Receipt> = intake.receipts.iter().chain(again).collect();
+        let scale = |key: crate::intake::Key| self.scale((key.vault, key.token));
+        let mut data = spread(&self.state, receipts.into_iter(), scale, &mut book)?;
+        for one in released {
+            let sub = one.amount * scale(one.key);
+            match one.way {
+                Way::Payment(_) => {}
+                Way::Data(source) => *data.entry((one.key, source)).or_default() += sub,
+                Way::To(to) => book.credit(one.key, None, Line::of(Role::Released), to, sub),
+            }
+        }
         crate::usage::divide(ctx, &self.state, epoch, data, &mut book).await?;
-        let due: BTreeMap<Purse, u128> = self
-            .purses
-            .iter()
-            .filter(|(_, total)| total.revenue > 0)
-            .map(|(purse, total)| (*purse, total.revenue * scale(*purse)))
-            .collect();
+        let revenue = self.purses.iter().map(|(purse, total)| ((*purse, None), total.revenue));
+        let due = revenue.chain(self.released.iter().map(|(pot, sum)| (*pot, *sum))).filter(|(_, sum)| *sum > 0);
+        let due: BTreeMap<Pot, u128> = due.map(|(pot, sum)| (pot, sum * self.scale(pot.0))).collect();
         let totals = book.totals();
         hold(&SPLIT_IS_WHOLE, totals == due, || format!("flows sum to {totals:?} sub-units: expected {due:?}"))?;
         book.close(&self.state)
@@ -214,13 +269,14 @@ impl Run {
     /// Step 7 and the entries that follow from it. Lines of a participant are integers that add up to its amount.
     fn credit(
         &mut self,
-        purse: Purse,
+        pot: Pot,
         shares: &mut [Share],
         names: &Names,
         standing: &mut Standing,
     ) -> Result<(), AccountingError> {
-        let mut total = self.purses.get(&purse).copied().unwrap_or_default();
-        total.rounding = round(shares, 10u128.pow(sub_digits(total.revenue)));
+        let (purse, adjusts) = pot;
+        let rounding = round(shares, self.scale(purse));
+        let (mut credited, mut held) = (0, 0);
         let due = || {
             parties(shares).filter_map(|lines| {
                 let amount = lines.iter().map(|line| line.amount).sum::<u128>();
@@ -233,17 +289,22 @@ impl Run {
                 standing.earn(purse, account, amount);
             }
             if matches!(of_party(party), (Code::Credit, Phase::Single)) {
-                total.credited += amount;
+                credited += amount;
             } else {
-                total.held += amount;
+                held += amount;
             }
         }
-        self.journal.close(purse, due());
-        hold(&SPLIT_IS_WHOLE, total.credited + total.held == total.revenue, || {
-            format!("credited {} and held {}: expected {} together", total.credited, total.held, total.revenue)
-        })?;
-        self.purses.insert(purse, total);
-        Ok(())
+        self.journal.close(pot, due());
+        let total = self.purses.entry(purse).or_default();
+        let whole = if adjusts.is_none() {
+            (total.credited, total.held, total.rounding) = (credited, held, rounding);
+            total.revenue
+        } else {
+            self.released.get(&pot).copied().unwrap_or(0)
+        };
+        hold(&SPLIT_IS_WHOLE, credited + held == whole, || {
+            format!("credited {credited} and held {held}: expected {whole} together")
+        })
     }
 
     /// Refunds of money that settled in an earlier epoch: never a rewrite. The vault took the money from the caller of
@@ -342,7 +403,9 @@ fn manifest(
             "cumulative": total.cumulative.to_string(),
         })
     });
-    let known = |one: &&DeclaredOutcome| i64::try_from(one.block_number).is_ok_and(|block| block <= bounds.last);
+    // One that was found late is known from the block whose fact that is.
+    let since = |one: &DeclaredOutcome| if one.outcome == "found" { one.declared_at } else { one.block_number };
+    let known = |one: &&DeclaredOutcome| i64::try_from(since(one)).is_ok_and(|block| block <= bounds.last);
     let declared: Vec<_> = input
         .declared_outcomes
         .iter()
@@ -350,7 +413,7 @@ fn manifest(
         .map(|one| {
             serde_json::json!({
                 "block_number": one.block_number.to_string(), "log_index": one.log_index.to_string(),
-                "reference": one.reference, "outcome": one.outcome,
+                "reference": one.reference, "outcome": one.outcome, "declared_at": one.declared_at.to_string(),
             })
         })
         .collect();

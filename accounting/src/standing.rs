@@ -40,6 +40,8 @@ pub(crate) struct Posted {
     pub(crate) purse: Purse,
     pub(crate) payee: Address,
     pub(crate) amount: u128,
+    /// The epoch that booked it pending.
+    pub(crate) adjusts: i64,
 }
 
 impl Standing {
@@ -175,7 +177,7 @@ impl Standing {
             let purse = (address(&row.vault)?, address(&row.token)?);
             let amount = amount(row.amount.0)?;
             let (credit, code, phase) = if stands {
-                posted.push(Posted { purse, payee, amount });
+                posted.push(Posted { purse, payee, amount, adjusts: row.epoch });
                 self.earn(purse, payee, amount);
                 (payable(payee), Code::Credit, Phase::Post)
             } else {

@@ -51,10 +51,20 @@ impl Bounds {
     }
 }
 
+/// The state of a batch whose blob is missing.
+const MISSING: &str = "unavailable";
+
 /// A batch at the cut.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
+    pub(crate) id: B256,
     pub(crate) reference_block: i64,
+    /// Where what it says was known: its reference, or the block as of which it was found after it was missing.
+    pub(crate) known_block: i64,
+    /// Whether it ever was without its blob.
+    pub(crate) was_missing: bool,
+    /// Inferences, as committed.
+    pub(crate) inferences: i64,
     pub(crate) epoch: i64,
     pub(crate) method: B256,
     pub(crate) state: String,
@@ -67,7 +77,12 @@ impl Batch {
         self.state == "resolved" || self.state == "final"
     }
     pub(crate) fn is_missing(&self) -> bool {
-        self.state == "unavailable"
+        self.state == MISSING
+    }
+    /// Whether it was missing and is so no longer, since some block of these.
+    pub(crate) fn left_missing_in(&self, bounds: &Bounds) -> bool {
+        let came = self.was_missing && !self.is_missing();
+        came && bounds.first <= self.known_block && self.known_block <= bounds.last
     }
 }
 
@@ -146,14 +161,21 @@ pub(crate) struct State {
 impl State {
     pub(crate) async fn load(ctx: &SessionContext, bounds: Bounds) -> Result<Self, AccountingError> {
         let cut = bounds.last;
+        let missed = missed(ctx, cut).await?;
         let mut batches = BTreeMap::new();
         let mut batch_by_id = BTreeMap::new();
         for row in states::<BatchRow>(ctx, cut).await? {
-            batch_by_id.insert(hash(&row.batch_id)?, row.batch_sk);
+            let id = hash(&row.batch_id)?;
+            batch_by_id.insert(id, row.batch_sk);
+            let left = missed.get(&row.batch_sk).copied();
             batches.insert(
                 row.batch_sk,
                 Batch {
+                    id,
                     reference_block: row.reference_block,
+                    known_block: left.unwrap_or(row.reference_block),
+                    was_missing: left.is_some() || row.state == MISSING,
+                    inferences: row.inferences,
                     epoch: row.epoch,
                     method: hash(&row.method_id)?,
                     state: row.state,
@@ -190,6 +212,16 @@ impl State {
     pub(crate) fn policy(&self, ruling: usize) -> &Policy {
         &self.rulings[ruling].policy
     }
+}
+
+/// The block at which each batch last was missing no longer, by surrogate key.
+async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, i64>, AccountingError> {
+    let mut left = BTreeMap::new();
+    for row in rows::<BatchRow>(ctx, &format!("state = '{MISSING}' AND valid_to_block <= {cut}")).await? {
+        let last = left.entry(row.batch_sk).or_insert(row.reference_block);
+        *last = std::cmp::max(*last, row.valid_to_block.unwrap_or(row.reference_block));
+    }
+    Ok(left)
 }
 
 async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, AccountingError> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::money::{self, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
 
-use crate::book::{Edge, MoneyFlows, Node, Purse};
+use crate::book::{Edge, MoneyFlows, Node, Pot, Purse};
 use crate::digest::Digest;
 use crate::journal::Journal;
 use crate::names::{Line, Names, Party, Share, index};
@@ -16,7 +16,7 @@ use crate::standing::{Position, Posted, Standing};
 use crate::state::State;
 use crate::tree::Tree;
 
-/// The purse of a line that was posted: it is in the list of those.
+/// The pot of a line that was posted: it is in the list of those.
 const POSTED: u32 = u32::MAX;
 
 /// The money tables of an epoch.
@@ -24,8 +24,8 @@ const POSTED: u32 = u32::MAX;
 pub struct Tables {
     pub(crate) epoch: i64,
     pub(crate) names: Names,
-    pub(crate) lines: BTreeMap<Purse, Vec<Share>>,
-    /// Lines of statements in the order of their table: (number of the purse, place among its lines).
+    pub(crate) lines: BTreeMap<Pot, Vec<Share>>,
+    /// Lines of statements in the order of their table: (number of the pot, place among its lines).
     pub(crate) order: Vec<(u32, u32)>,
     pub(crate) posted: Vec<Posted>,
     pub(crate) flows: MoneyFlows,
@@ -49,6 +49,7 @@ struct Statement {
     line: Option<Line>,
     amount: i128,
     rounding: i128,
+    adjusts: Option<i64>,
 }
 
 impl Tables {
@@ -98,7 +99,7 @@ impl Tables {
         for one in self.statements() {
             let account = match one.party {
                 Party::Account(account) | Party::Pending(_, account) => hex_text(account),
-                Party::Suspense(_) | Party::Treasury => self.names.name(one.party),
+                Party::Suspense(..) | Party::Treasury => self.names.name(one.party),
             };
             let line = one.line.unwrap_or_else(|| Line::of(crate::names::Role::Payment));
             let [dataset_id, contribution_id, model_version_id, agent_version_id] =
@@ -115,6 +116,7 @@ impl Tables {
                 agent_version_id,
                 amount: Decimal38(one.amount),
                 rounding: Decimal38(one.rounding),
+                adjusts_epoch: one.adjusts,
             });
         }
     }
@@ -174,9 +176,9 @@ impl Tables {
     }
 
     fn statements(&self) -> impl Iterator<Item = Statement> {
-        let purses: Vec<(&Purse, &Vec<Share>)> = self.lines.iter().collect();
-        self.order.iter().map(move |(purse, place)| {
-            if *purse == POSTED {
+        let pots: Vec<(&Pot, &Vec<Share>)> = self.lines.iter().collect();
+        self.order.iter().map(move |(pot, place)| {
+            if *pot == POSTED {
                 let one = &self.posted[index(*place)];
                 return Statement {
                     purse: one.purse,
@@ -186,13 +188,14 @@ impl Tables {
                     line: None,
                     amount: one.amount.cast_signed(),
                     rounding: 0,
+                    adjusts: Some(one.adjusts),
                 };
             }
-            let (purse, shares) = purses[index(*purse)];
+            let ((purse, adjusts), shares) = pots[index(*pot)];
             let share = shares[index(*place)];
             let line = self.names.line(share.line);
             let party = self.names.party(share.party);
-            let role = if let Party::Suspense(reason) = party { reason } else { line.role.as_str() };
+            let role = if let Party::Suspense(reason, _) = party { reason } else { line.role.as_str() };
             Statement {
                 purse: *purse,
                 party,
@@ -201,6 +204,7 @@ impl Tables {
                 line: Some(line),
                 amount: share.amount.cast_signed(),
                 rounding: i128::from(share.rounding),
+                adjusts: *adjusts,
             }
         })
     }
@@ -212,7 +216,7 @@ impl Tables {
             digest.bytes(one.purse.0);
             match one.party {
                 Party::Account(account) | Party::Pending(_, account) => digest.bytes(account),
-                Party::Suspense(_) | Party::Treasury => digest.text(&self.names.name(one.party)),
+                Party::Suspense(..) | Party::Treasury => digest.text(&self.names.name(one.party)),
             }
             digest.bytes(one.purse.1);
             if one.pending {
@@ -225,6 +229,7 @@ impl Tables {
             }
             digest.money(one.amount);
             digest.money(one.rounding);
+            digest.int(one.adjusts.unwrap_or(-1));
             digest.end();
         }
         digest.finish()
@@ -277,31 +282,32 @@ impl Tables {
     }
 }
 
-/// Lines of statements in the order of their table: (number of the purse, place among its lines).
-pub(crate) fn order(names: &Names, lines: &BTreeMap<Purse, Vec<Share>>, posted: &[Posted]) -> Vec<(u32, u32)> {
+/// Lines of statements in the order of their table: (number of the pot, place among its lines).
+pub(crate) fn order(names: &Names, lines: &BTreeMap<Pot, Vec<Share>>, posted: &[Posted]) -> Vec<(u32, u32)> {
     let count = lines.values().map(Vec::len).sum::<usize>() + posted.len();
     let mut order: Vec<(u32, u32)> = Vec::with_capacity(count);
     for (number, shares) in (0..).zip(lines.values()) {
         order.extend((0..).zip(shares).filter(|(_, share)| share.amount > 0).map(|(place, _)| (number, place)));
     }
     order.extend((0..).zip(posted).map(|(place, _)| (POSTED, place)));
-    let purses: Vec<(&Purse, &Vec<Share>)> = lines.iter().collect();
+    let pots: Vec<(&Pot, &Vec<Share>)> = lines.iter().collect();
     // Nearly sorted already where there is one vault and token; a cached key would take more room than the lines.
-    order.sort_by_key(|(purse, place)| {
-        if *purse == POSTED {
+    order.sort_by_key(|(pot, place)| {
+        if *pot == POSTED {
             let one = &posted[index(*place)];
-            return (Owner::Account(one.payee), one.purse.1, Word(false, "posted"), one.purse.0, 0, one.amount);
+            let (vault, token) = one.purse;
+            return (Owner::Account(one.payee), token, Word(false, "posted"), vault, 0, Some(one.adjusts), one.amount);
         }
-        let ((vault, token), shares) = purses[index(*purse)];
+        let (((vault, token), adjusts), shares) = pots[index(*pot)];
         let share = &shares[index(*place)];
         let role = share.line.role().as_str();
         let (owner, word) = match names.party(share.party) {
             Party::Account(account) => (Owner::Account(account), Word(false, role)),
             Party::Pending(_, account) => (Owner::Account(account), Word(true, role)),
-            Party::Suspense(reason) => (Owner::Suspense(reason), Word(false, reason)),
+            Party::Suspense(reason, whose) => (Owner::Suspense(reason, whose), Word(false, reason)),
             Party::Treasury => (Owner::Treasury, Word(false, role)),
         };
-        (owner, *token, word, *vault, share.line.within_role(), share.amount)
+        (owner, *token, word, *vault, share.line.within_role(), *adjusts, share.amount)
     });
     order
 }
@@ -310,7 +316,7 @@ pub(crate) fn order(names: &Names, lines: &BTreeMap<Purse, Vec<Share>>, posted: 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Account(Address),
-    Suspense(&'static str),
+    Suspense(&'static str, u32),
     Treasury,
 }
 
@@ -346,12 +352,12 @@ pub(crate) fn sort_lines(lines: &mut [EntitlementRow]) {
     lines.sort_by(|a, b| line_key(a).cmp(&line_key(b)));
 }
 
-type LineKey<'a> = (&'a str, &'a str, &'a str, &'a str, [Option<&'a str>; 4], i128);
+type LineKey<'a> = (&'a str, &'a str, &'a str, &'a str, [Option<&'a str>; 4], Option<i64>, i128);
 
 fn line_key(row: &EntitlementRow) -> LineKey<'_> {
     let ids =
         [&row.dataset_id, &row.contribution_id, &row.model_version_id, &row.agent_version_id].map(Option::as_deref);
-    (&row.account, &row.token, &row.role, &row.vault, ids, row.amount.0)
+    (&row.account, &row.token, &row.role, &row.vault, ids, row.adjusts_epoch, row.amount.0)
 }
 
 /// Rows of `money_flows` read back, in their order.

@@ -52,12 +52,12 @@ pub(crate) async fn divide(
     hold(&tributary_schemas::invariant::SPLIT_IS_WHOLE, whole == reached, || {
         format!("the data step divided {reached:?}: expected {whole:?}")
     })?;
-    for ((key, reason, subject), sub) in held {
+    for ((key, to, subject), sub) in held {
         let line = match subject {
             Some(subject) => Line::through(Role::Data, state, subject)?,
             None => Line::of(Role::Data),
         };
-        due.book.credit(key, None, line, To::Suspense(reason), sub);
+        due.book.credit(key, None, line, to, sub);
     }
     for (flow, sub) in fallback {
         due.fall_back(flow, sub, &mut targets, &mut flows)?;

@@ -406,6 +406,7 @@ fn credits(money: &mut tributary_schemas::money::Rows) {
             agent_version_id: Some(id("agent@1")),
             amount: Decimal38(amount),
             rounding: Decimal38(i128::from(epoch)),
+            adjusts_epoch: None,
         });
     }
     for (step, from, to, sub) in

@@ -103,6 +103,9 @@ pub(crate) struct EigenDa {
     pub(crate) form: Form,
     /// Router of the certificate verifiers on L1; empty for none, and then nobody is asked about stake.
     pub(crate) router: String,
+    /// A snapshot's file of another index of this chain (`snapshots/<n>.json`): what was missing and what was found late
+    /// there is taken from it, so that the roots are the same; empty for none.
+    pub(crate) outcomes_file: PathBuf,
     /// The tau of an embedded chain's setup. No file, variable or flag can set it: who knows tau can forge blobs.
     #[serde(skip)]
     pub(crate) known_tau: Option<B256>,
@@ -189,6 +192,7 @@ impl Default for Config {
                 srs_file: PathBuf::new(),
                 form: Form::default(),
                 router: String::new(),
+                outcomes_file: PathBuf::new(),
                 known_tau: None,
             },
             contracts: Contracts {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::inbox::batch::Terms;
-use tributary_indexer::seal::PublishLimits;
+use tributary_indexer::seal::{Imported, PublishLimits};
 use tributary_indexer::{
     CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, SpaceOptions, Trust,
     VerifierOptions,
@@ -222,7 +222,7 @@ impl Settler {
 async fn bind(
     config: &Config,
     lake: &Lake,
-    dir: &std::path::Path,
+    dir: &Path,
     shutdown: &CancellationToken,
 ) -> Result<tributary_api::Bound, Failure> {
     let mut api = tributary_api::ApiConfig { listen: config.api.listen, ..tributary_api::ApiConfig::default() };
@@ -289,9 +289,21 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         endpoint: EndpointOptions::default(),
         blob_fetches_max: BLOB_FETCHES_MAX,
         publish: PublishLimits::default(),
+        imported: imported(&config.eigenda.outcomes_file)?,
         anchor: anchor_options(config)?,
         space: SpaceOptions { min_free_bytes: config.storage.min_free_bytes, ..SpaceOptions::default() },
     })
+}
+
+/// The declared outcomes of another index; none where no file is named.
+fn imported(file: &Path) -> anyhow::Result<Option<Imported>> {
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let named = || format!("eigenda.outcomes_file {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", named()))?;
+    let snapshot = serde_json::from_str(&text).with_context(|| format!("{} is no snapshot", named()))?;
+    Ok(Some(Imported::of(snapshot)))
 }
 
 /// How L1 is followed; none where no inbox is named.

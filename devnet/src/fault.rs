@@ -44,6 +44,8 @@ faults! {
     AlteredLog = "altered-log",
     /// The blob of one batch is never served.
     MissingBlob = "missing-blob",
+    /// The blob of the same batch is served only some requests after its deadline.
+    LateBlob = "late-blob",
     /// Some blobs are served damaged at first and right later.
     CorruptBlob = "corrupt-blob",
     /// One of the blobs that the batcher posts on L1 is never served by the beacon node.

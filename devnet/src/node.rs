@@ -26,6 +26,9 @@ const POLLS: u32 = 48;
 const SIDE_BLOCKS: usize = 2_048;
 /// How often a blob that is spoiled at first is served wrong before it is served right.
 const SPOILED_ANSWERS: u32 = 2;
+/// How many requests for a late blob are refused when its deadline is final: more than a client needs that asks a few
+/// times, each time for payload and encoded payload, before it declares the blob missing.
+const LATE_ANSWERS: u32 = 12;
 /// How many new heads are announced when the view jumps.
 const ANNOUNCED: u64 = 64;
 
@@ -279,6 +282,16 @@ impl Node {
         let answers = self.spoiled.entry((fault, blob)).or_insert(0);
         *answers = answers.saturating_add(1);
         *answers <= SPOILED_ANSWERS
+    }
+
+    /// Whether a late blob is not served yet: before its deadline, and the first few times after.
+    pub(crate) fn withholds(&mut self, blob: B256, deadline: u64) -> bool {
+        if !self.dice.has(Fault::LateBlob) || self.finalized < deadline {
+            return self.dice.has(Fault::LateBlob);
+        }
+        let answers = self.spoiled.entry((Fault::LateBlob, blob)).or_insert(0);
+        *answers = answers.saturating_add(1);
+        *answers <= LATE_ANSWERS
     }
 
     /// New heads since the last call, oldest first.

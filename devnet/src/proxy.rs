@@ -27,6 +27,7 @@ use crate::{
     node::Node,
     proxy::request::{Api, Asked, Query, Refusal, Void},
     serve::{Shared, spoil},
+    truth::TruthBatch,
 };
 
 /// One blob in so many is served wrong at first by the faults about that.
@@ -147,7 +148,10 @@ fn by_certificate(node: &mut Node, certificate: &Certificate) -> Result<Served, 
 
 /// What the faults make of what is stored.
 fn misserved(node: &mut Node, digest: &B256, content: Content, other: Option<Content>) -> Result<Served, Refusal> {
-    if node.dice.has(Fault::MissingBlob) && node.chain.world.blob_to_lose() == Some(*digest) {
+    let lost = node.chain.world.batch_to_lose().filter(|batch| batch.payload_hash == *digest);
+    if let Some(deadline) = lost.map(|batch| deadline(node, batch))
+        && (node.dice.has(Fault::MissingBlob) || node.withholds(*digest, deadline))
+    {
         return Err(gone(digest));
     }
     if let Some(other) = other
@@ -165,6 +169,11 @@ fn misserved(node: &mut Node, digest: &B256, content: Content, other: Option<Con
         return Ok(Served(Content::Payload { bytes: damaged.into(), elements: *elements }));
     }
     Ok(Served(content))
+}
+
+/// The block at which a blob that nobody had is declared missing.
+const fn deadline(node: &Node, batch: &TruthBatch) -> u64 {
+    batch.block.saturating_add(node.config.workload.policy.blob_deadline_blocks)
 }
 
 /// A payload encoded as short as it can be.

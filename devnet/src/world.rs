@@ -199,10 +199,10 @@ impl World {
         }
     }
 
-    /// The blob that the fault `missing-blob` loses: that of the third sound batch.
-    pub(crate) fn blob_to_lose(&self) -> Option<B256> {
+    /// The batch whose blob the faults `missing-blob` and `late-blob` lose: the third sound one.
+    pub(crate) fn batch_to_lose(&self) -> Option<&TruthBatch> {
         let mut sound = self.told.batches.iter().filter(|batch| batch.make == crate::Make::Sound);
-        sound.nth(2).map(|batch| batch.payload_hash)
+        sound.nth(2)
     }
 
     /// The user transactions of a block.

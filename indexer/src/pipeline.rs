@@ -124,6 +124,7 @@ pub async fn run(
         &config.data_dir.join("staging"),
         config.publish,
     );
+    sealer.import(config.imported.clone())?;
     sealer.recover(&mapping, &archive).await?;
     let beacon = config.anchor.as_ref().map_or(&[][..], |anchor| anchor.beacon.as_slice());
     let payloads = Arc::new(Payloads::new(finder, beacon, &clock)?);
@@ -265,8 +266,9 @@ impl Pipeline {
         self.counters.get(name).copied().unwrap_or_default()
     }
 
-    /// After a start: the blobs of unsealed blocks are wanted again.
+    /// After a start: the blobs of unsealed blocks are wanted again, and those that were declared missing are sought.
     fn want_again(&mut self) -> Result<(), IndexerError> {
+        self.sealer.seek_missing(&mut self.fetcher)?;
         let Some(head) = self.tail.head() else { return Ok(()) };
         let first = self.tail.sealed().map_or(0, |sealed| sealed.number.saturating_add(1));
         for number in first..=head.number {
@@ -320,6 +322,8 @@ impl Pipeline {
 
     /// Nothing follows any more: asks for missing blobs a few times over, then leaves it at that.
     async fn finish(&mut self, clock: &dyn Clock, shutdown: &CancellationToken) -> Result<(), IndexerError> {
+        // What is being sought is archived still, for the next run to find.
+        self.fetcher.late().settle().await?;
         let mut rounds = 0;
         let mut reached = self.sealer.head();
         while rounds < LAST_ROUNDS {
@@ -414,6 +418,8 @@ impl Pipeline {
     /// Tells everybody where things stand.
     fn report(&self) -> Result<(), IndexerError> {
         let progress = self.current();
+        let mut counters = self.counters.clone();
+        counters.insert("blobs_sought".to_owned(), u64::try_from(self.fetcher.sought()).unwrap_or(u64::MAX));
         let known = |block: BlockRef| (block != BlockRef::default()).then_some(block);
         let mut health = self.pool.as_ref().map_or_else(Vec::new, |pool| pool.health());
         health.extend(self.anchoring.as_ref().map(Service::health).into_iter().flatten());
@@ -436,7 +442,7 @@ impl Pipeline {
                     reason: one.reason,
                 })
                 .collect(),
-            counters: self.counters.clone(),
+            counters,
             anchored: self.anchors().map(|anchors| anchors.status()),
         };
         self.progress.send_replace(progress);

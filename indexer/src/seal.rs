@@ -3,7 +3,8 @@
 //! A block is sealed when it is final, a posting on L1 carries it (where L1 is read for that), and every blob it
 //! refers to has an outcome. What the blobs say is judged here, in
 //! the order of the log and against the state *before each reference*: it needs no undo, and nothing sealed is ever
-//! completed later. Sealed blocks collect until there is reason to publish; [`Lake::publish`](tributary_store::Lake)
+//! completed later: a blob that turns up after it was declared missing is a fact of a later block (`late`). Sealed blocks
+//! collect until there is reason to publish; [`Lake::publish`](tributary_store::Lake)
 //! makes them visible as one cut, then the tail forgets how to undo them.
 //!
 //! ```text
@@ -15,6 +16,7 @@
 
 mod batch;
 mod body;
+mod late;
 mod lineage;
 mod manifest;
 mod outcome;
@@ -36,6 +38,7 @@ use crate::fold::{BlobNeed, Chronology, FoldedEvent};
 use crate::state::{Key, Overlay, StateRead, StateView, Writes};
 use crate::{IndexerError, Trust};
 pub use body::{Body, RawLog, TxBrief, ingest_block};
+pub use late::{Imported, Late};
 pub use outcome::Outcome;
 pub use publish::{Progressed, PublishLimits, Sealer};
 
@@ -105,14 +108,15 @@ pub struct SealContext {
     pub discard: bool,
 }
 
-/// Seals one block on top of what is sealed already. `outcomes` has one for every blob the block needs.
+/// Seals one block on top of what is sealed already. `outcomes` has one for every blob the block needs, `late` those of
+/// earlier blocks that were found since.
 pub fn seal_block(
     base: &dyn StateRead,
     context: &SealContext,
     sealed: &mut Sealed,
     block: &BlockRef,
     mut body: Body,
-    outcomes: &BTreeMap<Position, Outcome>,
+    (outcomes, late): (&BTreeMap<Position, Outcome>, &Late),
 ) -> Result<(), IndexerError> {
     let (mut events, rows) = (std::mem::take(&mut body.folded.events), std::mem::take(&mut body.folded.rows));
     let mut state = StateView::resume(base, std::mem::take(&mut sealed.overlay));
@@ -125,6 +129,7 @@ pub fn seal_block(
     for folded in &events {
         step.event(folded, outcomes)?;
     }
+    step.late(late)?;
     let found = step.found;
     if !found.is_empty() {
         events.extend(found);
@@ -178,7 +183,7 @@ impl SealStep<'_, '_> {
 
     fn blob(&mut self, event: &Event, need: &BlobNeed, outcome: &Outcome) -> Result<(), IndexerError> {
         match &event.payload {
-            Payload::AttributionBatchCommitted { .. } => self.batch(event, need, outcome),
+            Payload::AttributionBatchCommitted { .. } => self.batch(event, need, outcome, event.position),
             _ => self.manifest(event, need, outcome),
         }
     }

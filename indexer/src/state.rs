@@ -99,6 +99,11 @@ impl<'a> StateView<'a> {
         Ok(())
     }
 
+    /// Removes a record.
+    pub(crate) fn remove(&mut self, key: Key) {
+        self.fresh.insert(key.0, None);
+    }
+
     /// The next ordinal of a series, from zero.
     pub(crate) fn next_ordinal(&mut self, series: u8) -> Result<i64, IndexerError> {
         let key = Key::counter(series);
@@ -130,7 +135,8 @@ impl std::fmt::Debug for StateView<'_> {
     }
 }
 
-fn read<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, IndexerError> {
+/// A record from its bytes.
+pub(crate) fn read<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, IndexerError> {
     postcard::from_bytes(bytes).map_err(|error| broken(key, &error))
 }
 

@@ -166,6 +166,9 @@ tables! {
         source: Option<String>,
         /// What was wrong with it.
         detail: Option<String>,
+        /// Block whose fact it is, of one that was found after it had been declared missing, which has a row of its own
+        /// still; NULL for all others.
+        found_block: Option<i64>,
     }
     /// Accounts with settings.
     State accounts as AccountRow sort &["account", "valid_from_block"], key &["account"], bloom &["account"] => {

@@ -72,7 +72,8 @@ tables! {
         account: String,
         /// Token.
         token: String,
-        /// platform, agent, model, lineage, data or staker; suspense lines name their reason.
+        /// platform, agent, model, lineage, data or staker; posted or released of what was held; suspense lines name their
+        /// reason.
         role: String,
         /// Dataset, where the money came through one.
         dataset_id: Option<String>,
@@ -86,6 +87,8 @@ tables! {
         amount: Decimal38,
         /// Base units of `amount` that the largest remainder placed.
         rounding: Decimal38,
+        /// Epoch it adjusts: the one that held the money; NULL for none.
+        adjusts_epoch: Option<i64>,
     }
     /// Money along the edges of the graph in an epoch: the explanation.
     Fact money_flows as MoneyFlowRow sort &["epoch", "token", "step", "src_id", "dst_id"], key &[], bloom &[] => {

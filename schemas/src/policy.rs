@@ -41,6 +41,8 @@ pub struct Policy {
     pub resolve_blocks: u64,
     /// Blocks after a reference at which a blob that was not found is declared missing.
     pub blob_deadline_blocks: u64,
+    /// Blocks after the end of the epoch that held it after which money leaves suspense by itself; zero for never.
+    pub suspense_release_blocks: u64,
     /// Steps (score in 10^-6, multiplier in 10^-9): the step at or below the score applies.
     pub penalty: Vec<PenaltyStep>,
     /// Where what a penalty withholds goes.
@@ -180,6 +182,7 @@ impl Default for Policy {
             challenge_blocks: 0,
             resolve_blocks: 43_200,
             blob_deadline_blocks: 21_600,
+            suspense_release_blocks: 0,
             penalty: Vec::new(),
             withheld: Withheld::Treasury,
             min_payout: BTreeMap::new(),

@@ -4,11 +4,14 @@
 //! settled once because they are remembered, and money is never kept in fewer bits than it needs.
 
 mod data;
+mod held;
 mod ledger;
 
 use num_bigint::BigUint;
 use std::collections::{BTreeMap, BTreeSet};
+use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::{PaymentRow, Rows};
+use tributary_schemas::id::{BatchId, InferenceId};
 use tributary_schemas::policy::{LineageMode, Policy, SelfDealing, Unbacked};
 
 pub use ledger::Entry;
@@ -16,8 +19,10 @@ pub use ledger::Entry;
 /// One whole of every share.
 pub const PPB: u64 = 1_000_000_000;
 
-/// Vault, token and number of the policy.
-pub type Key = (String, String, usize);
+/// Vault, token, number of the policy, and the epoch that is adjusted.
+pub type Key = (String, String, usize, Option<i64>);
+/// Vault, token, and the epoch that is adjusted: what is divided and rounded by itself.
+pub type Pot = (String, String, Option<i64>);
 /// Batch, block its window closes at, block an open challenge counts as rejected at.
 pub type Hold = Option<(i64, i64, i64)>;
 /// agent or model, and surrogate key.
@@ -36,6 +41,8 @@ pub struct Auditor {
     pub positions: BTreeMap<(String, String, String), (BigUint, BigUint)>,
     settled: BTreeSet<i64>,
     pending: BTreeMap<[u8; 16], Entry>,
+    /// What is in suspense, with the epoch that held it.
+    held: BTreeMap<[u8; 16], (i64, Entry)>,
 }
 
 /// What an epoch came to.
@@ -43,8 +50,8 @@ pub struct Auditor {
 pub struct Audit {
     /// Root of each vault's tree.
     pub roots: BTreeMap<String, alloy_primitives::B256>,
-    /// Base units by vault, token, account and role.
-    pub roles: BTreeMap<(String, String, String, String), BigUint>,
+    /// Base units by vault, token, account, role and adjusted epoch.
+    pub roles: BTreeMap<(String, String, String, String, Option<i64>), BigUint>,
     /// Revenue by vault and token.
     pub revenue: BTreeMap<(String, String), BigUint>,
 }
@@ -79,8 +86,10 @@ pub enum End {
     Entity(Subject),
     /// The treasury.
     Treasury,
-    /// Suspense, with the reason.
-    Suspense(&'static str),
+    /// An account, as it is.
+    Direct(String),
+    /// Suspense, with the reason and what it is held of.
+    Suspense(String),
 }
 
 /// What a reference came to.
@@ -92,8 +101,8 @@ pub enum Named {
     Inference(i64, i32),
     /// A batch.
     Batch(i64),
-    /// A batch without its blob.
-    Missing,
+    /// A batch without its blob, for the payment with this id.
+    Missing(String),
     /// Nothing that pays.
     Unresolved,
     /// A pool.
@@ -221,17 +230,35 @@ impl<'a> Cut<'a> {
         self.batch(sk).is_some_and(|b| b.state == "resolved" || b.state == "final")
     }
     fn pays(&self, sk: i64, policy: &Policy) -> bool {
-        let method = policy.method.map(tributary_schemas::column::hex_text);
+        let method = policy.method.map(hex_text);
         self.counts(sk) && method.is_none_or(|m| self.batch(sk).is_some_and(|b| b.method_id == m))
     }
-    /// Candidates for an inference id, by the position of their batch.
+    /// The block at which a batch was missing no longer.
+    fn came(&self, sk: i64) -> Option<i64> {
+        let missing = self.facts.attribution_batches.iter().filter(|b| b.batch_sk == sk && b.state == "unavailable");
+        missing.filter_map(|b| b.valid_to_block).filter(|end| *end <= self.last).max()
+    }
+    /// The batch that was missing once and would give an inference this id.
+    fn gives(&self, id: &str) -> Option<&tributary_schemas::facts::BatchRow> {
+        let batches = self.facts.attribution_batches.iter();
+        let mut batches = batches.filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
+        batches.find(|b| {
+            let was_missing = b.state == "unavailable" || self.came(b.batch_sk).is_some();
+            was_missing && (0..b.inferences).any(|at| in_batch(&b.batch_id, i32::try_from(at).expect("few")) == id)
+        })
+    }
+    /// Candidates for an inference id, by the block since which they can be named.
     fn answers(&self, id: &str) -> Vec<(i64, i64, i32, bool)> {
         let mut found: Vec<_> = self
             .facts
             .inferences
             .iter()
             .filter(|i| i.inference_id == id)
-            .filter_map(|i| Some((self.batch(i.batch_sk)?.reference_block, i.batch_sk, i.inference, i.superseded)))
+            .filter_map(|i| {
+                let batch = self.batch(i.batch_sk).filter(|b| b.state != "unavailable")?;
+                let came = self.came(i.batch_sk).filter(|_| in_batch(&batch.batch_id, i.inference) != id);
+                Some((came.unwrap_or(batch.reference_block), i.batch_sk, i.inference, i.superseded))
+            })
             .collect();
         found.sort_unstable();
         found
@@ -245,11 +272,12 @@ impl<'a> Cut<'a> {
                 self.facts.attribution_batches.iter().filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
             batches.into_iter().find(|b| b.batch_id == *id).map(|b| b.reference_block)
         };
-        let known = by_inference.or_else(by_batch);
+        let by_gift = || self.gives(id).map(|b| b.reference_block);
+        let known = by_inference.or_else(by_batch).or_else(by_gift);
         known.map_or(latest, |known| std::cmp::min(latest, std::cmp::max(known, payment.block_number)))
     }
-    fn resolve(&self, reference: Option<&String>, policy: &Policy) -> Named {
-        let Some(id) = reference else { return Named::Nothing };
+    fn resolve(&self, payment: &PaymentRow, policy: &Policy) -> Named {
+        let Some(id) = &payment.reference else { return Named::Nothing };
         let answers = self.answers(id);
         if !answers.is_empty() {
             let usable = answers.iter().find(|(_, batch, _, superseded)| !superseded && self.pays(*batch, policy));
@@ -257,8 +285,11 @@ impl<'a> Cut<'a> {
         }
         let mut batches = self.facts.attribution_batches.iter();
         match batches.find(|b| b.batch_id == *id && self.holds(b.valid_from_block, b.valid_to_block)) {
-            Some(b) if b.state == "unavailable" => Named::Missing,
+            Some(b) if b.state == "unavailable" => Named::Missing(payment.payment_id.clone()),
             Some(b) if self.pays(b.batch_sk, policy) => Named::Batch(b.batch_sk),
+            None if self.gives(id).is_some_and(|b| b.state == "unavailable") => {
+                Named::Missing(payment.payment_id.clone())
+            }
             _ => Named::Unresolved,
         }
     }
@@ -295,7 +326,12 @@ pub fn zero_id() -> String {
     format!("0x{}", "0".repeat(64))
 }
 
-/// A line with nothing but a role. Ranks: platform, agent, model, lineage, data, staker, payment.
+fn in_batch(batch: &str, at: i32) -> String {
+    let batch = BatchId(batch.parse().expect("an id"));
+    hex_text(InferenceId::in_batch(batch, u32::try_from(at).expect("positive")).0)
+}
+
+/// A line with nothing but a role. Ranks: platform, agent, model, lineage, data, staker, payment, released.
 #[must_use]
 pub const fn line(role: u8) -> Line {
     (role, None, None, None, None)
@@ -314,29 +350,52 @@ struct Receipt {
     event: String,
     key: Key,
     subject: Option<Subject>,
-    suspense: Option<&'static str>,
+    suspense: Option<String>,
     named: Named,
     net: BigUint,
 }
 
 impl Auditor {
     /// Settles an epoch; epochs are given in order.
+    #[expect(clippy::too_many_lines, reason = "the obvious version is read from top to bottom")]
     pub fn settle(&mut self, facts: &Rows, epoch: i64) -> Audit {
         let cut = Cut::new(facts, epoch);
         let (receipts, late) = self.receipts(&cut);
-        let mut revenue: BTreeMap<(String, String), BigUint> = BTreeMap::new();
-        for r in &receipts {
-            *revenue.entry((r.key.0.clone(), r.key.1.clone())).or_default() += &r.net;
+        let freed = self.freed(&cut);
+        let mut pots: BTreeMap<Pot, BigUint> = BTreeMap::new();
+        let mut totals: BTreeMap<(String, String), BigUint> = BTreeMap::new();
+        let comes = receipts.iter().map(|r| (&r.key, &r.net)).chain(freed.iter().map(|f| (&f.key, f.amount())));
+        for (key, amount) in comes {
+            *pots.entry((key.0.clone(), key.1.clone(), key.3)).or_default() += amount;
+            *totals.entry((key.0.clone(), key.1.clone())).or_default() += amount;
         }
-        let scale = |key: &Key| ledger::scale(&revenue[&(key.0.clone(), key.1.clone())]);
+        let scale = |key: &Key| ledger::scale(&totals[&(key.0.clone(), key.1.clone())]);
         let mut flows = Flows::default();
         let mut models: BTreeMap<(Key, Subject), BigUint> = BTreeMap::new();
         let mut stakers = models.clone();
         let mut data: BTreeMap<(Key, Option<Subject>, Named), BigUint> = BTreeMap::new();
-        for r in &receipts {
+        let mut again = Vec::new();
+        for f in &freed {
+            let (key, sub) = (f.key.clone(), f.amount() * scale(&f.key));
+            match &f.way {
+                held::Way::Payment(subject, named) => again.push(Receipt {
+                    event: String::new(),
+                    key,
+                    subject: Some(subject.clone()),
+                    suspense: None,
+                    named: named.clone(),
+                    net: f.amount().clone(),
+                }),
+                held::Way::Data(subject, named) => {
+                    *data.entry((key, Some(subject.clone()), named.clone())).or_default() += sub;
+                }
+                held::Way::End(end) => flows.add(&key, None, line(7), end.clone(), &sub),
+            }
+        }
+        for r in receipts.iter().chain(&again) {
             let sub = &r.net * scale(&r.key);
-            if let Some(reason) = r.suspense {
-                flows.add(&r.key, None, line(6), End::Suspense(reason), &sub);
+            if let Some(reason) = &r.suspense {
+                flows.add(&r.key, None, line(6), End::Suspense(reason.clone()), &sub);
                 continue;
             }
             let Some(subject) = &r.subject else {
@@ -371,7 +430,7 @@ impl Auditor {
         }
         data::divide(&cut, data, &mut flows);
         let received = receipts.iter().map(|r| (r.event.clone(), r.key.clone(), r.net.clone())).collect();
-        self.book(&cut, flows, received, late, revenue)
+        self.book(&cut, flows, received, late, freed, (pots, totals))
     }
 
     /// What settles now, each payment once, and refunds of what settled before.
@@ -382,7 +441,7 @@ impl Auditor {
             let subject = (p.subject_kind.clone(), p.subject_sk);
             let number = cut.policy(&p.vault, &cut.version(&subject).1, p.block_number, p.log_index);
             let policy = &cut.policies[number].4;
-            let key = (p.vault.clone(), p.token.clone(), number);
+            let key = (p.vault.clone(), p.token.clone(), number, None);
             let refunds =
                 cut.facts.refunds.iter().filter(|r| r.payment_sk == p.payment_sk && r.block_number <= cut.last);
             let ripe = cut.ripe(p, policy);
@@ -405,18 +464,18 @@ impl Auditor {
                 continue;
             }
             let suspense = if unbacked {
-                Some("unbacked")
+                Some(format!("unbacked:{}", p.payment_id))
             } else {
                 (p.flags.contains("SELF_DEALING") && policy.self_dealing == SelfDealing::Suspense)
-                    .then_some("self_dealing")
+                    .then(|| format!("self_dealing:{}", p.payment_id))
             };
-            let named = cut.resolve(p.reference.as_ref(), policy);
+            let named = cut.resolve(p, policy);
             receipts.push(Receipt { event: p.event_id.clone(), key, subject: Some(subject), suspense, named, net });
         }
         for f in &cut.facts.pool_fundings {
             if std::cmp::max(f.epoch, f.for_epoch) == cut.epoch {
                 let number = cut.policy(&f.vault, &f.pool, f.block_number, f.log_index);
-                let key = (f.vault.clone(), f.token.clone(), number);
+                let key = (f.vault.clone(), f.token.clone(), number, None);
                 let named = Named::Pool(f.pool.clone());
                 let net = big(f.amount.0);
                 receipts.push(Receipt { event: f.event_id.clone(), key, subject: None, suspense: None, named, net });
@@ -454,7 +513,7 @@ fn channels(
     let parts = cascade(&rest, &weights);
     if parts.is_empty() {
         flows.add(&r.key, None, line(0), End::Treasury, &flat);
-        flows.add(&r.key, None, line(6), End::Suspense("no_channel"), &rest);
+        flows.add(&r.key, None, line(6), End::Suspense("no_channel".to_owned()), &rest);
         return None;
     }
     flows.add(&r.key, None, line(0), End::Treasury, &(flat + &parts[0]));

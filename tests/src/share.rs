@@ -152,7 +152,7 @@ async fn followed(devnet: &Devnet, load: Load) -> Cost {
     let archive = Archive::open(dir).expect("the folder is new");
     let (progress, _) = watch::channel(Progress::default());
     let clock = Arc::new(ManualClock::at(1));
-    let indexer = configuration(devnet, load, dir);
+    let indexer = configuration(devnet, load.elements, dir, devnet.finalized());
     let making = Watch::start();
     let points = Srs::of_known_tau(devnet.tau(), load.elements).points();
     let making: Duration = making.stop().into_values().sum();
@@ -169,7 +169,13 @@ async fn followed(devnet: &Devnet, load: Load) -> Cost {
     Cost { wall, cpu, points: making, certificates, blob_bytes, events: outcome.progress.events, sealed }
 }
 
-fn configuration(devnet: &Devnet, load: Load, dir: &Path) -> IndexerConfig {
+/// How a node follows the embedded chain up to a final block, with the points of blobs of so many field
+/// elements.
+///
+/// # Panics
+/// When the embedded chain's addresses are no URLs.
+#[must_use]
+pub fn configuration(devnet: &Devnet, elements: usize, dir: &Path, until: u64) -> IndexerConfig {
     let url = |text: String| text.parse().expect("the devnet's addresses are URLs");
     let known = devnet.contracts();
     let contracts: Contracts = BTreeMap::from([
@@ -187,7 +193,7 @@ fn configuration(devnet: &Devnet, load: Load, dir: &Path) -> IndexerConfig {
         proxies: vec![url(devnet.proxy_url())],
         buckets: Vec::new(),
         certificates: CertificateOptions {
-            points: Points::KnownTau { tau: devnet.tau(), points: load.elements },
+            points: Points::KnownTau { tau: devnet.tau(), points: elements },
             verifier: Some(verifier),
             threads: NonZeroUsize::new(2).expect("two is not zero"),
             ..CertificateOptions::default()
@@ -198,13 +204,14 @@ fn configuration(devnet: &Devnet, load: Load, dir: &Path) -> IndexerConfig {
         epoch_seconds: 120,
         data_dir: dir.to_path_buf(),
         follow: FollowOptions {
-            until: Until::Final(devnet.finalized()),
+            until: Until::Final(until),
             poll_interval: Duration::from_millis(1),
             ..FollowOptions::default()
         },
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 8,
         publish: PublishLimits::default(),
+        imported: None,
         anchor: None,
         space: SpaceOptions::default(),
     }

@@ -1,7 +1,7 @@
 //! Random worlds from a seed: the rows an indexer would have made of a chain with everything awkward in it.
 //!
-//! Heavy tails, inferences without a usable record, diamonds and chains of models, tokens of 6 and 18 decimals, missing
-//! and malformed blobs, refunds before and after settlement, penalties, stakes, splits, quarantine, policies that
+//! Heavy tails, inferences without a usable record, diamonds and chains of models, tokens of 6 and 18 decimals, missing,
+//! late and malformed blobs, releases of what is held, refunds before and after settlement, penalties, stakes, splits, quarantine, policies that
 //! change, records out of lineage, challenge windows, late edges.
 
 mod graph;

@@ -74,6 +74,11 @@ impl Payouts {
         usable(self.entities.get(&entity).copied(), vault, token)
     }
 
+    /// Accounts whose money may be held: in quarantine, or with a penalty score.
+    pub(crate) fn named(&self) -> impl Iterator<Item = Address> {
+        self.quarantined.iter().copied().chain(self.penalties.keys().map(|(account, _)| *account))
+    }
+
     pub(crate) fn is_quarantined(&self, account: Address) -> bool {
         self.quarantined.contains(&account)
     }

@@ -5,13 +5,15 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hold_of;
-use crate::book::Hold;
+use crate::book::{Hold, To};
 use crate::cascade::split;
 use crate::error::AccountingError;
 use crate::flow::{DataIn, Source};
 use crate::intake::{Key, Named};
+use crate::names::Whose;
 use crate::read::{each, list};
 use crate::state::{State, Subject};
+use crate::suspense::BLOB_MISSING;
 
 /// What records are summed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +46,7 @@ pub(super) struct Flows {
     /// What found no records, by flow.
     pub(super) fallback: BTreeMap<Flow, u128>,
     /// What waits for a reason.
-    pub(super) held: BTreeMap<(Key, &'static str, Option<Subject>), u128>,
+    pub(super) held: BTreeMap<(Key, To, Option<Subject>), u128>,
 }
 
 impl Flows {
@@ -63,25 +65,28 @@ impl Flows {
         data: DataIn,
     ) -> Result<Self, AccountingError> {
         let mut this = Self { inferences: load(ctx, state, epoch, &data).await?, ..Self::default() };
-        let mut by_subject: BTreeMap<Subject, Vec<usize>> = BTreeMap::new();
+        let mut by_subject: BTreeMap<(i64, Subject), Vec<usize>> = BTreeMap::new();
         let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         let named: BTreeSet<i64> = data.keys().filter_map(|(_, source)| named_batch(*source)).collect();
         for (index, inference) in this.inferences.iter().enumerate() {
-            if state.batches.get(&inference.batch_sk).is_some_and(|batch| batch.epoch == epoch) {
-                by_subject.entry(inference.subject).or_default().push(index);
+            if let Some(batch) = state.batches.get(&inference.batch_sk) {
+                by_subject.entry((batch.epoch, inference.subject)).or_default().push(index);
             }
             if named.contains(&inference.batch_sk) {
                 by_batch.entry(inference.batch_sk).or_default().push(index);
             }
         }
         for ((key, source), sub) in data {
+            // Money that leaves suspense goes to what was answered when it was paid.
+            let epoch = key.adjusts.unwrap_or(epoch);
             match source {
-                Source::Payment(subject, Named::Missing) => {
-                    *this.held.entry((key, "blob_missing", Some(subject))).or_default() += sub;
+                Source::Payment(subject, Named::Missing(payment)) => {
+                    let to = To::Held(BLOB_MISSING, Whose::Payment(payment));
+                    *this.held.entry((key, to, Some(subject))).or_default() += sub;
                 }
                 Source::Payment(subject, Named::Unresolved) => this.without_records(key, None, subject, sub),
                 Source::Payment(subject, Named::Nothing) => {
-                    let found = by_subject.get(&subject).cloned().unwrap_or_default();
+                    let found = by_subject.get(&(epoch, subject)).cloned().unwrap_or_default();
                     if !this.over(state, key, &found, sub) {
                         this.without_records(key, None, subject, sub);
                     }
@@ -100,11 +105,12 @@ impl Flows {
                     }
                 }
                 Source::Pool(pool) => {
-                    let subjects = by_subject.iter().filter(|(subject, _)| serves(state, pool, **subject));
+                    let subjects =
+                        by_subject.iter().filter(|((of, subject), _)| *of == epoch && serves(state, pool, *subject));
                     let mut found: Vec<usize> = subjects.flat_map(|(_, found)| found.iter().copied()).collect();
                     found.sort_unstable();
                     if !this.over(state, key, &found, sub) {
-                        *this.held.entry((key, "no_inferences", None)).or_default() += sub;
+                        *this.held.entry((key, To::Suspense("no_inferences"), None)).or_default() += sub;
                     }
                 }
             }
@@ -156,7 +162,7 @@ impl Flows {
 fn named_batch(source: Source) -> Option<i64> {
     match source {
         Source::Payment(_, Named::Batch(batch) | Named::Inference(batch, _)) => Some(batch),
-        Source::Payment(_, Named::Nothing | Named::Missing | Named::Unresolved) | Source::Pool(_) => None,
+        Source::Payment(_, Named::Nothing | Named::Missing(_) | Named::Unresolved) | Source::Pool(_) => None,
     }
 }
 
@@ -173,9 +179,11 @@ async fn load(
     data: &DataIn,
 ) -> Result<Vec<Inference>, AccountingError> {
     let named = list(data.keys().filter_map(|(_, source)| named_batch(*source)).collect::<BTreeSet<_>>());
+    let epochs: BTreeSet<i64> = data.keys().filter_map(|(key, _)| key.adjusts).chain([epoch]).collect();
+    let epochs = list(epochs);
     let sql = format!(
         "SELECT batch_sk, inference, subject_kind, subject_sk, fee_weight, weight_total FROM inferences \
-         WHERE (epoch = {epoch} OR batch_sk IN ({named})) AND NOT superseded"
+         WHERE (epoch IN ({epochs}) OR batch_sk IN ({named})) AND NOT superseded"
     );
     let mut out = Vec::new();
     each(ctx, &sql, |columns| {

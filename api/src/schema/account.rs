@@ -251,7 +251,7 @@ pub(crate) struct BlockRange {
 /// One reason for money.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct ExplanationLine {
-    /// platform, agent, model, lineage, data, staker, or posted for what waited in an earlier epoch.
+    /// platform, agent, model, lineage, data, staker; posted or released for what waited in an earlier epoch.
     pub(crate) role: String,
     /// Dataset it came through.
     pub(crate) dataset: Option<ID>,
@@ -271,6 +271,8 @@ pub(crate) struct ExplanationLine {
     pub(crate) rounding: Money,
     /// For lineage: generations between the model that was used and this one.
     pub(crate) depth: Option<i64>,
+    /// The earlier epoch that held the money and that this line adjusts; null for money of the epoch itself.
+    pub(crate) adjusts_epoch: Option<i64>,
     /// For models and lineage: the ways that the money took, the most valuable first.
     pub(crate) paths: Vec<MoneyPath>,
     /// For models and lineage: what came over ways that are not listed; with the paths, the amount.

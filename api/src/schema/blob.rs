@@ -113,6 +113,10 @@ impl Blob {
     async fn block(&self) -> BlockNumber {
         BlockNumber(self.row.block_number)
     }
+    /// Block whose fact it is that the blob was found, of one that had been declared missing; null for all others.
+    async fn found_block(&self) -> Option<BlockNumber> {
+        self.row.found_block.map(BlockNumber)
+    }
     /// Index of the log of the reference.
     async fn log_index(&self) -> i64 {
         self.row.log_index

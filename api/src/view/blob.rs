@@ -13,16 +13,20 @@ use crate::schema::blob::{Blob, BlobConnection, BlobStatus};
 
 /// Blobs named in one query.
 const NAMED_MAX: usize = 500;
+/// The last outcome of each blob at a block: one found late has a row that it was missing, too.
+const LAST_OUTCOMES: &str = "FROM blobs b WHERE block_number <= $1 AND (found_block IS NULL OR found_block <= $1) \
+     AND NOT EXISTS (SELECT 1 FROM blobs l WHERE l.owner_id = b.owner_id AND l.found_block <= $1 AND b.found_block IS NULL)";
 
 impl View {
     /// The blobs that a hash names: of the payload, of the commitment, or the blob key. The same payload dispersed twice
     /// has two keys, and may be referred to more than once: the first reference.
     pub(crate) async fn blob(&self, hash: Bytes32) -> Result<Option<Blob>, Refusal> {
-        let query = "SELECT * FROM blobs WHERE block_number <= $1 \
-                     AND (payload_hash = $2 OR commitment_hash = $2 OR blob_key = $2) \
-                     ORDER BY block_number, log_index LIMIT 1";
+        let query = format!(
+            "SELECT * {LAST_OUTCOMES} AND (payload_hash = $2 OR commitment_hash = $2 OR blob_key = $2) \
+             ORDER BY block_number, log_index LIMIT 1"
+        );
         let values = vec![self.number().into(), hex_text(hash.0).into()];
-        Ok(self.pinned().rows(query, values).await?.into_iter().next().map(|row| Blob { row }))
+        Ok(self.pinned().rows(&query, values).await?.into_iter().next().map(|row| Blob { row }))
     }
 
     /// Blobs in the order of their references.
@@ -38,9 +42,9 @@ impl View {
             None => (-1, -1),
         };
         let status = ScalarValue::Utf8(status.map(|status| status.word().to_owned()));
-        let of_status = "block_number <= $1 AND ($2 IS NULL OR status = $2)";
+        let of_status = format!("{LAST_OUTCOMES} AND ($2 IS NULL OR status = $2)");
         let query = format!(
-            "SELECT * FROM blobs WHERE {of_status} AND (block_number > $3 OR (block_number = $3 AND log_index > $4)) \
+            "SELECT * {of_status} AND (block_number > $3 OR (block_number = $3 AND log_index > $4)) \
              ORDER BY block_number, log_index LIMIT $5"
         );
         let limit = i64::try_from(asked.saturating_add(1)).unwrap_or(i64::MAX);
@@ -48,7 +52,7 @@ impl View {
         let mut rows: Vec<BlobRow> = self.pinned().rows(&query, values).await?;
         let more = rows.len() > asked;
         rows.truncate(asked);
-        let count = format!("SELECT count(*) FROM blobs WHERE {of_status}");
+        let count = format!("SELECT count(*) {of_status}");
         let total_count = self.count(&count, vec![self.number().into(), status]).await?;
         let mut connection = BlobConnection::with_additional_fields(block >= 0, more, Total { total_count });
         connection.edges = rows
@@ -74,7 +78,7 @@ impl View {
                 continue;
             }
             let query = format!(
-                "SELECT * FROM blobs WHERE block_number <= $1 AND payload_hash IN ({}) ORDER BY block_number, log_index",
+                "SELECT * {LAST_OUTCOMES} AND payload_hash IN ({}) ORDER BY block_number, log_index",
                 list.join(", ")
             );
             let rows: Vec<BlobRow> = self.pinned().rows(&query, vec![self.number().into()]).await?;

@@ -397,6 +397,7 @@ impl View {
             amount: self.money(token, line.amount),
             rounding: self.money(token, line.rounding),
             depth: Some(i64::from(line.depth)).filter(|_| line.role == "lineage"),
+            adjusts_epoch: line.adjusts_epoch,
             role: line.role,
         }
     }

@@ -237,3 +237,22 @@ async fn a_chain_that_lives_by_itself_ends_where_it_was_told_to() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_late_blob_is_there_some_requests_after_its_deadline() {
+    let net = start(with_faults(&[Fault::LateBlob])).await;
+    net.mine_to(100);
+    let (http, truth) = (Client::new(), net.truth());
+    let late = truth.batches.iter().filter(|batch| batch.make == Make::Sound).nth(2).unwrap();
+    let url = format!("{}/get/{}", net.proxy_url(), late.reference);
+    let deadline = late.block + DevnetConfig::default().workload.policy.blob_deadline_blocks;
+    let mut answers = Vec::new();
+    for finalized in [deadline - 1, deadline] {
+        net.mine_to(finalized + DevnetConfig::default().finalized_lag);
+        for _ in 0..13 {
+            answers.push(http.get(&url).send().await.unwrap().status().as_u16());
+        }
+    }
+    let served: Vec<_> = answers.iter().map(|status| *status == 200).collect();
+    assert_eq!(served.iter().position(|served| *served), Some(25), "{answers:?}");
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::find::{Answer, Finder, Kept, NotFound};
+use super::late::Seeker;
 use super::reference::Reference;
 use crate::{Clock, IndexerError};
 
@@ -17,6 +18,8 @@ pub struct Fetcher {
     wanted: BTreeMap<B256, Want>,
     running: JoinSet<(B256, Answer)>,
     found: BTreeMap<B256, String>,
+    /// Those that were declared missing.
+    late: Seeker,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +52,8 @@ impl Fetcher {
     pub fn new(finder: Finder, clock: Arc<dyn Clock>, concurrency_max: usize) -> Self {
         let concurrency_max = std::cmp::max(concurrency_max, 1);
         let (wanted, running, found) = (BTreeMap::new(), JoinSet::new(), BTreeMap::new());
-        Self { finder, clock, concurrency_max, wanted, running, found }
+        let late = Seeker::new(finder.clone(), Arc::clone(&clock));
+        Self { finder, clock, concurrency_max, wanted, running, found, late }
     }
 
     /// Wants a blob, unless it is archived.
@@ -97,7 +101,18 @@ impl Fetcher {
             self.finish(done)?;
         }
         self.start();
-        Ok(())
+        self.late.poll()
+    }
+
+    /// Blobs that were declared missing and are sought.
+    pub const fn late(&mut self) -> &mut Seeker {
+        &mut self.late
+    }
+
+    /// How many of them are sought.
+    #[must_use]
+    pub fn sought(&self) -> usize {
+        self.late.len()
     }
 
     /// Waits until something that is being fetched arrives or fails; `false` when nothing is being fetched.

@@ -15,7 +15,7 @@ use crate::endpoint::EndpointOptions;
 use crate::fold::Chronology;
 use crate::follow::FollowOptions;
 use crate::mapping::{Contracts, Mapping};
-use crate::seal::PublishLimits;
+use crate::seal::{Imported, PublishLimits};
 use crate::{Clock, IndexerError};
 
 /// What the indexer is told.
@@ -49,6 +49,8 @@ pub struct IndexerConfig {
     pub blob_fetches_max: usize,
     /// When sealed blocks are published.
     pub publish: PublishLimits,
+    /// Declared outcomes of another index, to come to its roots; none to go by one's own luck.
+    pub imported: Option<Imported>,
     /// How L1 is followed for which posting carries which block; none for not at all.
     pub anchor: Option<AnchorOptions>,
     /// How much of the disk is to stay free.

@@ -25,6 +25,7 @@ use crate::{Contracts, IndexerError, Trust};
 
 mod blobs;
 mod certificates;
+mod late;
 mod space;
 
 const BLOCKS: u64 = 120;
@@ -74,6 +75,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 4,
         publish: PublishLimits::default(),
+        imported: None,
         anchor: None,
         space: SpaceOptions::default(),
     }

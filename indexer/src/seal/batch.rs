@@ -21,20 +21,27 @@ use crate::state::{BatchState, ChangeAt, Key, MethodState, RecordedInference, Ve
 const ROWS_IN_MEMORY_MAX: usize = 50_000;
 
 impl SealStep<'_, '_> {
-    pub(super) fn batch(&mut self, event: &Event, need: &BlobNeed, outcome: &Outcome) -> Result<(), IndexerError> {
+    /// What a batch's blob comes to, as facts at `at`: at the commit, or later when it had been declared missing.
+    pub(super) fn batch(
+        &mut self,
+        event: &Event,
+        need: &BlobNeed,
+        outcome: &Outcome,
+        at: Position,
+    ) -> Result<(), IndexerError> {
         let Payload::AttributionBatchCommitted { batch, payload_hash, .. } = &event.payload else { return Ok(()) };
         let stored: Option<BatchState> = self.state.get(&Key::batch(batch.0))?;
         let state = stored.ok_or_else(|| self.fault(format!("batch {batch} is not in the state")))?;
-        let row = self.batch_row(event, &state);
-        let at = event.position;
+        let row = self.row_before(event, &state, at)?;
         let payload = match outcome {
             Outcome::Found { payload, .. } => payload,
             Outcome::Missing { declared_at } => {
                 self.declare(need, *declared_at);
-                self.push_blob(need, outcome, "missing", None);
+                self.miss(event, need)?;
+                self.push_blob((need, row.epoch), outcome, "missing", None);
                 let missing = Payload::BatchDeclaredMissing { batch: *batch, declared_at: *declared_at };
                 self.add_event(at, missing, String::new());
-                return self.put_batch(batch.0, BatchRow { state: "unavailable".to_owned(), ..row });
+                return self.conclude(batch.0, row, "unavailable");
             }
             Outcome::Void { why, .. } => return self.void_batch(*batch, at, need, outcome, why.clone(), row),
         };
@@ -48,14 +55,14 @@ impl SealStep<'_, '_> {
         match read_batch(payload, &commitment) {
             Err(why) => self.void_batch(*batch, at, need, outcome, why, row),
             Ok(content) => {
-                let (accepted, refused) = self.attribute(*batch, &state, &content)?;
-                self.push_blob(need, outcome, "verified", None);
+                let (accepted, refused) = self.attribute(*batch, &state, row.epoch, &content)?;
+                self.push_blob((need, row.epoch), outcome, "verified", None);
                 let refused_digest = refused_digest(refused);
                 let decoded =
                     Payload::BatchDecoded { batch: *batch, payload_hash: *payload_hash, accepted, refused_digest };
                 self.add_event(at, decoded, String::new());
                 let accepted = Some(i64::from(accepted));
-                self.put_batch(batch.0, BatchRow { state: "resolved".to_owned(), accepted, ..row })
+                self.conclude(batch.0, BatchRow { accepted, ..row }, "resolved")
             }
         }
     }
@@ -69,9 +76,28 @@ impl SealStep<'_, '_> {
         why: Unreadable,
         row: BatchRow,
     ) -> Result<(), IndexerError> {
-        self.push_blob(need, outcome, "void", Some(why.detail.clone()));
+        self.push_blob((need, row.epoch), outcome, "void", Some(why.detail.clone()));
         self.add_event(at, Payload::BatchVoided { batch, code: why.code }, why.detail);
-        self.put_batch(batch.0, BatchRow { state: "malformed".to_owned(), ..row })
+        self.conclude(batch.0, row, "malformed")
+    }
+
+    /// The row of a batch before its outcome: a new one, or the last one of a batch that was without its blob so far.
+    fn row_before(&self, event: &Event, state: &BatchState, at: Position) -> Result<BatchRow, IndexerError> {
+        let Payload::AttributionBatchCommitted { batch, .. } = &event.payload else {
+            return Err(self.fault("a batch is expected".to_owned()));
+        };
+        if at == event.position {
+            return Ok(self.batch_row(event, state));
+        }
+        let last: Option<BatchRow> = self.state.get(&Key::batch_row(batch.0))?;
+        last.ok_or_else(|| self.fault(format!("batch {batch} was not sealed")))
+    }
+
+    /// The outcome of a batch.
+    fn conclude(&mut self, batch: B256, mut row: BatchRow, state: &str) -> Result<(), IndexerError> {
+        state.clone_into(&mut row.state);
+        row.valid_from_block = signed(self.block.number);
+        self.put_batch(batch, row)
     }
 
     fn commitment(&self, event: &Event, state: &BatchState) -> Result<Commitment, IndexerError> {
@@ -157,14 +183,22 @@ impl SealStep<'_, '_> {
     }
 
     pub(super) fn resolve_batch(&mut self, batch: B256, outcome: ChallengeOutcome) -> Result<(), IndexerError> {
+        let mut place = (0, 0);
         self.change_batch(batch, |row| {
             row.challenged = false;
+            place = (row.reference_block, row.reference_log);
             match outcome {
                 ChallengeOutcome::Upheld => "rejected".clone_into(&mut row.state),
                 ChallengeOutcome::Replaced => "superseded".clone_into(&mut row.state),
                 ChallengeOutcome::Rejected => {}
             }
-        })
+        })?;
+        if outcome != ChallengeOutcome::Rejected {
+            // Nothing hangs on its blob any more: where it is missing, it is not sought.
+            let (block, log) = (u64::try_from(place.0).unwrap_or_default(), u32::try_from(place.1).unwrap_or_default());
+            self.state.remove(Key::missing((block, log)));
+        }
+        Ok(())
     }
 
     /// Writes the rows of a batch's inferences and records; the number accepted, and what was refused.
@@ -172,9 +206,10 @@ impl SealStep<'_, '_> {
         &mut self,
         batch: BatchId,
         state: &BatchState,
+        epoch: i64,
         content: &Batch,
     ) -> Result<(u32, Vec<(u32, Reason)>), IndexerError> {
-        let mut judge = Judge::new(batch, state, self.epoch());
+        let mut judge = Judge::new(batch, state, epoch);
         let mut inferences = Vec::with_capacity(content.inferences.len());
         let mut rows = Vec::with_capacity(content.records.len());
         let mut refused = Vec::new();
@@ -197,13 +232,13 @@ impl SealStep<'_, '_> {
         let fee_total = judge.fee_sum;
         inferences.iter_mut().for_each(|row| row.fee_total = fee_total);
         let accepted = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        self.write_attributions(state.sk, inferences, rows)?;
+        self.write_attributions((state.sk, epoch), inferences, rows)?;
         Ok((accepted, refused))
     }
 
     fn write_attributions(
         &mut self,
-        batch_sk: i64,
+        (batch_sk, epoch): (i64, i64),
         inferences: Vec<InferenceRow>,
         rows: Vec<AttributionRow>,
     ) -> Result<(), IndexerError> {
@@ -212,7 +247,7 @@ impl SealStep<'_, '_> {
         }
         if rows.len() > ROWS_IN_MEMORY_MAX {
             self.sealed.staged_rows += rows.len();
-            let staged = super::publish::stage(&self.context.staging, self.epoch(), batch_sk, &rows)?;
+            let staged = super::publish::stage(&self.context.staging, epoch, batch_sk, &rows)?;
             self.sealed.staged.push(staged);
         } else {
             rows.into_iter().for_each(|row| self.sealed.rows.push(&row.into()));

@@ -32,7 +32,7 @@ impl SealStep<'_, '_> {
             Outcome::Found { payload, .. } => payload,
             Outcome::Missing { declared_at } => {
                 self.declare(need, *declared_at);
-                self.push_blob(need, outcome, "missing", None);
+                self.push_blob((need, self.epoch()), outcome, "missing", None);
                 self.add_event(event.position, Payload::ManifestVoided { version: id, code: None }, String::new());
                 return Ok(());
             }
@@ -57,7 +57,7 @@ impl SealStep<'_, '_> {
                 };
                 self.state.put(Key::resolved_version(id.0), &i64::from(change.count))?;
                 self.put_members(dataset.0, change.members)?;
-                self.push_blob(need, outcome, "verified", None);
+                self.push_blob((need, self.epoch()), outcome, "verified", None);
                 self.add_event(event.position, decoded, String::new());
             }
         }
@@ -66,7 +66,7 @@ impl SealStep<'_, '_> {
 
     fn void_manifest(&mut self, at: Position, need: &BlobNeed, outcome: &Outcome, why: Unreadable) {
         let crate::fold::BlobOwner::Manifest(version) = need.owner else { return };
-        self.push_blob(need, outcome, "void", Some(why.detail.clone()));
+        self.push_blob((need, self.epoch()), outcome, "void", Some(why.detail.clone()));
         self.add_event(at, Payload::ManifestVoided { version, code: Some(why.code) }, why.detail);
     }
 

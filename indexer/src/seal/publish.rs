@@ -13,6 +13,7 @@ use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::lake::writer_properties;
 use tributary_store::{AnchorStatus, Anchors, Archive, Change, Heads, Lake, Snapshot, Staged, StoreError, Tail};
 
+use super::late::{self, Imported, Late};
 use super::row::trust_word;
 use super::{Body, Outcome, SealContext, Sealed, seal_block};
 use crate::anchor::{Carried, Exchange, Increment};
@@ -52,6 +53,10 @@ pub struct Sealer {
     anchors: Option<Arc<Exchange>>,
     /// Whether a block is sealed only once a posting carries it.
     anchors_required: bool,
+    /// Declared outcomes of another index.
+    imported: Option<Imported>,
+    /// What is missing is to be read again: a publication that said so was overtaken.
+    seeks_anew: bool,
 }
 
 /// A publication under way, while the blocks after it are sealed.
@@ -129,8 +134,39 @@ impl Sealer {
             ..Heads::default()
         };
         let (sealed, publishing, waiting, anchors) = (Sealed::default(), None, Vec::new(), None);
-        let anchors_required = false;
-        Self { tail, lake, context, identity, limits, sealed, publishing, waiting, anchors, anchors_required }
+        let (anchors_required, imported, seeks_anew) = (false, None, false);
+        Self {
+            tail,
+            lake,
+            context,
+            identity,
+            limits,
+            sealed,
+            publishing,
+            waiting,
+            anchors,
+            anchors_required,
+            imported,
+            seeks_anew,
+        }
+    }
+
+    /// Takes the declared outcomes of another index of this chain, for the blocks it sealed.
+    pub fn import(&mut self, imported: Option<Imported>) -> Result<(), IndexerError> {
+        let ours = (self.identity.chain_id, self.identity.start_block, self.identity.mapping_set_hash);
+        if let Some(theirs) = imported.as_ref().map(Imported::identity).filter(|theirs| *theirs != ours) {
+            return Err(IndexerError::Configuration {
+                what: "the list of declared outcomes".to_owned(),
+                reason: format!("it is of chain, first block and mapping {theirs:?}: expected {ours:?}"),
+            });
+        }
+        self.imported = imported;
+        Ok(())
+    }
+
+    /// After a start: seeks the blobs that were declared missing.
+    pub fn seek_missing(&self, fetcher: &mut Fetcher) -> Result<(), IndexerError> {
+        late::seek_all(&TailState(Arc::clone(&self.tail)), self.context.commitment_mode, fetcher)
     }
 
     /// Publishes what anchoring offers from now on; where it is `required`, blocks wait for it.
@@ -168,6 +204,9 @@ impl Sealer {
     /// Seals what can be sealed up to `finalized`, publishing when enough waits.
     pub async fn advance(&mut self, finalized: &BlockRef, fetcher: &mut Fetcher) -> Result<Progressed, IndexerError> {
         self.waiting.clear();
+        if std::mem::take(&mut self.seeks_anew) {
+            self.seek_missing(fetcher)?;
+        }
         loop {
             let next = self.head().map_or(self.identity.start_block, |head| head.number.saturating_add(1));
             if next > finalized.number {
@@ -185,9 +224,14 @@ impl Sealer {
                 Ok(outcomes) => outcomes,
                 Err(progressed) => return Ok(progressed),
             };
+            let late = match self.late(block.number, fetcher)? {
+                Ok(late) => late,
+                Err(progressed) => return Ok(progressed),
+            };
             let overlay = self.publishing.as_ref().map(|under_way| under_way.overlay.as_ref());
             let state = Ahead { tail: TailState(Arc::clone(&self.tail)), overlay };
-            seal_block(&state, &self.context, &mut self.sealed, &block, body, &outcomes)?;
+            seal_block(&state, &self.context, &mut self.sealed, &block, body, (&outcomes, &late))?;
+            late.keys().for_each(|place| fetcher.late().forget(*place));
             if self.sealed.len() >= self.limits.rows_max || self.sealed.blocks >= self.limits.blocks_max {
                 self.begin_publishing(finalized.number).await?;
             }
@@ -246,6 +290,24 @@ impl Sealer {
         Ok(if outcomes.len() == body.folded.needs.len() { Ok(outcomes) } else { Err(progressed) })
     }
 
+    /// The blobs of earlier blocks that become facts of the next one, or how far the one is that it waits for.
+    fn late(&mut self, block: u64, fetcher: &mut Fetcher) -> Result<Result<Late, Progressed>, IndexerError> {
+        let overlay = self.publishing.as_ref().map(|under_way| under_way.overlay.as_ref());
+        let state = Ahead { tail: TailState(Arc::clone(&self.tail)), overlay };
+        let (mode, under) = (self.context.commitment_mode, (&state as &dyn StateRead, &self.sealed.overlay));
+        Ok(match late::of_next_block(under, mode, self.imported.as_ref(), block, fetcher)? {
+            Ok(late) => Ok(late),
+            Err(awaited) => {
+                let (attempts, said) = fetcher.trouble(awaited.reference.key()).unwrap_or_default();
+                self.waiting.push(format!(
+                    "block {block} waits for {} of block {}, which the imported list of outcomes has there (asked {attempts} times: {said})",
+                    awaited.reference, awaited.need.position.block_number
+                ));
+                Err(if attempts == 0 { Progressed::Fetching } else { Progressed::Waiting })
+            }
+        })
+    }
+
     /// A blob's outcome, if it has one. One that was declared missing stays so, wherever it turns up later (ruling 10).
     fn outcome(
         &self,
@@ -261,6 +323,13 @@ impl Sealer {
         let key = side_key(block.hash, need.position);
         if let Some(bytes) = self.tail.get_side(&key)? {
             let declared_at = bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            late::seek(need, self.context.commitment_mode, fetcher);
+            return Ok(Some(Outcome::Missing { declared_at }));
+        }
+        let list = self.imported.as_ref().filter(|list| list.decides(block.number));
+        if let Some(declared_at) = list.and_then(|list| list.missing(need)) {
+            fetcher.forget(reference.key());
+            late::seek(need, self.context.commitment_mode, fetcher);
             return Ok(Some(Outcome::Missing { declared_at }));
         }
         if let Some(kept) = fetcher.get(&reference)? {
@@ -269,11 +338,12 @@ impl Sealer {
         fetcher.want(&reference)?;
         let deadline = block.number.saturating_add(need.deadline_blocks);
         // Nothing is declared missing that was not asked for: a late start must not decide what luck could not.
-        if finalized < deadline || !fetcher.is_given_up(reference.key()) {
+        if list.is_some() || finalized < deadline || !fetcher.is_given_up(reference.key()) {
             return Ok(None);
         }
         self.tail.put_side(&key, &deadline.to_be_bytes())?;
         fetcher.forget(reference.key());
+        late::seek(need, self.context.commitment_mode, fetcher);
         Ok(Some(Outcome::Missing { declared_at: deadline }))
     }
 
@@ -376,6 +446,7 @@ impl Sealer {
         let Some(snapshot) = done? else {
             // What was sealed on top of it is sealed again too.
             self.sealed = Sealed::default();
+            self.seeks_anew = true;
             self.give_back(under_way.anchored);
             return Ok(None);
         };
@@ -425,7 +496,9 @@ impl Sealer {
             for need in &body.folded.needs {
                 outcomes.insert(need.position, published_outcome(snapshot, need, archive, context.commitment_mode)?);
             }
-            seal_block(&state, &context, &mut self.sealed, &block, body, &outcomes)?;
+            let under = (&state as &dyn StateRead, &self.sealed.overlay);
+            let late = late::of_published_block(under, snapshot, number, archive, context.commitment_mode)?;
+            seal_block(&state, &context, &mut self.sealed, &block, body, (&outcomes, &late))?;
             self.sealed.rows = tributary_schemas::facts::Columns::default();
             last = Some(block);
         }
@@ -471,12 +544,14 @@ pub(super) fn published_outcome(
     archive: &Archive,
     mode: Mode,
 ) -> Result<Outcome, IndexerError> {
-    let declared = snapshot.heads.declared_outcomes.iter().find(|outcome| {
-        outcome.block_number == need.position.block_number && outcome.log_index == need.position.log_index
-    });
-    if let Some(declared) = declared.filter(|declared| declared.outcome == "missing") {
-        return Ok(Outcome::Missing { declared_at: declared.declared_at });
+    if let Some(declared_at) = late::declared_missing(&snapshot.heads.declared_outcomes, need) {
+        return Ok(Outcome::Missing { declared_at });
     }
+    archived_outcome(need, archive, mode)
+}
+
+/// The outcome of a blob that is archived.
+pub(super) fn archived_outcome(need: &BlobNeed, archive: &Archive, mode: Mode) -> Result<Outcome, IndexerError> {
     let reference = match reference(mode, need) {
         Ok(reference) => reference,
         Err(outcome) => return Ok(outcome),
@@ -500,7 +575,7 @@ pub(super) fn published_outcome(
 }
 
 /// What is referred to, or the outcome when nothing is. A version that changes no member needs no manifest.
-fn reference(mode: Mode, need: &BlobNeed) -> Result<Reference, Outcome> {
+pub(super) fn reference(mode: Mode, need: &BlobNeed) -> Result<Reference, Outcome> {
     if need.reference.is_empty() && matches!(need.owner, BlobOwner::Manifest(_)) {
         return Err(Outcome::nothing());
     }

@@ -16,11 +16,11 @@ use tributary_schemas::{BlockRef, Position, Table as _};
 use tributary_store::{Archive, Lake, Snapshot, Tail};
 
 use super::publish::published_outcome;
-use super::{Body, SealContext, Sealed, seal_block};
+use super::{Body, SealContext, Sealed, late, seal_block};
 use crate::decode::Decoded;
 use crate::fold::fold_block;
 use crate::pipeline::TailState;
-use crate::state::StateView;
+use crate::state::{StateRead, StateView};
 use crate::{IndexerError, Mapping, Trust};
 
 /// Blocks whose state is written at once.
@@ -63,7 +63,9 @@ pub(super) async fn rebuild(
             raw_logs: Vec::new(),
             folded,
         };
-        seal_block(&state, &context, &mut sealed, &block, body, &outcomes)?;
+        let under = (&state as &dyn StateRead, &sealed.overlay);
+        let late = late::of_published_block(under, snapshot, block.number, archive, context.commitment_mode)?;
+        seal_block(&state, &context, &mut sealed, &block, body, (&outcomes, &late))?;
         sealed.rows = Columns::default();
         let root = sealed.head.map(|(_, root)| tributary_schemas::column::hex_text(root));
         if root.as_deref() != Some(row.log_root.as_str()) {

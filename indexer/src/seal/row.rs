@@ -129,7 +129,13 @@ impl SealStep<'_, '_> {
     }
 
     /// The row of a blob with its outcome.
-    pub(super) fn push_blob(&mut self, need: &BlobNeed, outcome: &Outcome, status: &str, detail: Option<String>) {
+    pub(super) fn push_blob(
+        &mut self,
+        (need, epoch): (&BlobNeed, i64),
+        outcome: &Outcome,
+        status: &str,
+        detail: Option<String>,
+    ) {
         let (owner_kind, owner_id) = match need.owner {
             BlobOwner::Batch(batch) => ("batch", hex_text(batch)),
             BlobOwner::Manifest(version) => ("manifest", hex_text(version)),
@@ -154,8 +160,9 @@ impl SealStep<'_, '_> {
             }
             Err(_) => ("unknown", None, None, None, "full"),
         };
+        let is_late = need.position.block_number != self.block.number;
         let row = BlobRow {
-            epoch: self.epoch(),
+            epoch,
             block_number: signed(need.position.block_number),
             log_index: i64::from(need.position.log_index),
             reference: hex_text(&need.reference),
@@ -175,6 +182,7 @@ impl SealStep<'_, '_> {
             trust: trust.to_owned(),
             source,
             detail,
+            found_block: is_late.then(|| signed(self.block.number)),
         };
         self.push(row);
     }

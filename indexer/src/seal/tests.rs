@@ -185,6 +185,7 @@ fn a_block_without_the_outcome_of_its_blob_is_not_sealed() {
     };
     let body = Body::from_bytes(&tail.body(0).unwrap().unwrap()).unwrap();
     let state = TailState(Arc::clone(&tail));
-    let refused = seal_block(&state, &context, &mut Sealed::default(), &block(0), body, &BTreeMap::new());
+    let refused =
+        seal_block(&state, &context, &mut Sealed::default(), &block(0), body, (&BTreeMap::new(), &BTreeMap::new()));
     assert!(refused.unwrap_err().to_string().contains("sealing block 0"));
 }

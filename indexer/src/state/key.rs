@@ -128,6 +128,14 @@ impl Key {
     pub(crate) fn batch_row(batch: B256) -> Self {
         key(b'b', &[batch.as_slice()])
     }
+    /// A batch whose blob was declared missing and is sought still, by the place of its reference.
+    pub(crate) fn missing((block, log): crate::blob::Place) -> Self {
+        key(b'x', &[&block.to_be_bytes(), &log.to_be_bytes()])
+    }
+    /// All of them.
+    pub(crate) fn all_missing() -> Self {
+        key(b'x', &[])
+    }
     /// The log root and counters at the sealed head.
     pub(crate) fn sealed() -> Self {
         key(b'~', &[])

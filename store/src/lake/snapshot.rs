@@ -164,7 +164,7 @@ pub struct DeclaredOutcome {
     pub reference: String,
     /// missing or found.
     pub outcome: String,
-    /// The sealed block at which it was declared.
+    /// Of a missing one, the block at which its deadline passed; of one that was found, the block whose fact that is.
     pub declared_at: u64,
 }
 

@@ -14,25 +14,27 @@ pub(super) fn divide(cut: &Cut<'_>, data: BTreeMap<(Key, Option<Subject>, Named)
     let mut without: BTreeMap<Flow, BigUint> = BTreeMap::new();
     for ((key, subject, named), sub) in data {
         let policy = &cut.policies[key.2].4;
+        let epoch = key.3.unwrap_or(cut.epoch);
         let mut found: Vec<&InferenceRow> =
             cut.facts.inferences.iter().filter(|i| !i.superseded && cut.pays(i.batch_sk, policy)).collect();
         found.sort_by_key(|i| (i.batch_sk, i.inference));
         found.retain(|i| match &named {
-            Named::Nothing => i.epoch == cut.epoch && subject == Some((i.subject_kind.clone(), i.subject_sk)),
+            Named::Nothing => i.epoch == epoch && subject == Some((i.subject_kind.clone(), i.subject_sk)),
             Named::Inference(batch, ordinal) => (i.batch_sk, i.inference) == (*batch, *ordinal),
             Named::Batch(batch) => i.batch_sk == *batch,
-            Named::Pool(pool) => i.epoch == cut.epoch && serves(cut, pool, &(i.subject_kind.clone(), i.subject_sk)),
-            Named::Missing | Named::Unresolved => false,
+            Named::Pool(pool) => i.epoch == epoch && serves(cut, pool, &(i.subject_kind.clone(), i.subject_sk)),
+            Named::Missing(_) | Named::Unresolved => false,
         });
         let fees: Vec<BigUint> =
             found.iter().map(|i| BigUint::from(u64::try_from(i.fee_weight).expect("positive"))).collect();
         let fees = if fees.iter().all(|f| *f == BigUint::ZERO) { vec![BigUint::from(1u8); fees.len()] } else { fees };
         match (&named, subject) {
-            (Named::Missing, Some(subject)) => {
-                flows.add(&key, None, through(cut, &subject), End::Suspense("blob_missing"), &sub);
+            (Named::Missing(payment), Some(subject)) => {
+                let end = End::Suspense(format!("blob_missing:{payment}"));
+                flows.add(&key, None, through(cut, &subject), end, &sub);
             }
             (_, None) if found.is_empty() => {
-                flows.add(&key, None, super::line(4), End::Suspense("no_inferences"), &sub);
+                flows.add(&key, None, super::line(4), End::Suspense("no_inferences".to_owned()), &sub);
             }
             (_, Some(subject)) if found.is_empty() => *without.entry((key, None, subject)).or_default() += sub,
             _ => {
@@ -154,7 +156,7 @@ fn fall_back(
     let (key, hold, subject) = &flow;
     let policy = &cut.policies[key.2].4;
     match policy.zero_total {
-        ZeroTotal::Hold => flows.add(key, *hold, through(cut, subject), End::Suspense("zero_total"), sub),
+        ZeroTotal::Hold => flows.add(key, *hold, through(cut, subject), End::Suspense("zero_total".to_owned()), sub),
         ZeroTotal::Treasury => flows.add(key, *hold, through(cut, subject), End::Treasury, sub),
         ZeroTotal::Manifest => {
             let sets = |model: i64| -> Vec<(i64, BigUint)> {
@@ -166,7 +168,7 @@ fn fall_back(
                 models.iter().map(|m| if sets(m.0).is_empty() { BigUint::ZERO } else { m.1.clone() }).collect();
             let parts = cascade(sub, &weights);
             if parts.is_empty() {
-                flows.add(key, *hold, through(cut, subject), End::Suspense("no_manifest"), sub);
+                flows.add(key, *hold, through(cut, subject), End::Suspense("no_manifest".to_owned()), sub);
             }
             for (model, part) in models.iter().zip(parts) {
                 let sets = sets(model.0);
@@ -211,7 +213,7 @@ fn pay(cut: &Cut<'_>, flow: &Flow, kind: i32, sk: i64, sub: &BigUint, flows: &mu
                 to(member.0, &part);
             }
             if members.is_empty() {
-                flows.add(key, *hold, line.clone(), End::Suspense("no_members"), sub);
+                flows.add(key, *hold, line.clone(), End::Suspense("no_members".to_owned()), sub);
             }
         }
         _ => {

@@ -8,22 +8,23 @@ use tributary_schemas::column::hex_text;
 use tributary_schemas::encoding::standard_tree;
 use tributary_schemas::policy::Withheld;
 
-use super::{Audit, Auditor, Cut, End, Flows, Hold, Key, Line, PPB, Party, big, cascade, zero_id};
+use super::held::Freed;
+use super::{Audit, Auditor, Cut, End, Flows, Hold, Key, Line, PPB, Party, Pot, big, cascade, zero_id};
 
-const ROLES: [&str; 7] = ["platform", "agent", "model", "lineage", "data", "staker", "payment"];
+const ROLES: [&str; 8] = ["platform", "agent", "model", "lineage", "data", "staker", "payment", "released"];
 
 /// A movement of money.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    vault: String,
-    token: String,
+    pub(super) vault: String,
+    pub(super) token: String,
     debit: String,
-    credit: String,
-    amount: BigUint,
+    pub(super) credit: String,
+    pub(super) amount: BigUint,
     code: u8,
     phase: u8,
     source: [u8; 32],
-    adjusts: Option<i64>,
+    pub(super) adjusts: Option<i64>,
 }
 
 /// Sub-units of a base unit: as many digits as leave room for the total, at most nine.
@@ -38,11 +39,12 @@ fn bytes20(text: &str) -> Address {
 fn bytes32(text: &str) -> [u8; 32] {
     B256::from_str(text).expect("an id").0
 }
-fn closing() -> [u8; 32] {
-    keccak256(b"trib/step/1close").0
+fn closing(adjusts: Option<i64>) -> [u8; 32] {
+    let step = adjusts.map_or_else(|| "close".to_owned(), |epoch| format!("adjust {epoch}"));
+    keccak256(format!("trib/step/1{step}")).0
 }
 
-type Shares = BTreeMap<(String, String), BTreeMap<Party, BTreeMap<Line, BigUint>>>;
+type Shares = BTreeMap<Pot, BTreeMap<Party, BTreeMap<Line, BigUint>>>;
 
 /// Splits, penalties, payout addresses, quarantine.
 fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
@@ -50,12 +52,13 @@ fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
     for ((key, hold, line, end), sub) in flows.gross {
         let mut put = |party: Party, sub: BigUint| {
             if sub > BigUint::ZERO {
-                let purse = out.entry((key.0.clone(), key.1.clone())).or_default();
+                let purse = out.entry((key.0.clone(), key.1.clone(), key.3)).or_default();
                 *purse.entry(party).or_default().entry(line.clone()).or_default() += sub;
             }
         };
         match end {
             End::Suspense(reason) => put((true, format!("suspense:{reason}")), sub),
+            End::Direct(account) => put((false, account), sub),
             End::Treasury => put(treasury(cut, &key, hold), sub),
             End::Account(account) => {
                 let scopes = [Some(zero_id()), line.1.clone(), line.2.clone()].into_iter().flatten().collect();
@@ -92,7 +95,7 @@ fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
     out
 }
 
-fn usable(payout: &str, key: &Key) -> bool {
+pub(super) fn usable(payout: &str, key: &Key) -> bool {
     payout != hex_text(Address::ZERO) && payout != key.0 && payout != key.1
 }
 
@@ -140,17 +143,18 @@ fn pay(
     };
     let of_account = || setting(account).and_then(|a| a.payout.clone()).filter(|p| usable(p, key));
     let payout = payout.or_else(of_account).unwrap_or_else(|| account.to_owned());
-    let quarantined = [account, payout.as_str()].iter().any(|who| setting(who).is_some_and(|a| a.quarantined));
+    let quarantined = [account, payout.as_str()].into_iter().find(|who| setting(who).is_some_and(|a| a.quarantined));
+    let quarantined = quarantined.map(str::to_owned);
     let kept = &sub * multiplier / PPB;
     let withheld = match policy.withheld {
         Withheld::Treasury => treasury(cut, key, hold),
-        Withheld::Hold => (true, "suspense:penalty".to_owned()),
+        Withheld::Hold => (true, format!("suspense:penalty:{account}")),
     };
     put(withheld, sub - &kept);
-    let party = match hold {
-        _ if quarantined => (true, "suspense:quarantined".to_owned()),
-        Some(hold) => pending(hold, &payout),
-        None => (false, payout),
+    let party = match (quarantined, hold) {
+        (Some(who), _) => (true, format!("suspense:quarantined:{who}")),
+        (None, Some(hold)) => pending(hold, &payout),
+        (None, None) => (false, payout),
     };
     put(party, kept);
 }
@@ -163,7 +167,8 @@ impl Auditor {
         flows: Flows,
         received: Vec<(String, Key, BigUint)>,
         late: Vec<(String, Key, BigUint, i64)>,
-        revenue: BTreeMap<(String, String), BigUint>,
+        freed: Vec<Freed>,
+        (pots, totals): (BTreeMap<Pot, BigUint>, BTreeMap<(String, String), BigUint>),
     ) -> Audit {
         let mut audit = Audit::default();
         let mut entries: BTreeMap<[u8; 16], Entry> = BTreeMap::new();
@@ -215,9 +220,16 @@ impl Auditor {
                 bytes32(&c.event_id),
             ));
         }
+        for f in freed {
+            let mut source = [0; 32];
+            source[..16].copy_from_slice(&f.id);
+            let purse = (f.key.0.as_str(), f.key.1.as_str());
+            let e = entry(purse, &f.entry.credit, "clearing".to_owned(), f.amount().clone(), 6, source);
+            write(Entry { adjusts: f.key.3, ..e });
+        }
         self.release(cut, &mut write, &mut audit);
-        for ((vault, token), shares) in payees(cut, flows) {
-            let scale = scale(&revenue[&(vault.clone(), token.clone())]);
+        for ((vault, token, adjusts), shares) in payees(cut, flows) {
+            let scale = scale(&totals[&(vault.clone(), token.clone())]);
             let purse = (vault.as_str(), token.as_str());
             let mut credited = BigUint::ZERO;
             for (party, amount, lines) in largest_remainder(shares, &scale) {
@@ -229,9 +241,9 @@ impl Auditor {
                         (true, name) if name.starts_with("pending:") => {
                             (name.rsplit(':').next().expect("an address").to_owned(), format!("pending:{role}"))
                         }
-                        (true, name) => (name.clone(), name.strip_prefix("suspense:").unwrap_or(role).to_owned()),
+                        (true, name) => (name.clone(), name.split(':').nth(1).unwrap_or(role).to_owned()),
                     };
-                    *audit.roles.entry((vault.clone(), token.clone(), account, role)).or_default() += part;
+                    *audit.roles.entry((vault.clone(), token.clone(), account, role, adjusts)).or_default() += part;
                 }
                 let (name, code, phase) = match &party {
                     (false, account) => {
@@ -244,16 +256,21 @@ impl Auditor {
                     (true, name) if name == "treasury" => (name.clone(), 2, 0),
                     (true, name) => (name.clone(), 3, 0),
                 };
-                write(Entry { phase, ..entry(purse, "clearing", name, amount, code, closing()) });
+                write(Entry { phase, adjusts, ..entry(purse, "clearing", name, amount, code, closing(adjusts)) });
             }
-            assert_eq!(credited, revenue[&(vault.clone(), token.clone())], "credited and held are the revenue");
+            let whole = &pots[&(vault.clone(), token.clone(), adjusts)];
+            assert_eq!(credited, *whole, "credited and held are what came in");
         }
         for (id, e) in entries.iter().filter(|(_, e)| e.phase == 1) {
             self.pending.insert(*id, Entry { adjusts: Some(cut.epoch), ..e.clone() });
         }
+        for (id, e) in entries.iter().filter(|(_, e)| e.credit.starts_with("suspense:")) {
+            self.held.insert(*id, (cut.epoch, e.clone()));
+        }
         self.digest = digest(self.digest, cut.epoch, &entries);
         audit.roots = self.roots(cut);
-        audit.revenue = revenue;
+        let revenue = pots.into_iter().filter(|(pot, _)| pot.2.is_none());
+        audit.revenue = revenue.map(|((vault, token, _), sum)| ((vault, token), sum)).collect();
         audit.roles.retain(|_, amount| *amount > BigUint::ZERO);
         audit
     }
@@ -276,7 +293,7 @@ impl Auditor {
             if stands {
                 let position = self.positions.entry((e.vault.clone(), parts[4].clone(), e.token.clone())).or_default();
                 position.0 += &e.amount;
-                let role = (e.vault.clone(), e.token.clone(), parts[4].clone(), "posted".to_owned());
+                let role = (e.vault.clone(), e.token.clone(), parts[4].clone(), "posted".to_owned(), e.adjusts);
                 *audit.roles.entry(role).or_default() += &e.amount;
                 write(Entry { credit: format!("payable:{}", parts[4]), code: 2, phase: 2, ..base });
             } else {

@@ -1,13 +1,16 @@
 //! Policies, payments, refunds, fundings and claims.
 
+use alloy_primitives::B256;
 use std::collections::BTreeMap;
-use tributary_schemas::Amount;
+use tributary_schemas::code::ReleaseTo;
 use tributary_schemas::column::{Decimal38, Micros};
-use tributary_schemas::facts::{PaymentRow, PolicyRow, PoolFundingRow, RefundRow, RewardClaimRow};
+use tributary_schemas::encoding::payload_json;
+use tributary_schemas::facts::{EventRow, PaymentRow, PolicyRow, PoolFundingRow, RefundRow, RewardClaimRow};
 use tributary_schemas::policy::{
     Lineage, LineageMode, Normaliser, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked, Withheld,
     ZeroTotal,
 };
+use tributary_schemas::{Amount, Payload};
 
 use super::{Maker, account, id, token, vault};
 
@@ -39,6 +42,7 @@ impl Maker {
                 sk += 1;
             }
         }
+        self.releases();
         self.fundings_and_claims();
     }
 
@@ -79,6 +83,7 @@ impl Maker {
             unattributed_after_blocks: blocks(self.between(0, 9)),
             challenge_blocks: if self.once_in(2) { blocks(self.between(1, 12)) } else { 0 },
             resolve_blocks: blocks(self.between(0, 9)),
+            suspense_release_blocks: if self.once_in(3) { blocks(self.between(1, 15)) } else { 0 },
             penalty: if self.once_in(2) { penalty } else { Vec::new() },
             withheld: if self.once_in(2) { Withheld::Treasury } else { Withheld::Hold },
             min_payout,
@@ -108,6 +113,10 @@ impl Maker {
                 Some(self.facts.inferences[one].inference_id.clone())
             }
             3 if self.once_in(3) => Some(id("nothing", 0)),
+            4 => {
+                let (batch, at) = (self.between(0, batches), self.between(0, 4));
+                Some(super::usage::in_batch(&id("batch", batch), u32::try_from(at).unwrap_or(0)))
+            }
             _ => None,
         };
         let flags = ["", "", "", "", "UNBACKED", "SELF_DEALING"][self.pick(6)].to_owned();
@@ -150,6 +159,61 @@ impl Maker {
                 amount: Decimal38(part),
             };
             self.facts.refunds.push(row);
+        }
+    }
+
+    /// Somebody with authority releases what is held, now and then.
+    fn releases(&mut self) {
+        for _ in 0..self.between(0, 5) {
+            let reasons = [
+                "blob_missing",
+                "blob_missing",
+                "unbacked",
+                "self_dealing",
+                "quarantined",
+                "penalty",
+                "zero_total",
+                "no_manifest",
+                "batch_rejected",
+                "nothing",
+            ];
+            let reason = reasons[self.pick(reasons.len())];
+            let payments = i64::try_from(self.facts.payments.len()).unwrap_or(0);
+            let batches = i64::try_from(self.facts.attribution_batches.len()).unwrap_or(0);
+            let subject = match self.between(0, 9) {
+                0 => id("payment", self.between(0, payments)),
+                1 => id("batch", self.between(0, batches)),
+                2 => id("agent", 0),
+                3 => format!("0x{:0>64}", self.account().trim_start_matches("0x")),
+                _ => crate::auditor::zero_id(),
+            };
+            let to = [ReleaseTo::Payees, ReleaseTo::Payees, ReleaseTo::Payer, ReleaseTo::Treasury][self.pick(4)];
+            let payload = Payload::SuspenseReleased {
+                reason: B256::right_padding_from(reason.as_bytes()),
+                subject: subject.parse().expect("an id"),
+                to,
+            };
+            let block_number = self.some_block();
+            let (epoch, log_index) = (self.epoch_of(block_number), self.log());
+            let row = EventRow {
+                epoch,
+                event_id: id("event", log_index),
+                block_number,
+                tx_index: 0,
+                log_index,
+                sub_index: 0,
+                tx_hash: None,
+                emitter: vault(self.pick(2)),
+                source: "log".to_owned(),
+                kind: payload.kind().to_owned(),
+                schema_version: 1,
+                rule: "world".to_owned(),
+                valid: !self.once_in(10),
+                reason: None,
+                flags: String::new(),
+                payload: payload_json(&payload),
+            };
+            self.facts.events.push(row);
         }
     }
 

@@ -1,6 +1,8 @@
 //! Batches, inferences and records.
 
+use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::{AttributionRow, BatchRow, InferenceRow};
+use tributary_schemas::id::{BatchId, InferenceId};
 
 use super::{Maker, id};
 
@@ -17,9 +19,10 @@ impl Maker {
     }
 
     fn batch(&mut self, sk: i64, block: i64) {
-        let states = ["resolved", "resolved", "resolved", "resolved", "final", "unavailable", "malformed"];
+        let states =
+            ["resolved", "resolved", "resolved", "resolved", "final", "unavailable", "unavailable", "malformed"];
         let state = states[self.pick(states.len())].to_owned();
-        let has_records = state == "resolved" || state == "final";
+        let mut has_records = state == "resolved" || state == "final";
         let epoch = self.epoch_of(block);
         let row = BatchRow {
             batch_sk: sk,
@@ -31,7 +34,7 @@ impl Maker {
             producer: self.account(),
             method_id: id("method", self.between(0, 1)),
             seq: sk,
-            inferences: 0,
+            inferences: self.between(1, 5),
             records: 0,
             accepted: None,
             payload_hash: id("payload", sk),
@@ -42,7 +45,10 @@ impl Maker {
             valid_from_block: block,
             valid_to_block: None,
         };
-        if has_records && self.once_in(4) && block < self.last {
+        let inferences = row.inferences;
+        if row.state == "unavailable" && !self.once_in(3) && block < self.last {
+            has_records = self.turns_up(row);
+        } else if has_records && self.once_in(4) && block < self.last {
             let changes = self.between(block + 1, self.last);
             self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(changes), ..row.clone() });
             let rejected = self.once_in(2);
@@ -57,14 +63,34 @@ impl Maker {
             self.facts.attribution_batches.push(row);
         }
         if has_records {
-            self.inferences(sk, epoch);
+            self.inferences(sk, epoch, inferences);
         }
     }
 
-    fn inferences(&mut self, batch_sk: i64, epoch: i64) {
+    /// A missing blob turns up, as what was committed to or as something else, or its batch is rejected before. Says
+    /// whether there are records.
+    fn turns_up(&mut self, row: BatchRow) -> bool {
+        let at = self.between(row.reference_block + 1, self.last);
+        let states = ["resolved", "resolved", "resolved", "malformed", "rejected"];
+        let state = states[self.pick(states.len())].to_owned();
+        let has_records = state == "resolved";
+        let found = BatchRow { state, valid_from_block: at, ..row.clone() };
+        self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(at), ..row });
+        if has_records && at < self.last && self.once_in(4) {
+            let changes = self.between(at + 1, self.last);
+            self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(changes), ..found.clone() });
+            let rejected = BatchRow { state: "rejected".to_owned(), valid_from_block: changes, ..found };
+            self.facts.attribution_batches.push(rejected);
+        } else {
+            self.facts.attribution_batches.push(found);
+        }
+        has_records
+    }
+
+    fn inferences(&mut self, batch_sk: i64, epoch: i64, count: i64) {
         let free = self.once_in(4);
         let mut rows = Vec::new();
-        for inference in 0..i32::try_from(self.between(1, 5)).unwrap_or(1) {
+        for inference in 0..i32::try_from(count).unwrap_or(1) {
             let agent = self.once_in(2);
             let (kind, count) =
                 if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
@@ -72,12 +98,17 @@ impl Maker {
             let fee_weight = if free { 0 } else { i64::try_from(self.heavy(12)).unwrap_or(0) };
             // Some inferences come in two batches; then the later one may be superseded.
             let number = if self.once_in(5) { self.between(0, 3) } else { batch_sk * 100 + i64::from(inference) };
+            let inference_id = if self.once_in(3) {
+                in_batch(&id("batch", batch_sk), inference.cast_unsigned())
+            } else {
+                id("inference", number)
+            };
             let (records, weight_total) = self.records(batch_sk, epoch, inference);
             rows.push(InferenceRow {
                 epoch,
                 batch_sk,
                 inference,
-                inference_id: id("inference", number),
+                inference_id,
                 subject_kind: kind.to_owned(),
                 subject_sk,
                 subject_id: id(&format!("{kind} version"), subject_sk),
@@ -135,4 +166,10 @@ impl Maker {
         }
         (i32::try_from(records.len()).unwrap_or(0), weight_total)
     }
+}
+
+/// The id that a batch gives one of its inferences.
+pub(super) fn in_batch(batch: &str, at: u32) -> String {
+    let batch = BatchId(batch.parse().unwrap_or_default());
+    hex_text(InferenceId::in_batch(batch, at).0)
 }

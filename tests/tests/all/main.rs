@@ -24,6 +24,8 @@ mod inbox;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod ledgers;
 #[cfg(test)]
 mod operate;

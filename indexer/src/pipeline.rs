@@ -151,7 +151,7 @@ pub async fn run(
     let until = config.follow.until;
     let mut follower =
         Follower::new(pool, &config.endpoint, chain, Arc::clone(&clock), config.follow, shutdown.clone())?;
-    let followed = follower.run(&mut pipeline).await;
+    let followed = Box::pin(follower.run(&mut pipeline)).await;
     if followed.is_ok() && !shutdown.is_cancelled() && until != Until::Stopped {
         pipeline.finish(clock.as_ref(), &shutdown).await?;
         pipeline.finish_anchoring(clock.as_ref(), &shutdown).await?;

@@ -95,7 +95,7 @@ async fn try_index(config: IndexerConfig, dir: &Path) -> Result<Outcome, Indexer
     let lake = Lake::open(dir).await.unwrap();
     let archive = Archive::open(dir).unwrap();
     let clock = Arc::new(ManualClock::at(1));
-    run(config, tail, lake, archive, clock, CancellationToken::new(), progress).await
+    Box::pin(run(config, tail, lake, archive, clock, CancellationToken::new(), progress)).await
 }
 
 /// As [`index`], with the L1 of the embedded chain.

@@ -151,7 +151,7 @@ pub(super) enum Stand {
     /// It is through.
     Settled(Outcome),
     /// It comes down to this.
-    Claimed(Claim),
+    Claimed(Box<Claim>),
 }
 
 impl Stand {
@@ -160,7 +160,7 @@ impl Stand {
         Self::Settled(outcome(result))
     }
 
-    const fn claim(&self) -> Option<&Claim> {
+    fn claim(&self) -> Option<&Claim> {
         match self {
             Self::Settled(_) => None,
             Self::Claimed(claim) => Some(claim),
@@ -170,7 +170,7 @@ impl Stand {
 
 impl From<Result<Claim, Refused>> for Stand {
     fn from(claim: Result<Claim, Refused>) -> Self {
-        claim.map_or_else(|why| Self::Settled(Outcome::Failed(why)), Self::Claimed)
+        claim.map_or_else(|why| Self::Settled(Outcome::Failed(why)), |claim| Self::Claimed(Box::new(claim)))
     }
 }
 

@@ -110,8 +110,10 @@ pub struct Workload {
     pub intensity_percent: u32,
     /// Blocks between two attribution batches, about.
     pub batch_every: u64,
-    /// Percentage of the inferences that a batch would have, 100 or more: as many others are added to it.
-    pub batch_percent: u32,
+    /// Inferences in a batch at least; others of the same agents are added where there are fewer.
+    pub inferences_min: usize,
+    /// Payments in every block beside what else happens there.
+    pub payments: u32,
     /// Whether wrong and hostile transactions are mixed in.
     pub hostile: bool,
     /// The policy that `RewardPolicySet` carries at the first block with transactions.
@@ -124,7 +126,8 @@ impl Default for Workload {
             blocks: u64::MAX,
             intensity_percent: 100,
             batch_every: 10,
-            batch_percent: 100,
+            inferences_min: 0,
+            payments: 0,
             hostile: true,
             policy: demo_policy(),
         }

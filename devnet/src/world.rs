@@ -225,6 +225,9 @@ impl World {
             let call = self.act(keys, deed).or_else(|| self.act(keys, Deed::Submit));
             calls.extend(call);
         }
+        for _ in 0..self.workload.payments {
+            calls.extend(self.act(keys, Deed::Pay));
+        }
         if self.chance.random_range(0..std::cmp::max(1, self.workload.batch_every)) == 0 {
             calls.extend(self.act(keys, Deed::Batch));
         }

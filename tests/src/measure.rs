@@ -42,7 +42,7 @@ pub struct Watch {
 }
 
 /// How often threads are looked at: what one does after the last look before it ends is missed.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Threads whose names begin with this are the watch itself.
 const LOOKER: &str = "look";

@@ -41,12 +41,14 @@ const JUDGE: &str = "kzg";
 pub struct Load {
     /// Blocks with transactions.
     pub blocks: u64,
-    /// Percentage of four to eight transactions a block.
+    /// Percentage of four to eight transactions of all kinds a block.
     pub intensity_percent: u32,
+    /// Payments in every block beside them.
+    pub payments: u32,
     /// Blocks between two batches, about.
     pub batch_every: u64,
-    /// Percentage of the inferences in a batch.
-    pub batch_percent: u32,
+    /// Inferences in a batch at least.
+    pub inferences_min: usize,
     /// Field elements of the longest blob.
     pub elements: usize,
 }
@@ -55,13 +57,14 @@ impl Load {
     /// The devnet as it is: few events a block, and a small batch every tenth block or so.
     #[must_use]
     pub const fn sparse(blocks: u64) -> Self {
-        Self { blocks, intensity_percent: 100, batch_every: 10, batch_percent: 100, elements: 1 << 12 }
+        Self { blocks, intensity_percent: 100, payments: 0, batch_every: 10, inferences_min: 0, elements: 1 << 12 }
     }
 
-    /// A busy chain: about 250 events a block, and a batch of about a megabyte every `batch_every` blocks.
+    /// A busy chain: 250 payments a block with little else, and a batch of a good megabyte every `batch_every` blocks.
     #[must_use]
     pub const fn dense(blocks: u64, batch_every: u64) -> Self {
-        Self { blocks, intensity_percent: 4_000, batch_every, batch_percent: 3_000, elements: 1 << 16 }
+        let inferences_min = 40_000;
+        Self { blocks, intensity_percent: 17, payments: 250, batch_every, inferences_min, elements: 1 << 16 }
     }
 }
 
@@ -129,9 +132,16 @@ fn threads(name: &str) -> Runtime {
 }
 
 fn follow(seed: u64, load: Load, certificates: bool) -> Cost {
-    let Load { blocks, intensity_percent, batch_every, batch_percent, .. } = load;
-    let workload =
-        Workload { blocks, intensity_percent, batch_every, batch_percent, hostile: false, ..Workload::default() };
+    let Load { blocks, intensity_percent, payments, batch_every, inferences_min, .. } = load;
+    let workload = Workload {
+        blocks,
+        intensity_percent,
+        payments,
+        batch_every,
+        inferences_min,
+        hostile: false,
+        ..Workload::default()
+    };
     let config = DevnetConfig { seed, certificates, finalized_lag: 8, workload, ..DevnetConfig::default() };
     let last = config.decided_at();
     let node = threads(NODE);

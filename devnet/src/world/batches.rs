@@ -228,9 +228,7 @@ impl World {
                 plans.push(self.answer(&agents, main, subject));
             }
         }
-        let added = self.workload.batch_percent.saturating_sub(100);
-        let added = plans.len().saturating_mul(usize::try_from(added).unwrap_or(usize::MAX)) / 100;
-        for _ in 0..added {
+        for _ in plans.len()..self.workload.inferences_min {
             plans.push(self.answer(&agents, main, subject));
         }
         let subject = plans.first().map_or(subject, |plan| plan.1);

@@ -15,7 +15,7 @@
 
 use alloy_primitives::{B256, keccak256};
 use std::sync::Arc;
-use tokio::sync::oneshot::error::TryRecvError;
+use std::time::Duration;
 use tributary_schemas::code::Reason;
 use tributary_schemas::eigenda::router::CertStatus;
 use tributary_schemas::eigenda::{Commitment, Form, G1};
@@ -25,6 +25,7 @@ use tributary_store::{BlobRecord, Content, Void};
 use super::docket::{Docket, Entry};
 use super::reference::{CertificateReference, Reference};
 use super::verifier::Verifier;
+use crate::Clock;
 use crate::eigenda::{self, Case, EigenDaError, Evidence, Level, Outcome, Report, Setup, Srs, Witness};
 
 /// What bytes and certificates are judged with. Cheap to clone.
@@ -43,7 +44,11 @@ struct Means {
     srs: Option<Srs>,
     pool: eigenda::Pool,
     docket: Docket,
+    clock: Arc<dyn Clock>,
 }
+
+/// How long an entry waits for company: blobs come in bursts, and two judged together cost little more than one.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// A blob with an outcome that will not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +101,9 @@ impl Judge {
         srs: Option<Srs>,
         pool: eigenda::Pool,
         verifier: Option<Verifier>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        let means = Means { form, setup, known_tau, srs, pool, docket: Docket::default() };
+        let means = Means { form, setup, known_tau, srs, pool, docket: Docket::default(), clock };
         Self { means: Some(Arc::new(means)), verifier: verifier.map(Arc::new) }
     }
 
@@ -170,14 +176,15 @@ impl Judge {
         };
         let mut outcome = means.docket.enter(entry);
         loop {
+            // The outcome of somebody else's round, or after a pause one's own turn; more than one where rounds are
+            // full of what has waited longer.
+            tokio::select! {
+                biased;
+                judged = &mut outcome => return judged.map_err(|_gone| EigenDaError::Lost.to_string()),
+                () = means.clock.deadline(GATHER) => {}
+            }
             let of = Arc::clone(&means);
             means.pool.run(move || of.hold_round()).await.map_err(|error: EigenDaError| error.to_string())?;
-            match outcome.try_recv() {
-                Ok(judged) => return Ok(judged),
-                // The round was full of what had waited longer.
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Closed) => return Err(EigenDaError::Lost.to_string()),
-            }
         }
     }
 

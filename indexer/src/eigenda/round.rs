@@ -80,7 +80,7 @@ impl<'a> Draft<'a> {
 
     fn take(&mut self, data: Option<(Untried<'a>, signature::Claim)>) {
         if let Some((untried, claim)) = data {
-            self.stands.push(Stand::Claimed(Box::new(claim)));
+            self.stands.push(Ok(claim).into());
             self.untried = Some(untried);
         }
     }

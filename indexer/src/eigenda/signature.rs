@@ -160,7 +160,7 @@ impl Stand {
         Self::Settled(outcome(result))
     }
 
-    const fn claim(&self) -> Option<&Claim> {
+    fn claim(&self) -> Option<&Claim> {
         match self {
             Self::Settled(_) => None,
             Self::Claimed(claim) => Some(claim),

@@ -145,7 +145,7 @@ impl CertificateOptions {
             None => None,
         };
         let pool = eigenda::Pool::new(self.threads).map_err(refused)?;
-        Ok(Judge::new(self.form, setup, known_tau, srs, pool, verifier))
+        Ok(Judge::new(self.form, setup, known_tau, srs, pool, verifier, Arc::clone(clock)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Measures what checking certificates costs of following a chain: `bench_share [BLOCKS] [DENSE]`; a line of JSON for
-//! the devnet's chain of so many blocks, 2,000 by default, and one for a chain of 250 events a block and a batch of a
-//! megabyte every hundredth, 600 blocks by default.
+//! the devnet's chain of so many blocks, 2,000 by default, and one for a chain of 250 payments a block and a batch of a
+//! good megabyte every hundredth, 600 blocks by default.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -22,7 +22,7 @@ async fn a_deep_reorg_leaves_nothing_behind_at_the_smallest_size() {
 
 #[test]
 fn certificates_are_checked_at_the_smallest_size() {
-    let dense = Load { intensity_percent: 1_000, ..Load::dense(16, 8) };
+    let dense = Load { payments: 60, inferences_min: 500, ..Load::dense(16, 8) };
     for (load, certificates_min) in [(Load::sparse(40), 6), (dense, 2)] {
         let measured = share::bench(1, load);
         assert!(measured["certificates"].as_u64() >= Some(certificates_min), "{measured}");

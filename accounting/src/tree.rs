@@ -5,7 +5,7 @@
 //! root first; a parent is the hash of its sorted pair. Nodes lie in one flat file of 32 bytes each, so that a proof is
 //! log₂(n) positioned reads; the same tree as `standard-v1` JSON loads in `@openzeppelin/merkle-tree`.
 //!
-//! Other distributors differ in four things: [`format`]. [`claims`] makes a tree of any of them from somebody's list
+//! Other distributors differ in four things: [`mod@format`]. [`claims`] makes a tree of any of them from somebody's list
 //! (CSV), without a store.
 
 pub mod claims;

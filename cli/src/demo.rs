@@ -170,7 +170,8 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
     let per_token = "with money as (
             select token, sum(amount) as revenue, 0 as credited, 0 as held from payments group by token
             union all select token, -sum(amount), 0, 0 from refunds group by token
-            union all select token, sum(amount), 0, 0 from ledger_entries where code = 'adjust' group by token
+            union all select token, sum(amount), 0, 0 from ledger_entries
+                where code = 'adjust' and debit = 'receivable:platform' group by token
             union all select token, sum(amount), 0, 0 from pool_fundings group by token
             union all select token, 0, sum(credited), sum(held) from epochs group by token)
         select token, sum(revenue) as revenue, sum(credited) as credited, sum(held) as held

@@ -27,8 +27,8 @@ const SIDE_BLOCKS: usize = 2_048;
 /// How often a blob that is spoiled at first is served wrong before it is served right.
 const SPOILED_ANSWERS: u32 = 2;
 /// How many requests for a late blob are refused when its deadline is final: more than a client needs that asks a few
-/// times, each time for payload and encoded payload, before it declares the blob missing.
-const LATE_ANSWERS: u32 = 12;
+/// times, each time again and again, before it declares the blob missing.
+const LATE_ANSWERS: u32 = 24;
 /// How many new heads are announced when the view jumps.
 const ANNOUNCED: u64 = 64;
 

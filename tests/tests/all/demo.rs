@@ -123,5 +123,7 @@ fn every_final_block_is_anchored_to_its_blob_and_a_withheld_one_is_not() {
     let status = json(&["status", "--json", "--data-dir", &data]);
     let anchored = &status["follower"]["anchored"];
     assert_eq!((anchored["state"].as_str(), anchored["not_anchored"].as_u64()), (Some("following"), Some(3)));
-    assert_eq!(anchored["finalized"], status["snapshot"]["heads"]["block_number"], "{anchored}");
+    // Final blocks that nobody asked to seal are looked for too.
+    let sealed = status["snapshot"]["heads"]["block_number"].as_u64();
+    assert!(anchored["finalized"].as_u64() >= sealed, "{anchored}, sealed {sealed:?}");
 }

@@ -3,14 +3,14 @@
 use alloy_primitives::Address;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::column::hex_text;
-use tributary_schemas::facts::BlobRow;
+use tributary_schemas::facts::{BlobRow, EdgeRow};
 use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
-use crate::read::rows;
+use crate::read::{rows, standing};
 
 /// Why an account earned what it earned in an epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,10 @@ pub async fn explain(
     let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
     blobs.sort_unstable();
 
+    let blocks = epochs.first().map(|row| (row.first_block, row.last_block));
+    let outside = outside(ctx, blocks, &earned).await?;
     let (pending, lines): (Vec<_>, Vec<_>) = earned.into_iter().partition(|row| row.role.starts_with("pending:"));
-    let lines: Vec<ExplanationLine> = lines.into_iter().map(|row| line(row, &depths)).collect();
+    let lines: Vec<ExplanationLine> = lines.into_iter().map(|row| line(row, &depths, &outside)).collect();
     let total = lines.iter().map(|line| line.amount).sum();
     let earned = rise(ctx, &owner, &coin, epoch).await?;
     hold(&SPLIT_IS_WHOLE, earned == total, || {
@@ -92,8 +94,8 @@ pub async fn explain(
         total,
         rounding: lines.iter().map(|line| line.rounding).sum(),
         lines,
-        pending: pending.into_iter().map(|row| line(row, &depths)).collect(),
-        blocks: epochs.first().map(|row| (row.first_block, row.last_block)),
+        pending: pending.into_iter().map(|row| line(row, &depths, &outside)).collect(),
+        blocks,
         payments: epochs.iter().map(|row| row.payments).sum(),
         blobs,
     })
@@ -137,17 +139,45 @@ async fn depths(
     Ok(depths)
 }
 
-fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>) -> ExplanationLine {
+/// Models of the lines that are based on nothing but things outside the chain: nobody can be paid for these, so such a
+/// model keeps what it would pass on (ruling 20).
+async fn outside(
+    ctx: &SessionContext,
+    blocks: Option<(i64, i64)>,
+    earned: &[EntitlementRow],
+) -> Result<BTreeSet<String>, AccountingError> {
+    let passes = |row: &&EntitlementRow| row.role.ends_with("model") || row.role.ends_with("lineage");
+    let models: BTreeSet<&str> =
+        earned.iter().filter(passes).filter_map(|row| row.model_version_id.as_deref()).collect();
+    let (Some((first, last)), false) = (blocks, models.is_empty()) else { return Ok(BTreeSet::new()) };
+    let names: Vec<String> = models.iter().map(|id| format!("'{id}'")).collect();
+    let filter = format!(
+        "relation LIKE 'BASED_ON_%' AND src_id IN ({}) AND NOT (late AND from_block >= {first}) AND {}",
+        names.join(","),
+        standing(last)
+    );
+    let edges: Vec<EdgeRow> = rows(ctx, &filter).await?;
+    let (inside, outside): (Vec<_>, Vec<_>) = edges.into_iter().partition(|edge| edge.dst_kind == "model");
+    let inside: BTreeSet<String> = inside.into_iter().map(|edge| edge.src_id).collect();
+    Ok(outside.into_iter().map(|edge| edge.src_id).filter(|id| !inside.contains(id)).collect())
+}
+
+fn line(row: EntitlementRow, depths: &BTreeMap<String, i32>, outside: &BTreeSet<String>) -> ExplanationLine {
     let role = row.role.strip_prefix("pending:").unwrap_or(&row.role).to_owned();
     let model = row.model_version_id;
     let depth = if role == "lineage" { model.as_ref().and_then(|id| depths.get(id)).copied().unwrap_or(1) } else { 0 };
     let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
+    let keeps = if model.as_ref().is_some_and(|id| outside.contains(id)) {
+        "; it is based on models outside this chain only, so it passes nothing on"
+    } else {
+        ""
+    };
     let description = match role.as_str() {
         "platform" => "the platform's share of payments".to_owned(),
         "agent" => format!("the owner's share of payments for agent {}", short(&row.agent_version_id)),
-        "model" => format!("payments for what model {} answered", short(&model)),
+        "model" => format!("payments for what model {} answered{keeps}", short(&model)),
         "lineage" => format!(
-            "passed up to model {} by models based on it, {depth} generation(s) below at the least",
+            "passed up to model {} by models based on it, {depth} generation(s) below at the least{keeps}",
             short(&model)
         ),
         "data" => {

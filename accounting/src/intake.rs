@@ -6,11 +6,11 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Amount;
 use tributary_schemas::facts::{PaymentRow, PoolFundingRow, RefundRow};
-use tributary_schemas::policy::{SelfDealing, Unbacked};
+use tributary_schemas::policy::{Policy, Unbacked};
 
 use crate::error::{AccountingError, hold};
 use crate::read::{Columns, address, amount, hash, list, query, rows};
-use crate::state::{State, Subject};
+use crate::state::{State, Subject, later};
 
 /// What every flow is keyed by, its hold apart (ruling 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,10 @@ pub(crate) struct Receipt {
     pub(crate) key: Key,
     pub(crate) purpose: Purpose,
     pub(crate) named: Named,
+    /// Who paid, and the epoch of that; nobody for an emission.
+    pub(crate) payer: Option<(Address, i64)>,
+    /// Whether the payer is a payee of it, as far as is known.
+    pub(crate) dealing: bool,
     /// Base units, refunds taken off; above zero.
     pub(crate) net: u128,
 }
@@ -79,7 +83,7 @@ pub(crate) struct Intake {
 }
 
 /// Where an inference was answered: candidates in the order of their batches' references.
-type Answers = BTreeMap<B256, Vec<(i64, i32, bool)>>;
+type Answers = BTreeMap<B256, Vec<(i64, i32)>>;
 
 impl Intake {
     pub(crate) async fn collect(ctx: &SessionContext, state: &State, epoch: i64) -> Result<Self, AccountingError> {
@@ -121,7 +125,8 @@ impl Intake {
         let policy = state.policy(ruling);
         let reference = payment.reference.as_deref().map(hash).transpose()?;
         let ripe = ripe(state, answers, payment.block_number, reference, policy.unattributed_after_blocks);
-        if ripe > state.bounds.last {
+        let unbacked = payment.flags.split(',').any(|flag| flag == "UNBACKED");
+        if ripe > state.bounds.last || (unbacked && policy.unbacked == Unbacked::Reject) {
             return Ok(());
         }
         if ripe < state.bounds.first {
@@ -131,31 +136,24 @@ impl Intake {
             }
             return Ok(());
         }
-        let unbacked = payment.flags.split(',').any(|flag| flag == "UNBACKED");
-        if unbacked && policy.unbacked == Unbacked::Reject {
-            return Ok(());
-        }
         *self.payments.entry((vault, token)).or_default() += 1;
-        let returned: u128 = refunds.iter().map(|refund| refund.amount).sum();
-        // The fold refuses refunds above the payment, so this never saturates.
-        let net = amount(payment.amount.0)?.saturating_sub(returned);
+        let returned = refunds.iter().try_fold(0_u128, |sum, refund| sum.checked_add(refund.amount));
+        // The fold refuses refunds above the payment.
+        let net = returned.and_then(|returned| amount(payment.amount.0).ok()?.checked_sub(returned));
+        let net = net.ok_or_else(|| {
+            AccountingError::inconsistent(format!("payment {} has refunds above its amount", payment.payment_id))
+        })?;
         if net == 0 {
             return Ok(());
         }
         let dealing = payment.flags.split(',').any(|flag| flag == "SELF_DEALING");
-        let purpose = if unbacked {
-            Purpose::Suspense("unbacked")
-        } else if dealing && policy.self_dealing == SelfDealing::Suspense {
-            Purpose::Suspense("self_dealing")
-        } else {
-            Purpose::Payment(subject)
-        };
-        let named = reference.map_or(Named::Nothing, |reference| resolve(state, answers, reference, policy.method));
         self.receipts.push(Receipt {
             event: hash(&payment.event_id)?,
             key: Key { vault, token, ruling },
-            purpose,
-            named,
+            purpose: if unbacked { Purpose::Suspense("unbacked") } else { Purpose::Payment(subject) },
+            named: reference.map_or(Named::Nothing, |reference| resolve(state, answers, reference, policy)),
+            payer: Some((address(&payment.payer)?, payment.epoch)),
+            dealing,
             net,
         });
         Ok(())
@@ -173,7 +171,15 @@ impl Intake {
             if net > 0 {
                 let key = Key { vault, token: address(&row.token)?, ruling };
                 let event = hash(&row.event_id)?;
-                self.receipts.push(Receipt { event, key, purpose: Purpose::Pool(pool), named: Named::Nothing, net });
+                self.receipts.push(Receipt {
+                    event,
+                    key,
+                    purpose: Purpose::Pool(pool),
+                    named: Named::Nothing,
+                    payer: None,
+                    dealing: false,
+                    net,
+                });
             }
         }
         Ok(())
@@ -219,27 +225,26 @@ async fn refunds(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, Vec<Ref
 /// The first block at which a payment can be divided.
 fn ripe(state: &State, answers: &Answers, block: i64, reference: Option<B256>, waits: u64) -> i64 {
     let Some(reference) = reference else { return block };
-    let latest = block.saturating_add(i64::try_from(waits).unwrap_or(i64::MAX));
+    let latest = later(block, waits);
     let batch = answers
         .get(&reference)
         .and_then(|answers| answers.first())
-        .map(|(batch, _, _)| *batch)
+        .map(|(batch, _)| *batch)
         .or_else(|| state.batch_by_id.get(&reference).copied());
     let known = batch.and_then(|batch| state.batches.get(&batch)).map(|batch| batch.reference_block);
     known.map_or(latest, |known| std::cmp::min(std::cmp::max(block, known), latest))
 }
 
-/// What a reference means at the cut: an inference, then a batch (ruling 3).
-fn resolve(state: &State, answers: &Answers, reference: B256, method: Option<B256>) -> Named {
-    let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
+/// What a reference means at the cut: an inference, then a batch (ruling 3). Of the batches that answer an inference the
+/// first that pays has it.
+fn resolve(state: &State, answers: &Answers, reference: B256, policy: &Policy) -> Named {
     if let Some(answers) = answers.get(&reference) {
-        let mut usable =
-            answers.iter().filter(|(batch, _, superseded)| !superseded && state.batches.get(batch).is_some_and(pays));
-        return usable.next().map_or(Named::Unresolved, |(batch, inference, _)| Named::Inference(*batch, *inference));
+        let first = answers.iter().find(|(batch, _)| state.pays(*batch, policy));
+        return first.map_or(Named::Unresolved, |(batch, inference)| Named::Inference(*batch, *inference));
     }
     match state.batch_by_id.get(&reference).and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
         Some((_, batch)) if batch.is_missing() => Named::Missing,
-        Some((sk, batch)) if pays(batch) => Named::Batch(sk),
+        Some((sk, _)) if state.pays(sk, policy) => Named::Batch(sk),
         _ => Named::Unresolved,
     }
 }
@@ -256,24 +261,23 @@ async fn answers(ctx: &SessionContext, state: &State, payments: &[PaymentRow]) -
         named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
     for chunk in named.chunks(4096) {
         let sql = format!(
-            "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",
+            "SELECT inference_id, batch_sk, inference FROM inferences WHERE inference_id IN ('{}')",
             chunk.join("','")
         );
         for batch in &query(ctx, &sql).await? {
             let columns = Columns(batch);
             let ids = columns.text("inference_id", hash)?;
             let inferences = columns.int32("inference")?;
-            let superseded = columns.boolean("superseded")?;
             for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
                 // A batch whose reference lies beyond the cut is not known yet.
                 if state.batches.contains_key(&batch_sk) {
-                    answers.entry(ids[row]).or_default().push((batch_sk, inferences[row], superseded[row]));
+                    answers.entry(ids[row]).or_default().push((batch_sk, inferences[row]));
                 }
             }
         }
     }
     for found in answers.values_mut() {
-        found.sort_by_key(|(batch, inference, _)| {
+        found.sort_by_key(|(batch, inference)| {
             (state.batches.get(batch).map_or(i64::MAX, |batch| batch.reference_block), *batch, *inference)
         });
     }

@@ -26,4 +26,6 @@ mod readers;
 #[cfg(test)]
 mod reorgs;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod season;

@@ -22,6 +22,8 @@ mod kill;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
+mod overflow;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod reorgs;

@@ -44,11 +44,12 @@ fn the_ids_of_a_receipt_are_those_it_is_booked_under() {
 }
 
 #[test]
-fn payees_are_one_account_of_the_trial_balance() {
+fn payees_are_one_account_of_the_trial_balance_and_so_is_all_that_is_held_for_a_reason() {
     for (account, expected) in [
         ("payable:0x01", "payable"),
         ("pending:1:2:3:0x01", "pending"),
         ("suspense:overflow", "suspense:overflow"),
+        ("suspense:blob_missing:0x01", "suspense:blob_missing"),
         ("receivable:platform", "receivable:platform"),
         ("treasury", "treasury"),
     ] {

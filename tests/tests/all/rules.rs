@@ -689,6 +689,68 @@ async fn a_payment_to_oneself_is_found_whoever_is_paid() {
 }
 
 #[tokio::test]
+async fn what_one_pays_oneself_is_held_until_it_is_freed() {
+    let world = "policy platform 20 data 80 dealing suspense
+         data apples of fruit by alice
+         agent bot by carol
+         batch b1
+           bot id x: apples 1
+         pay 100 by alice for bot about b1/x
+         settle
+           suspense self_dealing 100
+           = suspense:self_dealing 100";
+    for (to, lines) in [
+        ("payees", "treasury platform 20\n alice data apples 80"),
+        ("payer", "alice released 100"),
+        ("treasury", "treasury released 100"),
+    ] {
+        let lines = lines.replace('\n', "\n          ");
+        check(&format!(
+            "{world}
+         free self_dealing to {to}
+         settle
+           {lines}
+           = suspense:self_dealing 0
+           = clearing 0"
+        ))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_blob_found_late_takes_nothing_from_others() {
+    check(
+        "policy data 100
+         data apples of fruit by alice
+         data pears of fruit by bob
+         agent bot by carol
+         missing b1
+         batch b2
+           bot id x: pears 1
+         pay 8 by dave for bot about b1
+         pay 1 by erin for bot about b1
+         settle
+           suspense blob_missing bot 8
+           suspense blob_missing bot 1
+           = suspense:blob_missing 9     # one account of the trial balance for all payments
+         found b1
+           bot id x: apples 1            # b2 has it
+           bot: apples 1
+         pay 100 by dave for bot about b1/x
+         settle
+           bob data pears 100
+           alice data apples 9           # what was held
+           = suspense:blob_missing 0
+         challenge b2
+         uphold b2
+         pay 50 by dave for bot about b1/x
+         settle
+           alice data apples 50          # the next has it",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn what_one_pays_oneself_for_has_no_part_in_pools() {
     let world = "policy data 100
          data apples of fruit by alice

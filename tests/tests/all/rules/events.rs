@@ -1,10 +1,13 @@
 //! Events as the rows an indexer would have made of them.
 
-use alloy_primitives::keccak256;
+use alloy_primitives::{B256, keccak256};
+use tributary_schemas::Payload;
+use tributary_schemas::code::ReleaseTo;
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
+use tributary_schemas::encoding::payload_json;
 use tributary_schemas::facts::{
-    AccountRow, AttributionRow, BatchRow, BlockRow, ContributionRow, EntityPayoutRow, InferenceRow, PaymentRow,
-    PenaltyRow, PoolFundingRow, RefundRow, RewardClaimRow, SlashRow, StakeRow,
+    AccountRow, AttributionRow, BatchRow, BlockRow, ContributionRow, EntityPayoutRow, EventRow, InferenceRow,
+    PaymentRow, PenaltyRow, PoolFundingRow, RefundRow, RewardClaimRow, SlashRow, StakeRow,
 };
 use tributary_tests::world::{token, vault};
 
@@ -33,6 +36,8 @@ impl Scene {
             "edge" => self.late_edge(words),
             "batch" => self.batch(words, Some(below)),
             "missing" => self.batch(words, None),
+            "found" => self.find(words[1], below),
+            "free" => self.free(words[1], needed(words, "to")),
             "challenge" | "uphold" | "reject" | "replace" => self.dispute(words[0], words[1]),
             "pay" => self.pay(words),
             "refund" => self.refund(words),
@@ -312,13 +317,57 @@ impl Scene {
             valid_to_block: None,
         };
         self.facts.attribution_batches.push(row);
-        for (ordinal, line) in answers.unwrap_or_default().iter().enumerate() {
-            self.answer(name, batch_sk, i32::try_from(ordinal).unwrap(), line);
+        self.answers(name, answers.unwrap_or_default());
+    }
+
+    fn answers(&mut self, name: &str, answers: &[&str]) {
+        for (ordinal, line) in answers.iter().enumerate() {
+            self.answer(name, i32::try_from(ordinal).unwrap(), line);
         }
     }
 
+    /// The blob of a missing batch turns up.
+    fn find(&mut self, name: &str, answers: &[&str]) {
+        self.change_batch(name, |row| row.state = "resolved".to_owned());
+        self.answers(name, answers);
+    }
+
+    fn free(&mut self, reason: &str, to: &str) {
+        let to = match to {
+            "payees" => ReleaseTo::Payees,
+            "payer" => ReleaseTo::Payer,
+            "treasury" => ReleaseTo::Treasury,
+            other => panic!("nothing is freed to {other:?}"),
+        };
+        let reason = B256::right_padding_from(reason.as_bytes());
+        let payload = Payload::SuspenseReleased { reason, subject: B256::ZERO, to };
+        let log_index = self.log();
+        let row = EventRow {
+            epoch: self.epoch,
+            event_id: Self::event_id(log_index),
+            block_number: self.block,
+            tx_index: 0,
+            log_index,
+            sub_index: 0,
+            tx_hash: None,
+            emitter: vault(0),
+            source: "log".to_owned(),
+            kind: payload.kind().to_owned(),
+            schema_version: 1,
+            rule: "text".to_owned(),
+            valid: true,
+            reason: None,
+            flags: String::new(),
+            payload: payload_json(&payload),
+        };
+        self.facts.events.push(row);
+    }
+
     /// `SUBJECT fee N id ID: TARGET SCORE, …`
-    fn answer(&mut self, batch: &str, batch_sk: i64, inference: i32, line: &str) {
+    fn answer(&mut self, batch: &str, inference: i32, line: &str) {
+        let batch_sk = self.key("batch", batch);
+        // Of a blob that was found late as well: records are of the epoch of their batch's reference.
+        let epoch = self.facts.attribution_batches.iter().find(|row| row.batch_sk == batch_sk).unwrap().epoch;
         let (head, records) = line.split_once(':').unwrap_or((line, ""));
         let head: Vec<&str> = head.split_whitespace().collect();
         let (kind, subject_sk) = self.subject(head[0]);
@@ -332,9 +381,9 @@ impl Scene {
             .map(|one| one.split_whitespace().collect())
             .filter(|one: &Vec<_>| !one.is_empty())
             .collect();
-        let weight_total = self.records(batch_sk, inference, &records);
+        let weight_total = self.records(epoch, batch_sk, inference, &records);
         let row = InferenceRow {
-            epoch: self.epoch,
+            epoch,
             batch_sk,
             inference,
             inference_id,
@@ -353,7 +402,7 @@ impl Scene {
     }
 
     /// Rows of records with running weights in the order of (target id, row); their total.
-    fn records(&mut self, batch_sk: i64, inference: i32, records: &[Vec<&str>]) -> i64 {
+    fn records(&mut self, epoch: i64, batch_sk: i64, inference: i32, records: &[Vec<&str>]) -> i64 {
         let mut rows = Vec::new();
         for record in records {
             let out = record[0].contains('!');
@@ -377,7 +426,7 @@ impl Scene {
         let mut weight_before = 0;
         for (_, target_kind, target_sk, row, score, out) in rows {
             self.facts.attributions.push(AttributionRow {
-                epoch: self.epoch,
+                epoch,
                 batch_sk,
                 inference,
                 target_kind,
@@ -395,18 +444,24 @@ impl Scene {
     }
 
     fn dispute(&mut self, what: &str, name: &str) {
+        self.change_batch(name, |row| {
+            row.challenged = what == "challenge";
+            match what {
+                "uphold" => row.state = "rejected".to_owned(),
+                "replace" => row.state = "superseded".to_owned(),
+                _ => {}
+            }
+        });
+    }
+
+    fn change_batch(&mut self, name: &str, change: impl FnOnce(&mut BatchRow)) {
         let batch_sk = self.key("batch", name);
         let block = self.block;
         let mut rows = self.facts.attribution_batches.iter_mut();
         let last = rows.rfind(|row| row.batch_sk == batch_sk).unwrap();
         last.valid_to_block = Some(block);
         let mut row = BatchRow { valid_from_block: block, valid_to_block: None, ..last.clone() };
-        row.challenged = what == "challenge";
-        match what {
-            "uphold" => row.state = "rejected".to_owned(),
-            "replace" => row.state = "superseded".to_owned(),
-            _ => {}
-        }
+        change(&mut row);
         self.facts.attribution_batches.push(row);
     }
 }

@@ -11,7 +11,9 @@
 //! edge tuned on base 30               lineage asserted later
 //! batch b1 method m                   records; an answer a line, indented: SUBJECT fee N id ID: TARGET SCORE, …
 //!   bot fee 3: apples 30, pears -5, weeds! 9, rows#2 4     (! out of lineage, #n a row)
-//! missing b2                          a batch whose blob nobody found
+//! missing b2                          a batch whose blob nobody found, or not before
+//! found b2                            now somebody did; records as above
+//! free self_dealing to payees         what is held for a reason, also to `payer` or `treasury`
 //! challenge b1 · uphold b1 · reject b1 · replace b1
 //! pay 100 by dave for bot about b1/0  payments are p1, p2, … ; `about` an answer, a batch or `nothing`; `unbacked`
 //! refund 30 of p1 · fund 50 for base (or all; later: epoch 2) · claim 20 by alice

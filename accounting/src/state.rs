@@ -181,7 +181,10 @@ impl State {
         for row in states::<BatchRow>(ctx, cut).await? {
             let id = hash(&row.batch_id)?;
             batch_by_id.insert(id, row.batch_sk);
-            let left = missed.get(&row.batch_sk).copied();
+            let (left, challenged) = missed.get(&row.batch_sk).copied().unzip();
+            // Only a challenge begins a challenged state of the row, or that its blob was found while it was open.
+            let challenged = challenged.flatten().filter(|_| left == Some(row.valid_from_block));
+            let challenged = row.challenged.then_some(challenged.unwrap_or(row.valid_from_block));
             batches.insert(
                 row.batch_sk,
                 Batch {
@@ -194,8 +197,7 @@ impl State {
                     epoch: row.epoch,
                     method: hash(&row.method_id)?,
                     state: row.state,
-                    // A challenge begins a state of the row, and only its resolution ends that.
-                    challenged: row.challenged.then_some(row.valid_from_block),
+                    challenged,
                 },
             );
         }
@@ -259,12 +261,14 @@ impl State {
     }
 }
 
-/// The block at which each batch last was missing no longer, by surrogate key.
-async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, i64>, AccountingError> {
+/// The block at which each batch last was missing no longer, by surrogate key; with the block at which it had been
+/// challenged, if that was open then.
+async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, (i64, Option<i64>)>, AccountingError> {
     let mut left = BTreeMap::new();
     for row in rows::<BatchRow>(ctx, &format!("state = '{MISSING}' AND valid_to_block <= {cut}")).await? {
-        let last = left.entry(row.batch_sk).or_insert(row.reference_block);
-        *last = std::cmp::max(*last, row.valid_to_block.unwrap_or(row.reference_block));
+        let this = (row.valid_to_block.unwrap_or(row.reference_block), row.challenged.then_some(row.valid_from_block));
+        let last = left.entry(row.batch_sk).or_insert(this);
+        *last = std::cmp::max(*last, this);
     }
     Ok(left)
 }

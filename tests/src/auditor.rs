@@ -186,7 +186,11 @@ impl<'a> Cut<'a> {
     /// Whether a challenge is open that can still be upheld.
     fn challenged(&self, batch_sk: i64) -> bool {
         let Some(batch) = self.batch(batch_sk).filter(|b| b.challenged) else { return false };
-        let at = batch.valid_from_block;
+        // A blob that was found while the challenge was open began another state of the row.
+        let mut before = self.facts.attribution_batches.iter();
+        let before =
+            before.find(|b| b.batch_sk == batch_sk && b.challenged && b.valid_to_block == Some(batch.valid_from_block));
+        let at = before.map_or(batch.valid_from_block, |b| b.valid_from_block);
         let mut waits = vec![self.hub_policy(at, -1).resolve_blocks];
         let same_block = self.policies.iter().filter(|p| p.0 == at && p.3 == zero_id());
         waits.extend(same_block.map(|p| p.4.resolve_blocks));

@@ -65,9 +65,31 @@ impl Maker {
         let state = states[self.pick(states.len())].to_owned();
         let has_records = state == "resolved";
         let found = BatchRow { state, valid_from_block: at, ..row.clone() };
-        self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(at), ..row });
-        self.disputes(found, at);
+        if at > row.reference_block + 1 && self.once_in(4) {
+            self.challenge_missing(row, found, at);
+        } else {
+            self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(at), ..row });
+            self.disputes(found, at);
+        }
         has_records
+    }
+
+    /// The blob is found, at a block, while a challenge is open, which may be resolved later.
+    fn challenge_missing(&mut self, row: BatchRow, found: BatchRow, at: i64) {
+        let challenged = self.between(row.reference_block + 1, at - 1);
+        self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(challenged), ..row.clone() });
+        let open = BatchRow { challenged: true, valid_from_block: challenged, valid_to_block: Some(at), ..row };
+        self.facts.attribution_batches.push(open);
+        let found = BatchRow { challenged: true, ..found };
+        if at == self.last || self.once_in(2) {
+            self.facts.attribution_batches.push(found);
+            return;
+        }
+        let resolved = self.between(at + 1, self.last);
+        self.facts.attribution_batches.push(BatchRow { valid_to_block: Some(resolved), ..found.clone() });
+        let state = ["rejected", found.state.as_str()][self.pick(2)].to_owned();
+        let stands = BatchRow { state, challenged: false, valid_from_block: resolved, ..found };
+        self.facts.attribution_batches.push(stands);
     }
 
     /// Some batches are challenged; of these some are never resolved, some rejected, some replaced, some stand.
@@ -96,10 +118,10 @@ impl Maker {
     fn find_superseded(&mut self) {
         let batches = &self.facts.attribution_batches;
         let read = |sk: i64| {
-            let missing = batches.iter().find(|b| b.batch_sk == sk && b.state == "unavailable");
+            let missing = batches.iter().filter(|b| b.batch_sk == sk && b.state == "unavailable");
             let batch = batches.iter().find(|b| b.batch_sk == sk);
             let reference = batch.map_or(0, |batch| batch.reference_block);
-            missing.and_then(|b| b.valid_to_block).map_or((reference, false), |came| (came, true))
+            missing.filter_map(|b| b.valid_to_block).max().map_or((reference, false), |came| (came, true))
         };
         let method = |sk: i64| batches.iter().find(|b| b.batch_sk == sk).map(|b| &b.method_id);
         let place = |i: &InferenceRow| (read(i.batch_sk), i.batch_sk, i.inference);

@@ -9,14 +9,15 @@ use tributary_tests::world::World;
 
 /// A world with its first epoch settled and published as it should be, one row a token.
 async fn published() -> (Rows, money::Rows, Vec<PublishedRootRow>) {
-    let world = World::new(5);
+    let mut world = World::new(5);
+    world.facts.reward_claims.clear();
     let input = Input { chain_id: 1612, epoch: world.epochs[0], ..Input::default() };
     let ctx = context(Shape::default(), &world.facts, &money::Rows::default());
     let settled = settle(&ctx, &input).await.unwrap().unwrap();
     let mut rows = money::Rows::default();
     extend(&mut rows, settled.tables.rows());
     let mut facts = world.facts;
-    (facts.published_roots, facts.reward_claims) = (Vec::new(), Vec::new());
+    facts.published_roots = Vec::new();
     let published = rows.epochs.iter().map(|row| PublishedRootRow {
         epoch: row.epoch + 1,
         block_number: row.last_block + 3,

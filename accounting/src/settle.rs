@@ -248,8 +248,9 @@ impl Run {
         epoch: i64,
     ) -> Result<Closed, AccountingError> {
         let mut book = Book::default();
-        let again =
-            released.iter().filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt) } else { None });
+        let again = released
+            .iter()
+            .filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt.as_ref()) } else { None });
         let receipts: Vec<&Receipt> = intake.receipts.iter().chain(again).collect();
         let scale = |key: crate::intake::Key| self.scale((key.vault, key.token));
         let scaled = |receipt: &Receipt| amounts(&self.state, receipt, scale(receipt.key));

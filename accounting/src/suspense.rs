@@ -60,7 +60,7 @@ pub(crate) struct Release {
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     /// Over all channels, as the payment that it is.
-    Payment(Receipt),
+    Payment(Box<Receipt>),
     /// Over the data channel, which was held.
     Data(Source),
     /// To somebody who is known.
@@ -223,7 +223,7 @@ impl Desk<'_> {
         let receipt = |one: &Payment| {
             let purpose = Purpose::Payment(one.subject);
             let (event, named, net) = (source, one.named, amount);
-            Way::Payment(Receipt { event, key, purpose, named, payer: None, dealing: false, net })
+            Way::Payment(Box::new(Receipt { event, key, purpose, named, payer: None, dealing: false, net }))
         };
         let way = resolved(held, payment).or_else(|| {
             let mut orders = self.orders.iter().filter(|order| order.covers(held, payment));

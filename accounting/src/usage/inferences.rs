@@ -214,6 +214,9 @@ async fn load(
     Ok(out)
 }
 
+/// Where an inference was read: in the order of batches, and by its place in its own.
+type Place = ((i64, bool), i64, i32);
+
 /// Inferences that another batch of the same method covers, one that counts and was read first. The table says of which
 /// inferences there was such a batch when they were read; that one may have been rejected since, and then the next is
 /// the first.
@@ -232,7 +235,7 @@ async fn superseded(
         Ok(())
     })
     .await?;
-    let mut first: BTreeMap<(B256, B256), (((i64, bool), i64), i32)> = BTreeMap::new();
+    let mut first: BTreeMap<(B256, B256), Place> = BTreeMap::new();
     for chunk in ids.keys().copied().collect::<Vec<_>>().chunks(4096) {
         let chunk: Vec<String> = chunk.iter().map(|id| format!("'{}'", hex_text(id))).collect();
         let sql = format!(
@@ -243,7 +246,7 @@ async fn superseded(
             let (found, ordinals) = (columns.text("inference_id", hash)?, columns.int32("inference")?);
             for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
                 let Some(batch) = state.batches.get(&batch_sk).filter(|batch| batch.counts()) else { continue };
-                let place = ((batch.read_at(), batch_sk), ordinals[row]);
+                let place = (batch.read_at(), batch_sk, ordinals[row]);
                 let known = first.entry((found[row], batch.method)).or_insert(place);
                 *known = std::cmp::min(*known, place);
             }
@@ -254,7 +257,7 @@ async fn superseded(
     let is_first = |id: B256, place: &(i64, i32)| {
         let method = state.batches.get(&place.0).map(|batch| batch.method);
         let known = method.and_then(|method| first.get(&(id, method)));
-        known.is_some_and(|((_, batch), ordinal)| (*batch, *ordinal) == *place)
+        known.is_some_and(|(_, batch, ordinal)| (*batch, *ordinal) == *place)
     };
     let all = ids.iter().flat_map(|(id, places)| places.iter().map(move |place| (*id, *place)));
     Ok(all.filter(|(id, place)| !is_first(*id, place)).map(|(_, place)| place).collect())

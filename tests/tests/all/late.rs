@@ -123,7 +123,7 @@ async fn settled(facts: &Rows, epochs: &[i64]) -> money::Rows {
 #[tokio::test]
 async fn a_late_blob_pays_what_it_would_have_paid_in_time() {
     let mut adjusting = 0;
-    for seed in 100..180 {
+    for seed in 100..320 {
         let world = World::new(seed);
         let late = still(world.facts);
         let prompt = in_time(late.clone());

@@ -412,7 +412,6 @@ struct Receipt {
 
 impl Auditor {
     /// Settles an epoch; epochs are given in order.
-    #[expect(clippy::too_many_lines, reason = "the obvious version is read from top to bottom")]
     pub fn settle(&mut self, facts: &Rows, epoch: i64) -> Audit {
         let cut = Cut::new(facts, epoch);
         let (mut receipts, late) = self.receipts(&cut);

@@ -1,7 +1,7 @@
 //! The book of an epoch in the making: who is due how many sub-units, for what, and over which edges it came.
 
 use alloy_primitives::{Address, B256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::policy::{PPB, Withheld};
 
@@ -133,6 +133,57 @@ impl Book {
         }
         (self.flows, self.sums) = (flows, sums);
         Ok(())
+    }
+
+    /// Which of the addresses that are wanted under a policy number its money reaches.
+    pub(crate) fn reaches(
+        &self,
+        state: &State,
+        wanted: &BTreeMap<usize, BTreeSet<Address>>,
+    ) -> Result<BTreeSet<(usize, Address)>, AccountingError> {
+        let mut reached = BTreeSet::new();
+        let mut take = |key: Key, account: Address, payout: Option<Address>| {
+            let Some(wanted) = wanted.get(&key.ruling) else { return };
+            let payout = payout.unwrap_or_else(|| state.payouts.of_account(account, key.vault, key.token));
+            for one in [account, payout] {
+                if wanted.contains(&one) {
+                    reached.insert((key.ruling, one));
+                }
+            }
+        };
+        let treasury = |key: Key, take: &mut dyn FnMut(Key, Address, Option<Address>)| {
+            let treasury = state.policy(key.ruling).treasury;
+            if !treasury.is_zero() {
+                take(key, treasury, Some(treasury));
+            }
+        };
+        for (key, _, _, to) in self.gross.keys() {
+            match to {
+                To::Suspense(_) | To::Held(..) => {}
+                To::Direct(account) => take(*key, *account, Some(*account)),
+                To::Treasury => treasury(*key, &mut take),
+                To::Account(account) => take(*key, *account, None),
+                To::Entity(subject) => {
+                    let version = state.graph.version(*subject)?;
+                    if let Some(shares) = state.payouts.split(version.entity) {
+                        for (account, _) in shares.iter().filter(|(_, share)| *share > 0) {
+                            take(*key, *account, None);
+                        }
+                    } else {
+                        take(*key, version.owner, state.payouts.of_entity(version.entity, key.vault, key.token));
+                    }
+                }
+            }
+        }
+        for (flow, place, _) in self.sums.iter() {
+            let (one, key) = (&state.contributions.list()[place], self.flows[flow].key);
+            if one.removed {
+                treasury(key, &mut take);
+            } else {
+                take(key, one.contributor, None);
+            }
+        }
+        Ok(reached)
     }
 
     /// Payees of everything in the book: splits, penalties, payout addresses, quarantine, holds.

@@ -8,7 +8,7 @@
 
 use alloy_primitives::{B256, Keccak256, hex};
 use tributary_schemas::column::hex_text;
-use tributary_schemas::money::{ClaimRow, EntitlementRow, MoneyFlowRow};
+use tributary_schemas::money::{BalanceRow, ClaimRow, EntitlementRow, MoneyFlowRow};
 
 /// Rows that are hashed together.
 const ROWS: u64 = 65_536;
@@ -160,6 +160,18 @@ impl Row for MoneyFlowRow {
         to.text(&self.dst_id);
         to.money(self.amount_sub.0);
         to.int(i64::from(self.sub_digits));
+    }
+}
+
+impl Row for BalanceRow {
+    fn write(&self, to: &mut Digest) {
+        to.int(self.epoch);
+        to.text(&self.vault);
+        to.text(&self.token);
+        to.text(&self.account);
+        for counter in [self.debits_pending, self.debits_posted, self.credits_pending, self.credits_posted] {
+            to.money(counter.0);
+        }
     }
 }
 

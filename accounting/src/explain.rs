@@ -3,13 +3,14 @@
 use alloy_primitives::Address;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tributary_schemas::column::hex_text;
-use tributary_schemas::facts::BlobRow;
+use tributary_schemas::facts::{BlobRow, EdgeRow};
 use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
-use crate::read::{amount, rows};
+use crate::read::{amount, rows, standing};
 
 mod paths;
 
@@ -86,8 +87,10 @@ pub async fn explain(
     let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
     blobs.sort_unstable();
 
+    let blocks = epochs.first().map(|row| (row.first_block, row.last_block));
+    let outside = outside(ctx, blocks, &earned).await?;
     let (pending, lines): (Vec<_>, Vec<_>) = earned.into_iter().partition(|row| row.role.starts_with("pending:"));
-    let explained = |rows: Vec<EntitlementRow>| rows.into_iter().map(|row| line(row, &edges));
+    let explained = |rows: Vec<EntitlementRow>| rows.into_iter().map(|row| line(row, &edges, &outside));
     let lines: Vec<ExplanationLine> = explained(lines).collect::<Result<_, _>>()?;
     let total = lines.iter().map(|line| line.amount).sum();
     let earned = rise(ctx, &owner, &coin, epoch).await?;
@@ -102,7 +105,7 @@ pub async fn explain(
         rounding: lines.iter().map(|line| line.rounding).sum(),
         lines,
         pending: explained(pending).collect::<Result<_, _>>()?,
-        blocks: epochs.first().map(|row| (row.first_block, row.last_block)),
+        blocks,
         payments: epochs.iter().map(|row| row.payments).sum(),
         blobs,
     })
@@ -158,7 +161,30 @@ fn comes_over_models(role: &str) -> bool {
     role == "model" || role == "lineage"
 }
 
-fn line(row: EntitlementRow, edges: &Edges) -> Result<ExplanationLine, AccountingError> {
+/// Models of the lines that are based on nothing but things outside the chain: nobody can be paid for these, so such a
+/// model keeps what it would pass on (ruling 20).
+async fn outside(
+    ctx: &SessionContext,
+    blocks: Option<(i64, i64)>,
+    earned: &[EntitlementRow],
+) -> Result<BTreeSet<String>, AccountingError> {
+    let passes = |row: &&EntitlementRow| row.role.ends_with("model") || row.role.ends_with("lineage");
+    let models: BTreeSet<&str> =
+        earned.iter().filter(passes).filter_map(|row| row.model_version_id.as_deref()).collect();
+    let (Some((first, last)), false) = (blocks, models.is_empty()) else { return Ok(BTreeSet::new()) };
+    let names: Vec<String> = models.iter().map(|id| format!("'{id}'")).collect();
+    let filter = format!(
+        "relation LIKE 'BASED_ON_%' AND src_id IN ({}) AND NOT (late AND from_block >= {first}) AND {}",
+        names.join(","),
+        standing(last)
+    );
+    let edges: Vec<EdgeRow> = rows(ctx, &filter).await?;
+    let (inside, outside): (Vec<_>, Vec<_>) = edges.into_iter().partition(|edge| edge.dst_kind == "model");
+    let inside: BTreeSet<String> = inside.into_iter().map(|edge| edge.src_id).collect();
+    Ok(outside.into_iter().map(|edge| edge.src_id).filter(|id| !inside.contains(id)).collect())
+}
+
+fn line(row: EntitlementRow, edges: &Edges, outside: &BTreeSet<String>) -> Result<ExplanationLine, AccountingError> {
     let role = role(&row).to_owned();
     let model = row.model_version_id;
     let depth = model.as_ref().filter(|_| role == "lineage").map_or(0, |model| edges.depth(model).unwrap_or(1));
@@ -166,12 +192,17 @@ fn line(row: EntitlementRow, edges: &Edges) -> Result<ExplanationLine, Accountin
     let paths = model.as_ref().filter(|_| comes_over_models(&role));
     let paths = paths.map(|model| edges.paths(&row.vault, model, role == "lineage", units));
     let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
+    let keeps = if model.as_ref().is_some_and(|id| outside.contains(id)) {
+        "; it is based on models outside this chain only, so it passes nothing on"
+    } else {
+        ""
+    };
     let description = match role.as_str() {
         "platform" => "the platform's share of payments".to_owned(),
         "agent" => format!("the owner's share of payments for agent {}", short(&row.agent_version_id)),
-        "model" => format!("payments for what model {} answered", short(&model)),
+        "model" => format!("payments for what model {} answered{keeps}", short(&model)),
         "lineage" => format!(
-            "passed up to model {} by models based on it, {depth} generation(s) below at the least",
+            "passed up to model {} by models based on it, {depth} generation(s) below at the least{keeps}",
             short(&model)
         ),
         "data" => {

@@ -22,16 +22,27 @@ pub(crate) enum Source {
 /// Sub-units that wait for the data step.
 pub(crate) type DataIn = BTreeMap<(Key, Source), u128>;
 
-/// Steps 1 to 3 for all receipts. `scale` gives the sub-units of a base unit.
+/// The sub-units of a receipt, `scale` to a base unit: the platform's flat fee, and the rest.
+pub(crate) fn amounts(state: &State, receipt: &Receipt, scale: u128) -> (u128, u128) {
+    let fees = &state.policy(receipt.key.ruling).platform_flat;
+    let flat = match receipt.purpose {
+        Purpose::Payment(_) => fees.get(&receipt.key.token).map_or(0, |flat| flat.units()),
+        Purpose::Pool(_) | Purpose::Suspense(..) => 0,
+    };
+    let flat = std::cmp::min(flat, receipt.net);
+    (flat * scale, (receipt.net - flat) * scale)
+}
+
+/// Steps 1 to 3 for all receipts. `amounts` gives the sub-units of one: the platform's flat fee, and the rest.
 pub(crate) fn spread<'a>(
     state: &State,
     receipts: impl Iterator<Item = &'a Receipt>,
-    scale: impl Fn(Key) -> u128,
+    amounts: impl Fn(&Receipt) -> (u128, u128),
     book: &mut Book,
 ) -> Result<DataIn, AccountingError> {
     let mut channels = Channels::default();
     for receipt in receipts {
-        channels.receipt(state, receipt, scale(receipt.key), book)?;
+        channels.receipt(state, receipt, amounts(receipt), book)?;
     }
     let mut frontier = BTreeMap::new();
     for ((key, subject), sub) in channels.models {
@@ -72,24 +83,21 @@ impl Channels {
         &mut self,
         state: &State,
         receipt: &Receipt,
-        scale: u128,
+        (flat, rest): (u128, u128),
         book: &mut Book,
     ) -> Result<(), AccountingError> {
-        let (key, sub) = (receipt.key, receipt.net * scale);
+        let key = receipt.key;
         match receipt.purpose {
             Purpose::Suspense(reason, payment) => {
                 let to = To::Held(reason, Whose::Payment(payment));
-                book.credit(key, None, Line::of(Role::Payment), to, sub);
+                book.credit(key, None, Line::of(Role::Payment), to, rest);
             }
             Purpose::Pool(pool) => {
-                book.edge(key, Step::Channel, 0, Node::Id(pool), Node::Word("data"), sub);
-                *self.data.entry((key, Source::Pool(pool))).or_default() += sub;
+                book.edge(key, Step::Channel, 0, Node::Id(pool), Node::Word("data"), rest);
+                *self.data.entry((key, Source::Pool(pool))).or_default() += rest;
             }
             Purpose::Payment(subject) => {
-                let policy = state.policy(key.ruling);
-                let flat = policy.platform_flat.get(&key.token).map_or(0, |flat| flat.units());
-                let flat = std::cmp::min(flat, receipt.net) * scale;
-                self.payment(state, key, subject, receipt.named, (flat, sub - flat), book)?;
+                self.payment(state, key, subject, receipt.named, (flat, rest), book)?;
             }
         }
         Ok(())
@@ -158,37 +166,25 @@ fn staked(state: &State, subject: Subject) -> Vec<(u128, &[(Address, U256)])> {
     pools.collect()
 }
 
-/// Step 3. A model with inflow a keeps a − R and passes R on to what it is based on, for `max_depth` generations.
+/// Step 3. A model with inflow a keeps a − R and passes R on to what it is based on, for `max_depth` generations. Paths
+/// are never enumerated. A model whose upstreams are all external has nobody to pass on to, and keeps everything.
 fn lineage(state: &State, mut frontier: BTreeMap<(Key, i64), u128>, book: &mut Book) -> Result<(), AccountingError> {
     for depth in 0.. {
         let mut next = BTreeMap::new();
         for ((key, sk), inflow) in &frontier {
             let policy = &state.policy(key.ruling).lineage;
+            if policy.mode == LineageMode::Absolute {
+                absolute(state, *key, *sk, *inflow, book)?;
+                continue;
+            }
             let upstream = state.graph.upstream(*sk);
             let version = state.graph.version(model(*sk))?;
-            let passes = if depth >= policy.max_depth || upstream.is_empty() {
-                0
-            } else {
-                match policy.mode {
-                    LineageMode::Relative => u128::from(policy.pass_ppb),
-                    // Each ancestor has its declared share of what its descendant gets; all together at most `pass`.
-                    LineageMode::Absolute => {
-                        std::cmp::min(upstream.iter().map(|edge| edge.share_ppb).sum(), u128::from(policy.pass_ppb))
-                    }
-                }
-            };
+            let passes = if depth >= policy.max_depth || upstream.is_empty() { 0 } else { u128::from(policy.pass_ppb) };
             let passed = portion(*inflow, passes, u128::from(PPB));
             let role = if depth == 0 { Role::Model } else { Role::Lineage };
             let line = Line { model: Some(version.id), ..Line::of(role) };
             book.credit(*key, None, line, To::Entity(model(*sk)), inflow - passed);
-            if passed == 0 {
-                continue;
-            }
-            let weight = |edge: &crate::state::Edge| match policy.mode {
-                LineageMode::Relative => edge.weight,
-                LineageMode::Absolute => edge.share_ppb,
-            };
-            for (edge, part) in upstream.iter().zip(split(passed, upstream.iter().map(weight))) {
+            for (edge, part) in upstream.iter().zip(split(passed, upstream.iter().map(|edge| edge.weight))) {
                 let to = Node::Id(state.graph.version(model(edge.to))?.id);
                 book.edge(*key, Step::Lineage, depth, Node::Id(version.id), to, part);
                 add(&mut next, (*key, edge.to), part);
@@ -198,6 +194,46 @@ fn lineage(state: &State, mut frontier: BTreeMap<(Key, i64), u128>, book: &mut B
             return Ok(());
         }
         frontier = next;
+    }
+    Ok(())
+}
+
+/// Step 3 in absolute mode, for a model that was used, with its inflow. Each ancestor has the share that was declared
+/// for it, of that inflow, however many generations up it is, once for every path that leads to it; all of them
+/// together get at most `pass_ppb`. Ancestors in the order of their generation, then of their version id.
+fn absolute(state: &State, key: Key, sk: i64, inflow: u128, book: &mut Book) -> Result<(), AccountingError> {
+    let policy = &state.policy(key.ruling).lineage;
+    let version = state.graph.version(model(sk))?;
+    // Number of paths to each model of a generation. With 16 generations it stays far below 2^256.
+    let mut paths = BTreeMap::from([(sk, U256::from(1))]);
+    let (mut ancestors, mut shares) = (Vec::new(), Vec::new());
+    for depth in 0..policy.max_depth {
+        let mut above: BTreeMap<i64, U256> = BTreeMap::new();
+        let mut due: BTreeMap<(B256, i64), U256> = BTreeMap::new();
+        for (from, paths) in &paths {
+            for edge in state.graph.upstream(*from) {
+                let number = above.entry(edge.to).or_default();
+                *number = number.saturating_add(*paths);
+                let due = due.entry((state.graph.version(model(edge.to))?.id, edge.to)).or_default();
+                *due = due.saturating_add(paths.saturating_mul(U256::from(edge.share_ppb)));
+            }
+        }
+        for ((id, to), share) in due {
+            ancestors.push((depth, id, to));
+            shares.push(share);
+        }
+        paths = above;
+    }
+    let declared = shares.iter().fold(U256::ZERO, |sum, share| sum.saturating_add(*share));
+    let pass = u128::from(policy.pass_ppb);
+    let pass = u128::try_from(declared).map_or(pass, |declared| std::cmp::min(declared, pass));
+    let passed = portion(inflow, pass, u128::from(PPB));
+    let line = Line { model: Some(version.id), ..Line::of(Role::Model) };
+    book.credit(key, None, line, To::Entity(model(sk)), inflow - passed);
+    for ((depth, id, to), part) in ancestors.into_iter().zip(split_wide(passed, &shares)) {
+        book.edge(key, Step::Lineage, depth, Node::Id(version.id), Node::Id(id), part);
+        let line = Line { model: Some(id), ..Line::of(Role::Lineage) };
+        book.credit(key, None, line, To::Entity(model(to)), part);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::error::AccountingError;
 use crate::register::provider_of_files;
 
 /// The fact tables that a settlement reads.
-const FACTS: [&str; 22] = [
+const FACTS: [&str; 23] = [
     "accounts",
     "agent_versions",
     "agents",
@@ -31,6 +31,7 @@ const FACTS: [&str; 22] = [
     "datasets",
     "edges",
     "entity_payouts",
+    "events",
     "inferences",
     "model_versions",
     "models",

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Amount;
 use tributary_schemas::facts::{PaymentRow, PoolFundingRow, RefundRow};
 use tributary_schemas::id::{BatchId, InferenceId};
-use tributary_schemas::policy::{SelfDealing, Unbacked};
+use tributary_schemas::policy::{Policy, Unbacked};
 
 use crate::book::Pot;
 use crate::error::{AccountingError, hold};
 use crate::read::{Columns, address, amount, hash, list, query, rows};
-use crate::state::{State, Subject};
+use crate::state::{State, Subject, later};
 
 /// What every flow is keyed by, its hold apart (ruling 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,16 @@ pub(crate) enum Named {
     Unresolved,
 }
 
+/// Who made a payment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payer {
+    pub(crate) account: Address,
+    /// The epoch in which it was made.
+    pub(crate) epoch: i64,
+    /// The payment's id.
+    pub(crate) payment: B256,
+}
+
 /// Money that settles in the epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct Receipt {
@@ -64,6 +74,10 @@ pub(crate) struct Receipt {
     pub(crate) key: Key,
     pub(crate) purpose: Purpose,
     pub(crate) named: Named,
+    /// Who paid; nobody for an emission and for what leaves suspense.
+    pub(crate) payer: Option<Payer>,
+    /// Whether the payer is a payee of it, as far as is known.
+    pub(crate) dealing: bool,
     /// Base units, refunds taken off; above zero.
     pub(crate) net: u128,
 }
@@ -94,7 +108,7 @@ const INFERENCES_MAX: i64 = 1 << 22;
 /// What the references of payments mean at the cut.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// Where inferences were answered: candidates in the order in which they were known.
+    /// Where inferences were answered: candidates in the order in which their batches were read.
     found: BTreeMap<B256, Vec<Answer>>,
     /// Batches that were without their blob, by the inferences that have no id but the one the batch gives them.
     missed: BTreeMap<B256, i64>,
@@ -103,11 +117,12 @@ pub(crate) struct Answers {
 /// An inference of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Answer {
-    /// Block from which payments could name it.
-    known: i64,
+    /// Where its batch was read.
+    read: (i64, bool),
     batch: i64,
     inference: i32,
-    superseded: bool,
+    /// Block from which payments could name it.
+    known: i64,
 }
 
 impl Intake {
@@ -150,7 +165,8 @@ impl Intake {
         let policy = state.policy(ruling);
         let reference = payment.reference.as_deref().map(hash).transpose()?;
         let ripe = answers.ripe(state, payment.block_number, reference, policy.unattributed_after_blocks);
-        if ripe > state.bounds.last {
+        let unbacked = payment.flags.split(',').any(|flag| flag == "UNBACKED");
+        if ripe > state.bounds.last || (unbacked && policy.unbacked == Unbacked::Reject) {
             return Ok(());
         }
         if ripe < state.bounds.first {
@@ -160,32 +176,25 @@ impl Intake {
             }
             return Ok(());
         }
-        let unbacked = payment.flags.split(',').any(|flag| flag == "UNBACKED");
-        if unbacked && policy.unbacked == Unbacked::Reject {
-            return Ok(());
-        }
         *self.payments.entry((vault, token)).or_default() += 1;
-        let returned: u128 = refunds.iter().map(|refund| refund.amount).sum();
-        // The fold refuses refunds above the payment, so this never saturates.
-        let net = amount(payment.amount.0)?.saturating_sub(returned);
+        let returned = refunds.iter().try_fold(0_u128, |sum, refund| sum.checked_add(refund.amount));
+        // The fold refuses refunds above the payment.
+        let net = returned.and_then(|returned| amount(payment.amount.0).ok()?.checked_sub(returned));
+        let net = net.ok_or_else(|| {
+            AccountingError::inconsistent(format!("payment {} has refunds above its amount", payment.payment_id))
+        })?;
         if net == 0 {
             return Ok(());
         }
         let id = hash(&payment.payment_id)?;
         let dealing = payment.flags.split(',').any(|flag| flag == "SELF_DEALING");
-        let purpose = if unbacked {
-            Purpose::Suspense("unbacked", id)
-        } else if dealing && policy.self_dealing == SelfDealing::Suspense {
-            Purpose::Suspense("self_dealing", id)
-        } else {
-            Purpose::Payment(subject)
-        };
-        let named = answers.named(state, id, reference, policy.method);
         self.receipts.push(Receipt {
             event: hash(&payment.event_id)?,
             key: Key { vault, token, ruling, adjusts: None },
-            purpose,
-            named,
+            purpose: if unbacked { Purpose::Suspense("unbacked", id) } else { Purpose::Payment(subject) },
+            named: answers.named(state, id, reference, policy),
+            payer: Some(Payer { account: address(&payment.payer)?, epoch: payment.epoch, payment: id }),
+            dealing,
             net,
         });
         Ok(())
@@ -203,7 +212,15 @@ impl Intake {
             if net > 0 {
                 let key = Key { vault, token: address(&row.token)?, ruling, adjusts: None };
                 let event = hash(&row.event_id)?;
-                self.receipts.push(Receipt { event, key, purpose: Purpose::Pool(pool), named: Named::Nothing, net });
+                self.receipts.push(Receipt {
+                    event,
+                    key,
+                    purpose: Purpose::Pool(pool),
+                    named: Named::Nothing,
+                    payer: None,
+                    dealing: false,
+                    net,
+                });
             }
         }
         Ok(())
@@ -260,7 +277,7 @@ impl Answers {
             named.into_iter().filter(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).collect();
         for chunk in named.chunks(4096) {
             let sql = format!(
-                "SELECT inference_id, batch_sk, inference, superseded FROM inferences WHERE inference_id IN ('{}')",
+                "SELECT inference_id, batch_sk, inference FROM inferences WHERE inference_id IN ('{}')",
                 chunk.join("','")
             );
             for batch in &query(ctx, &sql).await? {
@@ -284,7 +301,6 @@ impl Answers {
     fn read(&mut self, state: &State, columns: Columns<'_>) -> Result<(), AccountingError> {
         let ids = columns.text("inference_id", hash)?;
         let inferences = columns.int32("inference")?;
-        let superseded = columns.boolean("superseded")?;
         for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
             // A batch whose reference lies beyond the cut is not known yet, nor what was found beyond it of one that
             // is missing at the cut.
@@ -294,7 +310,7 @@ impl Answers {
             let is_given = || u32::try_from(inference).is_ok_and(|at| in_batch(batch.id, at) == id);
             let on_time = batch.known_block == batch.reference_block || is_given();
             let known = if on_time { batch.reference_block } else { batch.known_block };
-            let answer = Answer { known, batch: batch_sk, inference, superseded: superseded[row] };
+            let answer = Answer { read: batch.read_at(), batch: batch_sk, inference, known };
             self.found.entry(id).or_default().push(answer);
         }
         Ok(())
@@ -314,8 +330,8 @@ impl Answers {
     /// The first block at which a payment can be divided.
     fn ripe(&self, state: &State, block: i64, reference: Option<B256>, waits: u64) -> i64 {
         let Some(reference) = reference else { return block };
-        let latest = block.saturating_add(i64::try_from(waits).unwrap_or(i64::MAX));
-        let known = self.found.get(&reference).and_then(|answers| answers.first()).map(|answer| answer.known);
+        let latest = later(block, waits);
+        let known = self.found.get(&reference).and_then(|answers| answers.iter().map(|answer| answer.known).min());
         let known = known.or_else(|| {
             let batch = self.missed.get(&reference).or_else(|| state.batch_by_id.get(&reference))?;
             state.batches.get(batch).map(|batch| batch.reference_block)
@@ -323,20 +339,19 @@ impl Answers {
         known.map_or(latest, |known| std::cmp::min(std::cmp::max(block, known), latest))
     }
 
-    /// What a payment named, as it is at the cut: an inference, then a batch (ruling 3).
-    pub(crate) fn named(&self, state: &State, payment: B256, reference: Option<B256>, method: Option<B256>) -> Named {
+    /// What a payment named, as it is at the cut: an inference, then a batch (ruling 3). Of the batches that answer an
+    /// inference the first that pays has it.
+    pub(crate) fn named(&self, state: &State, payment: B256, reference: Option<B256>, policy: &Policy) -> Named {
         let Some(reference) = reference else { return Named::Nothing };
-        let pays = |batch: &crate::state::Batch| batch.counts() && method.is_none_or(|method| method == batch.method);
         if let Some(answers) = self.found.get(&reference) {
-            let mut usable =
-                answers.iter().filter(|one| !one.superseded && state.batches.get(&one.batch).is_some_and(pays));
-            return usable.next().map_or(Named::Unresolved, |one| Named::Inference(one.batch, one.inference));
+            let first = answers.iter().find(|one| state.pays(one.batch, policy));
+            return first.map_or(Named::Unresolved, |one| Named::Inference(one.batch, one.inference));
         }
         let missed = self.missed.get(&reference);
         let batch = missed.or_else(|| state.batch_by_id.get(&reference));
         match batch.and_then(|sk| state.batches.get(sk).map(|batch| (*sk, batch))) {
             Some((_, batch)) if batch.is_missing() => Named::Missing(payment),
-            Some((sk, batch)) if missed.is_none() && pays(batch) => Named::Batch(sk),
+            Some((sk, _)) if missed.is_none() && state.pays(sk, policy) => Named::Batch(sk),
             _ => Named::Unresolved,
         }
     }

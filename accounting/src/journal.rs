@@ -4,7 +4,10 @@
 //! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>` and
 //! `suspense:<reason>:<payment or account>` (`suspense`),
 //! `receivable:<address>` (claimed beyond what was due), `receivable:platform` (refunded after settlement: the caller of
-//! the refund supplied the money, and the platform owes the difference), `claimed`.
+//! the refund supplied the money, and the platform owes the difference), `distributor` (what claims are paid from: each
+//! epoch moves there from escrow what it posts to payees), `claimed`.
+//!
+//! An entry that is made twice is made once; two entries that share an id and nothing else are a fault of ours.
 //!
 //! - id = the first 16 bytes of keccak256("trib/jrn/1" ‖ epoch u64be ‖ rule u32be ‖ code u8 ‖ vault ‖ token ‖
 //!   keccak256(debit) ‖ keccak256(credit) ‖ source);
@@ -19,6 +22,7 @@
 
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
 use std::sync::LazyLock;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
@@ -31,6 +35,16 @@ use crate::read::{address, amount, hash};
 
 /// The account that everything of an epoch goes through.
 pub(crate) const CLEARING: &str = "clearing";
+/// What payers left.
+pub(crate) const ESCROW: &str = "escrow";
+/// What claims are paid from.
+pub(crate) const DISTRIBUTOR: &str = "distributor";
+/// Where payments of a token wait that would overflow.
+pub(crate) const OVERFLOW: &str = "suspense:overflow";
+/// All `payable:<address>` together.
+pub(crate) const PAYABLE: &str = "payable";
+/// All `pending:…` together.
+pub(crate) const PENDING: &str = "pending";
 /// keccak256("trib/step/1close"): the source of entries that close the epoch's clearing.
 static CLOSING: LazyLock<B256> = LazyLock::new(|| step("close"));
 /// Number of the rule in ids.
@@ -44,6 +58,7 @@ pub(crate) enum Code {
     Hold,
     Claim,
     Adjust,
+    Fund,
 }
 
 impl Code {
@@ -54,6 +69,7 @@ impl Code {
             Self::Hold => 3,
             Self::Claim => 5,
             Self::Adjust => 6,
+            Self::Fund => 8,
         }
     }
     const fn as_str(self) -> &'static str {
@@ -63,9 +79,10 @@ impl Code {
             Self::Hold => "hold",
             Self::Claim => "claim",
             Self::Adjust => "adjust",
+            Self::Fund => "fund",
         }
     }
-    const ALL: [Self; 5] = [Self::Receive, Self::Credit, Self::Hold, Self::Claim, Self::Adjust];
+    const ALL: [Self; 6] = [Self::Receive, Self::Credit, Self::Hold, Self::Claim, Self::Adjust, Self::Fund];
 }
 
 /// Where an entry stands.
@@ -95,10 +112,15 @@ impl Phase {
         }
     }
     const ALL: [Self; 4] = [Self::Single, Self::Pending, Self::Post, Self::Void];
+
+    /// The phase of this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == name)
+    }
 }
 
 /// An entry to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) purse: Purse,
     pub(crate) debit: String,
@@ -116,8 +138,22 @@ fn closing(adjusts: Option<i64>) -> B256 {
 }
 
 /// The source of an entry that a step caused.
-fn step(name: &str) -> B256 {
+pub(crate) fn step(name: &str) -> B256 {
     keccak256([b"trib/step/1".as_slice(), name.as_bytes()].concat())
+}
+
+/// The account of the trial balance that an account of the journal belongs to.
+pub(crate) fn control(account: &str) -> &str {
+    match account.split_once(':') {
+        Some((PAYABLE, _)) => PAYABLE,
+        Some((PENDING, _)) => PENDING,
+        // Beginning and reason, without what it is held of.
+        Some(("suspense", held)) => match held.split_once(':') {
+            Some((reason, _)) => account.get(.."suspense:".len() + reason.len()).unwrap_or(account),
+            None => account,
+        },
+        _ => account,
+    }
 }
 
 pub(crate) fn payable(account: Address) -> String {
@@ -163,15 +199,58 @@ impl Journal {
         Self { epoch, entries: BTreeMap::new(), pots: Vec::new(), credits: Vec::new() }
     }
 
-    /// Adds an entry. The same entry again is a fault of ours: ids are made of what identifies it.
+    /// Adds an entry. The same entry again changes nothing; another one under its id is a fault of ours: ids are made
+    /// of what identifies an entry.
     pub(crate) fn write(&mut self, entry: Entry) -> Result<(), AccountingError> {
         if entry.amount == 0 {
             return Ok(());
         }
         let id = self.id(&entry.body(), keccak256(&entry.debit), keccak256(&entry.credit));
-        match self.entries.insert(id, entry) {
-            None => Ok(()),
-            Some(other) => Err(twice(id, &other)),
+        match self.entries.entry(id) {
+            MapEntry::Vacant(place) => {
+                place.insert(entry);
+                Ok(())
+            }
+            MapEntry::Occupied(other) if *other.get() == entry => Ok(()),
+            MapEntry::Occupied(other) => Err(twice(id, other.get())),
+        }
+    }
+
+    /// The ids that receiving `event` has in an epoch, whichever account it is received on.
+    pub(crate) fn receipts(epoch: i64, purse: Purse, event: B256) -> [[u8; 16]; 2] {
+        let journal = Self::new(epoch);
+        [(CLEARING, Code::Receive), (OVERFLOW, Code::Hold)].map(|(credit, code)| {
+            let entry = Body {
+                purse,
+                debit: ESCROW,
+                credit,
+                amount: 0,
+                code,
+                phase: Phase::Single,
+                source: event,
+                adjusts: None,
+            };
+            journal.id(&entry, keccak256(ESCROW), keccak256(credit))
+        })
+    }
+
+    /// Hands over what every entry moves, (debit, credit, base units, phase): payees are the accounts `payable` and
+    /// `pending`, all of them together, as [`crate::balances`] keeps them.
+    pub(crate) fn movements(&self, names: &Names, mut take: impl FnMut(Purse, &str, &str, u128, Phase)) {
+        for entry in self.entries.values() {
+            take(entry.purse, control(&entry.debit), control(&entry.credit), entry.amount, entry.phase);
+        }
+        for credit in &self.credits {
+            let party = names.party(credit.party);
+            let (_, phase) = of_party(party);
+            let ((purse, _), _) = self.pots[index(credit.pot)];
+            match party {
+                Party::Account(_) => take(purse, CLEARING, PAYABLE, credit.amount, phase),
+                Party::Pending(..) => take(purse, CLEARING, PENDING, credit.amount, phase),
+                Party::Suspense(..) | Party::Treasury => {
+                    take(purse, CLEARING, control(&names.name(party)), credit.amount, phase);
+                }
+            }
         }
     }
 
@@ -334,8 +413,11 @@ fn twice(id: [u8; 16], other: &dyn std::fmt::Debug) -> AccountingError {
     AccountingError::inconsistent(format!("two entries have the id {}: one is {other:?}", hex_text(id)))
 }
 
-/// The digest of a journal read back from its table: every id is made again from what it identifies.
-pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256) -> Result<B256, AccountingError> {
+/// A journal read back from its table: every id is made again from what it identifies.
+pub(crate) fn of_rows<'a>(
+    epoch: i64,
+    rows: impl IntoIterator<Item = &'a LedgerEntryRow>,
+) -> Result<Journal, AccountingError> {
     let mut journal = Journal::new(epoch);
     for row in rows {
         let unknown = || AccountingError::inconsistent(format!("entry {} is {} {}", row.entry_id, row.code, row.phase));
@@ -345,7 +427,7 @@ pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256
             credit: row.credit.clone(),
             amount: amount(row.amount.0)?,
             code: Code::ALL.into_iter().find(|code| code.as_str() == row.code).ok_or_else(unknown)?,
-            phase: Phase::ALL.into_iter().find(|phase| phase.as_str() == row.phase).ok_or_else(unknown)?,
+            phase: Phase::of(&row.phase).ok_or_else(unknown)?,
             source: hash(&row.source)?,
             adjusts: row.adjusts_epoch,
         };
@@ -358,5 +440,8 @@ pub(crate) fn digest_of_rows(epoch: i64, rows: &[LedgerEntryRow], previous: B256
         }
         journal.write(entry)?;
     }
-    Ok(journal.digest(&Names::default(), previous))
+    Ok(journal)
 }
+
+#[cfg(test)]
+mod tests;

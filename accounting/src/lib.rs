@@ -5,13 +5,15 @@
 //! 1. [`engine`]: an SQL session with [`cascade`](engine::cascade_udf), and a `sum` that cannot wrap; [`register()`] puts
 //!    the published tables of a snapshot into it;
 //! 2. `state`: what holds at the cut (policies, owners, graph, payouts, penalties, stake);
-//! 3. `intake`: payments that are ripe in the epoch, net of refunds, and pool fundings;
+//! 3. `intake`: payments that are ripe in the epoch, net of refunds, and pool fundings; `dealing`: which of them their
+//!    own payers are paid by;
 //! 4. `flow`: each over its channels, the model channel over models and up their lineage;
 //! 5. `usage`: the data channel over inferences, then over their records, the one heavy scan, into `sums`;
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
 //!    units and the lines that add up to them;
 //!    `suspense` brings back what was held and is free now, by the epoch that held it;
-//! 7. `journal` and `standing`: double entry, cumulative positions, what waits for a challenge;
+//! 7. `journal`, `standing` and `balances`: double entry, cumulative positions, what waits for a challenge, and the trial
+//!    balance that must hold at every close;
 //! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
 //!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
@@ -26,12 +28,23 @@
 //! The crate reads no clock, opens no socket and has no floating point: the same tables give the same bytes, however
 //! many threads or however little memory there is (INV-08, tested against a second settlement in `tests/`).
 //!
-//! What rule 1 decides where the design leaves room: an agent's stakers are those of the models it uses, by their
-//! weight; money on a model or batch is summed per (vault, token, policy, subject) before it is divided; only the data
-//! channel rests on a batch and waits for its challenge window; in absolute lineage the declared shares pass as they
-//! are, at most `pass_ppb`; a token that would overflow is suspended payment by payment and counts as no revenue; lines
-//! are ordered by role (platform, agent, model, lineage, data, staker, payment, released), dataset, contribution, model,
-//! agent.
+//! What rule 1 decides where the design leaves room:
+//!
+//! - an agent's stakers are those of the models it uses, by their weight; stake is what `StakeChanged` says, so a slash
+//!   counts by the balance it leaves;
+//! - money on a model or batch is summed per (vault, token, policy, subject) before it is divided;
+//! - only the data channel rests on a batch and waits for its challenge window: the longer of the payment's policy and
+//!   of the hub's at the reference, so that nothing can be upheld against what is posted;
+//! - of the batches that count and cover an inference by one method, the first that was read has it, judged at each cut:
+//!   when a batch is rejected or replaced, the next one takes its inferences; a blob that was found late was read then;
+//! - absolute lineage gives an ancestor its declared share of what the model that was used took in, for every path that
+//!   leads to it, all ancestors together at most `pass_ppb`;
+//! - records are normalised, then copies are counted once (`dedupe`), then those below `min_share_ppb` of what is left
+//!   go, then those beyond `mass_keep_ppb` of what is left then;
+//! - an inference that only payments to oneself name has no part in pools;
+//! - a token that would overflow is suspended payment by payment and counts as no revenue;
+//! - lines are ordered by role (platform, agent, model, lineage, data, staker, payment, released), dataset,
+//!   contribution, model, agent.
 //!
 //! Money is held under a reason and, where that is known, under what it is held of: the payment (`blob_missing`,
 //! `unbacked`, `self_dealing`) or the account (`quarantined`, `penalty`). What becomes of it later is a table in
@@ -40,13 +53,19 @@
 //! nothing were divided without a late batch and stay so. What leaves suspense is divided and rounded by itself, apart
 //! from the epoch's revenue and from what adjusts other epochs, so it may differ from what would have been paid in time
 //! by less than one base unit per payee and adjusted epoch, and by what changed since in state that is read at the cut
-//! (payout addresses, penalties, owners). `epochs` counts revenue alone: what is released was revenue, and held, before.
+//! (payout addresses, penalties, owners). Whether a payment is one to oneself is judged when it is received, by who is
+//! paid then, and not again when something of it leaves suspense. `epochs` counts revenue alone: what is released was
+//! revenue, and held, before.
+//!
+//! Not checked: what a vault holds on chain against what it owes (ruling 6). No table has that balance.
 #![deny(clippy::float_arithmetic)]
 
 mod alarm;
 pub mod audit;
+mod balances;
 mod book;
 pub mod cascade;
+mod dealing;
 mod digest;
 pub mod engine;
 pub mod error;

@@ -5,7 +5,7 @@ use datafusion::prelude::SessionContext;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::column::hex_text;
-use tributary_schemas::money::{self, EpochRow};
+use tributary_schemas::money;
 use tributary_store::{Change, Heads, Lake, Snapshot, Staged, StoreError};
 
 use crate::error::AccountingError;
@@ -104,7 +104,7 @@ async fn first_epoch(ctx: &SessionContext) -> Result<Option<i64>, AccountingErro
 /// What a settled epoch brings to a publication.
 #[derive(Debug)]
 pub(crate) struct News {
-    epochs: Vec<EpochRow>,
+    few: money::Rows,
     staged: Vec<Staged>,
     manifest_hash: B256,
     ledger_digest: B256,
@@ -124,10 +124,10 @@ pub(crate) async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -
     }
     save(&folder.join("manifest.json"), |file| std::io::Write::write_all(file, settled.manifest.as_bytes()))?;
     let Settled { tables, manifest_hash, ledger_digest, .. } = settled;
-    let epochs = tables.epochs().to_vec();
+    let few = tables.few();
     let roots = tables.trees.iter().map(|(vault, tree)| (*vault, tree.root())).collect();
     let staged = stage(&folder, Arc::new(tables)).await?;
-    Ok(News { epochs, staged, manifest_hash, ledger_digest, roots })
+    Ok(News { few, staged, manifest_hash, ledger_digest, roots })
 }
 
 /// Publishes on the newest snapshot. The indexer may publish in between: what it adds lies beyond the epoch, so the
@@ -147,7 +147,7 @@ pub(crate) async fn publish(
             heads.manifest_hash = Some(news.manifest_hash);
             heads.ledger_digest = Some(news.ledger_digest);
             heads.roots.extend(news.roots.iter().copied());
-            change.money = money::Rows { epochs: news.epochs.clone(), ..money::Rows::default() }.into();
+            change.money = news.few.clone().into();
             change.staged.clone_from(&news.staged);
         }
         match lake.publish(Some(&base), heads, change).await {

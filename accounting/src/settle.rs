@@ -4,15 +4,16 @@ use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::column::{Decimal38, hex_text};
-use tributary_schemas::invariant::SPLIT_IS_WHOLE;
+use tributary_schemas::invariant::{SETTLED_ONCE, SPLIT_IS_WHOLE};
 use tributary_schemas::money::EpochRow;
 use tributary_store::DeclaredOutcome;
 
+use crate::balances::Balances;
 use crate::book::{Book, Closed, Line, Pot, Purse, Role};
 use crate::error::{AccountingError, hold};
-use crate::flow::spread;
+use crate::flow::{amounts, spread};
 use crate::intake::{Intake, Receipt, fits};
-use crate::journal::{CLEARING, Code, Entry, Journal, Phase, of_party};
+use crate::journal::{CLEARING, Code, DISTRIBUTOR, ESCROW, Entry, Journal, OVERFLOW, Phase, of_party, step};
 use crate::names::{Names, Party, Share};
 use crate::read::{Columns, address, amount, query};
 use crate::remainder::{parties, round, sub_digits};
@@ -65,14 +66,16 @@ impl Settled {
 /// `None` when the epoch has no block.
 pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settled>, AccountingError> {
     let Some(bounds) = Bounds::of(ctx, input.epoch).await? else { return Ok(None) };
-    let state = State::load(ctx, bounds).await?;
+    let mut state = State::load(ctx, bounds).await?;
     let mut intake = Intake::collect(ctx, &state, input.epoch).await?;
+    received_once(ctx, input.epoch, &intake).await?;
     let released = releases(ctx, &state, input.epoch).await?;
+    let weightless = crate::dealing::mark(ctx, &mut state, input.epoch, &mut intake.receipts).await?;
     let (journal, purses) = (Journal::new(input.epoch), BTreeMap::new());
     let mut run = Run { state, journal, purses, released: BTreeMap::new(), policies: BTreeSet::new() };
     run.receive(ctx, &mut intake, input.epoch).await?;
     run.release(&released)?;
-    let Closed { names, mut pots, flows } = run.divide(ctx, &intake, &released, input.epoch).await?;
+    let Closed { names, mut pots, flows } = run.divide(ctx, (&intake, &weightless), &released, input.epoch).await?;
 
     let mut standing = Standing::before(ctx, input.epoch).await?;
     standing.claim(ctx, input.epoch, &mut run.journal).await?;
@@ -84,8 +87,13 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
         run.credit(*pot, shares, &names, &mut standing)?;
     }
     run.adjust(ctx, &intake).await?;
-    standing.settle(input.epoch)?;
+    let earned = standing.settle(input.epoch)?;
+    run.fund(&earned)?;
     run.journal.check()?;
+    let mut balances = Balances::before(ctx, input.epoch).await?;
+    balances.add(&run.journal, &names);
+    let (entitled, open) = standing.owed();
+    balances.check(&entitled, &open)?;
     let least = run.least_payouts(&standing);
     let digits = run.purses.iter().map(|(purse, total)| (*purse, total.sub_digits())).collect();
     let Run { state, mut journal, purses: mut totals, policies, .. } = run;
@@ -107,8 +115,10 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
         least,
         trees,
         epochs: Vec::new(),
+        balances: balances.rows(input.epoch),
         state,
     };
+    tables.check(&earned)?;
     let (entitlements, (ledger_digest, money_flows, claims)) = at_once(
         || tables.entitlements_digest(),
         || {
@@ -116,13 +126,7 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
             (ledger_digest, tables.money_flows_digest(), tables.claims_digest())
         },
     );
-    let outputs = serde_json::json!({
-        "ledger_entries": { "rows": tables.journal.len().to_string() },
-        "entitlements": entitlements,
-        "money_flows": money_flows,
-        "claims": claims,
-        "merkle_leaves": { "rows": tables.rows_of("merkle_leaves").to_string() },
-    });
+    let outputs = outputs(&tables, [entitlements, money_flows, claims]);
     let manifest = manifest(input, &tables, &totals, &policies, ledger_digest, &outputs);
     let manifest_hash = alloy_primitives::keccak256(&manifest);
     tables.epochs = epochs(&tables, &totals, ledger_digest, manifest_hash);
@@ -188,7 +192,7 @@ impl Run {
             let total = self.purses.entry(purse).or_default();
             let mut entry = Entry {
                 purse,
-                debit: "escrow".to_owned(),
+                debit: ESCROW.to_owned(),
                 credit: CLEARING.to_owned(),
                 amount: receipt.net,
                 code: Code::Receive,
@@ -200,7 +204,7 @@ impl Run {
                 total.revenue += receipt.net;
                 self.policies.insert(self.state.rulings[receipt.key.ruling].hash.clone());
             } else {
-                entry.credit = "suspense:overflow".to_owned();
+                entry.credit = OVERFLOW.to_owned();
                 entry.code = Code::Hold;
             }
             self.journal.write(entry)?;
@@ -239,16 +243,18 @@ impl Run {
     async fn divide(
         &self,
         ctx: &SessionContext,
-        intake: &Intake,
+        (intake, weightless): (&Intake, &BTreeSet<(i64, i32)>),
         released: &[Release],
         epoch: i64,
     ) -> Result<Closed, AccountingError> {
         let mut book = Book::default();
-        let again =
-            released.iter().filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt) } else { None });
+        let again = released
+            .iter()
+            .filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt.as_ref()) } else { None });
         let receipts: Vec<&Receipt> = intake.receipts.iter().chain(again).collect();
         let scale = |key: crate::intake::Key| self.scale((key.vault, key.token));
-        let mut data = spread(&self.state, receipts.into_iter(), scale, &mut book)?;
+        let scaled = |receipt: &Receipt| amounts(&self.state, receipt, scale(receipt.key));
+        let mut data = spread(&self.state, receipts.into_iter(), scaled, &mut book)?;
         for one in released {
             let sub = one.amount * scale(one.key);
             match one.way {
@@ -257,7 +263,7 @@ impl Run {
                 Way::To(to) => book.credit(one.key, None, Line::of(Role::Released), to, sub),
             }
         }
-        crate::usage::divide(ctx, &self.state, epoch, data, &mut book).await?;
+        crate::usage::divide(ctx, &self.state, epoch, (data, weightless), &mut book).await?;
         let revenue = self.purses.iter().map(|(purse, total)| ((*purse, None), total.revenue));
         let due = revenue.chain(self.released.iter().map(|(pot, sum)| (*pot, *sum))).filter(|(_, sum)| *sum > 0);
         let due: BTreeMap<Pot, u128> = due.map(|(pot, sum)| (pot, sum * self.scale(pot.0))).collect();
@@ -316,12 +322,29 @@ impl Run {
             self.journal.write(Entry {
                 purse: (refund.vault, refund.token),
                 debit: "receivable:platform".to_owned(),
-                credit: "escrow".to_owned(),
+                credit: ESCROW.to_owned(),
                 amount: refund.amount,
                 code: Code::Adjust,
                 phase: Phase::Single,
                 source: refund.event,
                 adjusts: epochs.concat().first().copied(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Moves to the distributor what the epoch posts to payees.
+    fn fund(&mut self, earned: &BTreeMap<Purse, u128>) -> Result<(), AccountingError> {
+        for (purse, amount) in earned {
+            self.journal.write(Entry {
+                purse: *purse,
+                debit: DISTRIBUTOR.to_owned(),
+                credit: ESCROW.to_owned(),
+                amount: *amount,
+                code: Code::Fund,
+                phase: Phase::Single,
+                source: step("fund"),
+                adjusts: None,
             })?;
         }
         Ok(())
@@ -337,6 +360,27 @@ impl Run {
         };
         purses.into_iter().map(|purse| (purse, least(purse))).collect()
     }
+}
+
+/// No payment was received in an earlier epoch (INV-07). Payments that name nothing settle in the epoch of their own
+/// block; of the others it depends on when batches came, so the journal is asked.
+async fn received_once(ctx: &SessionContext, epoch: i64, intake: &Intake) -> Result<(), AccountingError> {
+    let mut ids = Vec::new();
+    for receipt in &intake.receipts {
+        let paid = receipt.payer.map_or(epoch, |payer| payer.epoch);
+        for earlier in paid..epoch {
+            let purse = (receipt.key.vault, receipt.key.token);
+            ids.extend(Journal::receipts(earlier, purse, receipt.event).map(|id| format!("'{}'", hex_text(id))));
+        }
+    }
+    for chunk in ids.chunks(4096) {
+        let sql = format!("SELECT source FROM ledger_entries WHERE entry_id IN ({})", chunk.join(","));
+        for batch in &query(ctx, &sql).await? {
+            let twice = Columns(batch).text("source", |source| Ok(source.to_owned()))?;
+            hold(&SETTLED_ONCE, twice.is_empty(), || format!("{twice:?} were received before: expected none"))?;
+        }
+    }
+    Ok(())
 }
 
 /// One tree per vault over every account at or above the least payout.
@@ -381,6 +425,18 @@ fn epochs(tables: &Tables, totals: &BTreeMap<Purse, Total>, ledger_digest: B256,
         rule: RULE.to_owned(),
     });
     rows.collect()
+}
+
+/// What the manifest says of the tables.
+fn outputs(tables: &Tables, [entitlements, money_flows, claims]: [serde_json::Value; 3]) -> serde_json::Value {
+    serde_json::json!({
+        "ledger_entries": { "rows": tables.journal.len().to_string() },
+        "entitlements": entitlements,
+        "money_flows": money_flows,
+        "claims": claims,
+        "balances": crate::digest::of_rows(&tables.balances),
+        "merkle_leaves": { "rows": tables.rows_of("merkle_leaves").to_string() },
+    })
 }
 
 /// The manifest: everything the result depends on and everything it is, by digest. The digest of the journal covers its

@@ -15,7 +15,7 @@ use crate::tables::Tables;
 /// Rows that are text at a time.
 const ROWS: usize = 8192;
 
-/// Writes every table but `epochs`, which has a row per vault and token, into `folder`. A table without rows has no
+/// Writes every table but `epochs` and `balances`, which have few rows, into `folder`. A table without rows has no
 /// file.
 pub(crate) async fn stage(folder: &Path, tables: Arc<Tables>) -> Result<Vec<Staged>, AccountingError> {
     let mut tasks = tokio::task::JoinSet::new();

@@ -2,6 +2,8 @@
 
 use alloy_primitives::{Address, U256};
 use datafusion::prelude::SessionContext;
+use std::collections::BTreeMap;
+use tributary_schemas::Amount;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::RewardClaimRow;
 use tributary_schemas::invariant::CUMULATIVE_MONOTONE;
@@ -106,10 +108,15 @@ impl Standing {
         self.earned.push((account, purse, amount));
     }
 
-    /// Adds what was earned to the positions. A cumulative entitlement never falls (INV-09).
-    pub(crate) fn settle(&mut self, epoch: i64) -> Result<(), AccountingError> {
+    /// Adds what was earned to the positions. A cumulative entitlement never falls (INV-09), and an account has one
+    /// position. Returns what was earned, per vault and token.
+    pub(crate) fn settle(&mut self, epoch: i64) -> Result<BTreeMap<Purse, u128>, AccountingError> {
         let count = self.positions.len();
         let earned = std::mem::take(&mut self.earned);
+        let mut sums: BTreeMap<Purse, u128> = BTreeMap::new();
+        for (_, purse, amount) in &earned {
+            *sums.entry(self.purses[index(*purse)]).or_default() += amount;
+        }
         self.positions.reserve_exact(earned.len());
         for (account, purse, amount) in earned {
             self.positions.push(Position { account, purse, cumulative: amount, claimed: 0 });
@@ -132,7 +139,23 @@ impl Standing {
         let stands: U256 = self.positions.iter().fold(U256::ZERO, |sum, one| sum + U256::from(one.cumulative));
         hold(&CUMULATIVE_MONOTONE, fits && stands == after && after >= before, || {
             format!("entitlements of epoch {epoch} sum to {stands}: expected {after}, at least {before}")
-        })
+        })?;
+        let key = |one: &Position| Self::order(&self.purses, one.account, one.purse);
+        let twice = self.positions.windows(2).find(|pair| key(&pair[0]) >= key(&pair[1]));
+        hold(&CUMULATIVE_MONOTONE, twice.is_none(), || {
+            format!("positions of epoch {epoch}: {twice:?} are out of order or the same, expected one each")
+        })?;
+        Ok(sums)
+    }
+
+    /// What all positions of each vault and token are entitled to, and what of that was not claimed.
+    pub(crate) fn owed(&self) -> (BTreeMap<Purse, u128>, BTreeMap<Purse, u128>) {
+        let (mut entitled, mut open) = (BTreeMap::new(), BTreeMap::new());
+        for (purse, one) in self.iter() {
+            *entitled.entry(purse).or_default() += one.cumulative;
+            *open.entry(purse).or_default() += one.cumulative.saturating_sub(one.claimed);
+        }
+        (entitled, open)
     }
 
     /// Everybody's position with its vault and token, by account, token and vault.
@@ -166,12 +189,11 @@ impl Standing {
             if done.contains(&source) {
                 continue;
             }
-            let (batch_sk, release, resolve_by, payee) = pending(&row.credit)?;
+            let (batch_sk, release, payee) = pending(&row.credit)?;
             let batch = state.batches.get(&batch_sk);
             let stands = batch.is_some_and(crate::state::Batch::counts);
-            let challenged = batch.is_some_and(|batch| batch.challenged);
-            let cut = state.bounds.last;
-            if stands && (release > cut || (challenged && resolve_by > cut)) {
+            let challenged = batch.is_some_and(|batch| state.is_challenged(batch));
+            if stands && (release > state.bounds.last || challenged) {
                 continue;
             }
             let purse = (address(&row.vault)?, address(&row.token)?);
@@ -197,7 +219,8 @@ impl Standing {
         Ok(posted)
     }
 
-    /// Claims of the epoch. What was claimed beyond what was due is recorded as owed by the account, and an alarm.
+    /// Claims of the epoch. What was claimed beyond what was due is recorded as owed by the account, and an alarm. No
+    /// vault can have paid out 10^38 of a token: an event that says so is believed up to there.
     pub(crate) async fn claim(
         &mut self,
         ctx: &SessionContext,
@@ -206,12 +229,25 @@ impl Standing {
     ) -> Result<(), AccountingError> {
         let mut claims: Vec<RewardClaimRow> = rows(ctx, &format!("epoch = {epoch}")).await?;
         claims.sort_by_key(|row| (row.block_number, row.log_index));
+        let mut room: BTreeMap<Purse, u128> = BTreeMap::new();
+        if !claims.is_empty() {
+            for (purse, one) in self.iter() {
+                let room = room.entry(purse).or_insert(Amount::LIMIT - 1);
+                *room = room.saturating_sub(one.claimed);
+            }
+        }
         for row in claims {
             let (vault, account, token) = (address(&row.vault)?, address(&row.account)?, address(&row.token)?);
-            let claimed = amount(row.amount.0)?;
+            let said = amount(row.amount.0)?;
+            let room = room.entry((vault, token)).or_insert(Amount::LIMIT - 1);
+            let claimed = std::cmp::min(said, *room);
+            *room -= claimed;
+            if claimed < said {
+                tracing::error!(%vault, %token, said, claimed, "claims would reach 10^38: the rest is not booked");
+            }
             let position = self.position((vault, token), account);
             let due = std::cmp::min(claimed, position.cumulative.saturating_sub(position.claimed));
-            position.claimed = position.claimed.saturating_add(claimed);
+            position.claimed += claimed;
             let entry = |debit: String, amount: u128| -> Result<Entry, AccountingError> {
                 let (credit, source) = ("claimed".to_owned(), hash(&row.event_id)?);
                 Ok(Entry {
@@ -235,14 +271,14 @@ impl Standing {
     }
 }
 
-/// The parts of a pending account's name.
-fn pending(name: &str) -> Result<(i64, i64, i64, Address), AccountingError> {
+/// Batch, release and payee of a pending account's name.
+fn pending(name: &str) -> Result<(i64, i64, Address), AccountingError> {
     let malformed = || AccountingError::inconsistent(format!("{name:?} is not a pending account"));
     let mut parts = name.split(':').skip(1);
     let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
-    let (Some(batch), Some(release), Some(resolve_by)) = (number(), number(), number()) else {
+    let (Some(batch), Some(release), Some(_)) = (number(), number(), number()) else {
         return Err(malformed());
     };
     let payee = parts.next().ok_or_else(malformed)?;
-    Ok((batch, release, resolve_by, address(payee)?))
+    Ok((batch, release, address(payee)?))
 }

@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tributary_schemas::facts::{BatchRow, BlockRow, PolicyRow};
-use tributary_schemas::policy::Policy;
+use tributary_schemas::policy::{Dedupe, Policy};
 
 use crate::error::{AccountingError, hold};
 use crate::read::{address, each, hash, rows, standing, states};
@@ -59,6 +59,7 @@ const MISSING: &str = "unavailable";
 pub(crate) struct Batch {
     pub(crate) id: B256,
     pub(crate) reference_block: i64,
+    reference_log: i64,
     /// Where what it says was known: its reference, or the block as of which it was found after it was missing.
     pub(crate) known_block: i64,
     /// Whether it ever was without its blob.
@@ -68,7 +69,8 @@ pub(crate) struct Batch {
     pub(crate) epoch: i64,
     pub(crate) method: B256,
     pub(crate) state: String,
-    pub(crate) challenged: bool,
+    /// The block it was challenged at, while nobody resolved that.
+    pub(crate) challenged: Option<i64>,
 }
 
 impl Batch {
@@ -79,11 +81,21 @@ impl Batch {
     pub(crate) fn is_missing(&self) -> bool {
         self.state == MISSING
     }
+    /// Where it was read. Of batches that cover the same inference the one that was read first has it, so what others
+    /// covered before a late blob was found stays theirs. In a block, what was found late comes last.
+    pub(crate) const fn read_at(&self) -> (i64, bool) {
+        (self.known_block, self.known_block > self.reference_block)
+    }
     /// Whether it was missing and is so no longer, since some block of these.
     pub(crate) fn left_missing_in(&self, bounds: &Bounds) -> bool {
         let came = self.was_missing && !self.is_missing();
         came && bounds.first <= self.known_block && self.known_block <= bounds.last
     }
+}
+
+/// A block so many blocks later.
+pub(crate) fn later(block: i64, blocks: u64) -> i64 {
+    block.saturating_add(i64::try_from(blocks).unwrap_or(i64::MAX))
 }
 
 /// A policy with the position from which it holds. The first of the list is the default one.
@@ -154,6 +166,8 @@ pub(crate) struct State {
     pub(crate) batch_by_id: BTreeMap<B256, i64>,
     pub(crate) graph: Graph,
     pub(crate) contributions: Arc<Contributions>,
+    /// Contributions of which there are copies in their dataset, by key: the first of each content.
+    pub(crate) originals: BTreeMap<i64, i64>,
     pub(crate) payouts: Payouts,
     pub(crate) stakes: Stakes,
 }
@@ -167,24 +181,31 @@ impl State {
         for row in states::<BatchRow>(ctx, cut).await? {
             let id = hash(&row.batch_id)?;
             batch_by_id.insert(id, row.batch_sk);
-            let left = missed.get(&row.batch_sk).copied();
+            let (left, challenged) = missed.get(&row.batch_sk).copied().unzip();
+            // Only a challenge begins a challenged state of the row, or that its blob was found while it was open.
+            let challenged = challenged.flatten().filter(|_| left == Some(row.valid_from_block));
+            let challenged = row.challenged.then_some(challenged.unwrap_or(row.valid_from_block));
             batches.insert(
                 row.batch_sk,
                 Batch {
                     id,
                     reference_block: row.reference_block,
+                    reference_log: row.reference_log,
                     known_block: left.unwrap_or(row.reference_block),
                     was_missing: left.is_some() || row.state == MISSING,
                     inferences: row.inferences,
                     epoch: row.epoch,
                     method: hash(&row.method_id)?,
                     state: row.state,
-                    challenged: row.challenged,
+                    challenged,
                 },
             );
         }
+        let rulings = rulings(ctx, cut).await?;
+        let dedupes = rulings.iter().any(|one| one.policy.dedupe != Dedupe::None);
         Ok(Self {
-            rulings: rulings(ctx, cut).await?,
+            originals: if dedupes { originals(ctx, cut).await? } else { BTreeMap::new() },
+            rulings,
             batches,
             batch_by_id,
             graph: Graph::load(ctx, &bounds).await?,
@@ -212,14 +233,42 @@ impl State {
     pub(crate) fn policy(&self, ruling: usize) -> &Policy {
         &self.rulings[ruling].policy
     }
+
+    /// The block after which nothing that rests on a batch can be challenged: the log refuses it after the window of
+    /// the hub's policy at the reference, and the policy of the payment may ask for a longer wait. The hub's policy is
+    /// the last one that any vault set for everything.
+    pub(crate) fn release(&self, policy: &Policy, batch: &Batch) -> i64 {
+        let before = |one: &&Ruling| one.scope.is_zero() && one.position < (batch.reference_block, batch.reference_log);
+        let hub = self.rulings.iter().rev().find(before).map_or(0, |one| one.policy.challenge_blocks);
+        later(batch.reference_block, std::cmp::max(policy.challenge_blocks, hub))
+    }
+
+    /// Whether a challenge is open at the cut. One that nobody resolved in time counts as rejected: the log refuses its
+    /// resolution from then on (ruling 13). Where the hub's policy changed in the block of the challenge, the longer
+    /// time counts.
+    pub(crate) fn is_challenged(&self, batch: &Batch) -> bool {
+        let Some(at) = batch.challenged else { return false };
+        let for_all = || self.rulings.iter().filter(|one| one.scope.is_zero());
+        let before = for_all().rev().find(|one| one.position.0 < at);
+        let waits = for_all().filter(|one| one.position.0 == at).chain(before).map(|one| one.policy.resolve_blocks);
+        later(at, waits.max().unwrap_or(0)) > self.bounds.last
+    }
+
+    /// Whether a batch pays under a policy: it counts, and its method is the one that does.
+    pub(crate) fn pays(&self, batch_sk: i64, policy: &Policy) -> bool {
+        let batch = self.batches.get(&batch_sk).filter(|batch| batch.counts());
+        batch.is_some_and(|batch| policy.method.is_none_or(|method| method == batch.method))
+    }
 }
 
-/// The block at which each batch last was missing no longer, by surrogate key.
-async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, i64>, AccountingError> {
+/// The block at which each batch last was missing no longer, by surrogate key; with the block at which it had been
+/// challenged, if that was open then.
+async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, (i64, Option<i64>)>, AccountingError> {
     let mut left = BTreeMap::new();
     for row in rows::<BatchRow>(ctx, &format!("state = '{MISSING}' AND valid_to_block <= {cut}")).await? {
-        let last = left.entry(row.batch_sk).or_insert(row.reference_block);
-        *last = std::cmp::max(*last, row.valid_to_block.unwrap_or(row.reference_block));
+        let this = (row.valid_to_block.unwrap_or(row.reference_block), row.challenged.then_some(row.valid_from_block));
+        let last = left.entry(row.batch_sk).or_insert(this);
+        *last = std::cmp::max(*last, this);
     }
     Ok(left)
 }
@@ -243,6 +292,26 @@ async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, Accounti
         0,
         Ruling { vault: Address::ZERO, scope: B256::ZERO, position: (-1, -1), policy: default, hash: hash_of_default },
     );
+    Ok(out)
+}
+
+/// The first contribution, by surrogate key, for every one of a content that its dataset has more than once.
+async fn originals(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, i64>, AccountingError> {
+    let sql = format!("SELECT contribution_sk, dataset_sk, content_hash FROM contributions WHERE {}", standing(cut));
+    let mut contents: BTreeMap<(i64, B256), Vec<i64>> = BTreeMap::new();
+    each(ctx, &sql, |columns| {
+        let (datasets, contents_of) = (columns.int64("dataset_sk")?, columns.text("content_hash", hash)?);
+        for (row, sk) in columns.int64("contribution_sk")?.into_iter().enumerate() {
+            contents.entry((datasets[row], contents_of[row])).or_default().push(sk);
+        }
+        Ok(())
+    })
+    .await?;
+    let mut out = BTreeMap::new();
+    for mut copies in contents.into_values().filter(|copies| copies.len() > 1) {
+        copies.sort_unstable();
+        out.extend(copies.iter().map(|sk| (*sk, copies[0])));
+    }
     Ok(out)
 }
 

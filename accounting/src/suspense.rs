@@ -60,7 +60,7 @@ pub(crate) struct Release {
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     /// Over all channels, as the payment that it is.
-    Payment(Receipt),
+    Payment(Box<Receipt>),
     /// Over the data channel, which was held.
     Data(Source),
     /// To somebody who is known.
@@ -185,7 +185,7 @@ async fn payments(
             subject,
             names: [reference.unwrap_or_default(), version.id, version.entity],
             ruling,
-            named: answers.named(state, id, reference, state.policy(ruling).method),
+            named: answers.named(state, id, reference, state.policy(ruling)),
         };
         payments.insert(id, payment);
     }
@@ -222,7 +222,8 @@ impl Desk<'_> {
         let (amount, source) = (amount(held.row.amount.0)?, hash(&taken(&held.row))?);
         let receipt = |one: &Payment| {
             let purpose = Purpose::Payment(one.subject);
-            Way::Payment(Receipt { event: source, key, purpose, named: one.named, net: amount })
+            let (event, named, net) = (source, one.named, amount);
+            Way::Payment(Box::new(Receipt { event, key, purpose, named, payer: None, dealing: false, net }))
         };
         let way = resolved(held, payment).or_else(|| {
             let mut orders = self.orders.iter().filter(|order| order.covers(held, payment));

@@ -6,10 +6,14 @@
 use alloy_primitives::Address;
 use std::collections::BTreeMap;
 use tributary_schemas::column::{Decimal38, hex_text};
-use tributary_schemas::money::{self, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::invariant::SPLIT_IS_WHOLE;
+use tributary_schemas::money::{
+    self, BalanceRow, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
+};
 
 use crate::book::{Edge, MoneyFlows, Node, Pot, Purse};
 use crate::digest::Digest;
+use crate::error::{AccountingError, hold};
 use crate::journal::Journal;
 use crate::names::{Line, Names, Party, Share, index};
 use crate::standing::{Position, Posted, Standing};
@@ -36,6 +40,7 @@ pub struct Tables {
     pub(crate) least: BTreeMap<Purse, u128>,
     pub(crate) trees: BTreeMap<Address, Tree>,
     pub(crate) epochs: Vec<EpochRow>,
+    pub(crate) balances: Vec<BalanceRow>,
     pub(crate) state: State,
 }
 
@@ -56,13 +61,28 @@ impl Tables {
     /// Every row of every table. For small epochs and for tests.
     #[must_use]
     pub fn rows(&self) -> money::Rows {
-        let mut rows = money::Rows { epochs: self.epochs.clone(), ..money::Rows::default() };
+        let mut rows = self.few();
         self.ledger_entries(|row| rows.ledger_entries.push(row));
         self.entitlements(|row| rows.entitlements.push(row));
         self.money_flows(|row| rows.money_flows.push(row));
         self.claims(|row| rows.claims.push(row));
         self.merkle_leaves(|row| rows.merkle_leaves.push(row));
         rows
+    }
+
+    /// The rows of the tables that have a row for every vault and token, or few more.
+    pub(crate) fn few(&self) -> money::Rows {
+        money::Rows { epochs: self.epochs.clone(), balances: self.balances.clone(), ..money::Rows::default() }
+    }
+
+    /// The lines of accounts add up to what they earned (INV-05), per vault and token.
+    pub(crate) fn check(&self, earned: &BTreeMap<Purse, u128>) -> Result<(), AccountingError> {
+        let mut lines: BTreeMap<Purse, i128> = earned.keys().map(|purse| (*purse, 0)).collect();
+        for one in self.statements().filter(|one| matches!(one.party, Party::Account(_)) && !one.pending) {
+            *lines.entry(one.purse).or_default() += one.amount;
+        }
+        let same = lines.iter().all(|(purse, sum)| earned.get(purse).copied().unwrap_or(0).cast_signed() == *sum);
+        hold(&SPLIT_IS_WHOLE, same, || format!("lines of statements sum to {lines:?}: expected {earned:?}"))
     }
 
     /// Rows of `epochs`.

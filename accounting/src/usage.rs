@@ -10,7 +10,7 @@ mod stream;
 
 use alloy_primitives::B256;
 use datafusion::prelude::SessionContext;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::facts::MembershipRow;
 use tributary_schemas::policy::{Removed, ZeroTotal};
 
@@ -26,16 +26,16 @@ use crate::sums::Sums;
 use inferences::{Flow, Flows};
 use records::Target;
 
-/// Steps 4: from data channels to credits in the book.
+/// Steps 4: from data channels to credits in the book. `weightless` inferences have no part in pools.
 pub(crate) async fn divide(
     ctx: &SessionContext,
     state: &State,
     epoch: i64,
-    data: DataIn,
+    (data, weightless): (DataIn, &BTreeSet<(i64, i32)>),
     book: &mut Book,
 ) -> Result<(), AccountingError> {
     let whole = sums(data.iter().map(|((key, _), sub)| (*key, *sub)));
-    let mut flows = Flows::spread(ctx, state, epoch, data).await?;
+    let mut flows = Flows::spread(ctx, state, epoch, data, weightless).await?;
     let mut targets = records::divide(ctx, state, &mut flows).await?;
 
     let mut due = Due { state, book, members: BTreeMap::new() };
@@ -139,7 +139,7 @@ impl Due<'_> {
         });
         let datasets =
             trained.chain(named).filter_map(|version| Some(graph.dataset_versions.get(&version)?.dataset_sk));
-        let datasets: std::collections::BTreeSet<i64> = datasets.collect();
+        let datasets: BTreeSet<i64> = datasets.collect();
         if datasets.is_empty() {
             return Ok(());
         }
@@ -263,9 +263,8 @@ impl Due<'_> {
 fn hold_of(state: &State, key: Key, batch_sk: i64) -> Option<Hold> {
     let batch = state.batches.get(&batch_sk)?;
     let policy = state.policy(key.ruling);
-    let blocks = |blocks: u64| i64::try_from(blocks).unwrap_or(i64::MAX);
-    let release = batch.reference_block.saturating_add(blocks(policy.challenge_blocks));
-    let resolve_by = release.saturating_add(blocks(policy.resolve_blocks));
-    let open = release > state.bounds.last || (batch.challenged && resolve_by > state.bounds.last);
-    (policy.challenge_blocks > 0 && open).then_some(Hold { batch_sk, release, resolve_by })
+    let release = state.release(policy, batch);
+    let resolve_by = crate::state::later(release, policy.resolve_blocks);
+    let waits = release > state.bounds.last || state.is_challenged(batch);
+    waits.then_some(Hold { batch_sk, release, resolve_by })
 }

@@ -5,11 +5,15 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tributary_schemas::column::hex_text;
-use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{
+    BalanceRow, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
+};
 
+use crate::balances::Balances;
 use crate::digest::of_rows;
 use crate::error::AccountingError;
-use crate::journal::digest_of_rows;
+use crate::journal;
+use crate::names::Names;
 use crate::next::epoch_folder;
 use crate::read::{address, amount, hash, rows};
 use crate::tables::{sort_flows, sort_lines};
@@ -67,11 +71,10 @@ pub async fn verify_epoch(
     let of_epoch = format!("epoch = {epoch}");
     let mut entries: Vec<LedgerEntryRow> = rows(ctx, &of_epoch).await?;
     entries.sort_by(|a, b| a.entry_id.cmp(&b.entry_id));
-    findings.expect(
-        "the journal's digest",
-        hex_text(digest_of_rows(epoch, &entries, previous.0)?),
-        said("/ledger_digest"),
-    );
+    let journal = journal::of_rows(epoch, &entries)?;
+    let digest = journal.digest(&Names::default(), previous.0);
+    findings.expect("the journal's digest", hex_text(digest), said("/ledger_digest"));
+    balances(ctx, epoch, &journal, &manifest, &mut findings).await?;
     findings.expect("the rows of the journal", entries.len(), said("/outputs/ledger_entries/rows"));
     findings.expect(
         "the hash of the manifest before",
@@ -96,6 +99,24 @@ pub async fn verify_epoch(
     }
     trees(ctx, &folder, epoch, &manifest, &mut findings).await?;
     Ok(findings)
+}
+
+/// The trial balance is the one before and the entries of the epoch.
+async fn balances(
+    ctx: &SessionContext,
+    epoch: i64,
+    journal: &journal::Journal,
+    manifest: &serde_json::Value,
+    findings: &mut Findings,
+) -> Result<(), AccountingError> {
+    let mut made = Balances::before(ctx, epoch).await?;
+    made.add(journal, &Names::default());
+    let mut published: Vec<BalanceRow> = rows(ctx, &format!("epoch = {epoch}")).await?;
+    let key = |row: &BalanceRow| (row.vault.clone(), row.token.clone(), row.account.clone());
+    published.sort_by_key(key);
+    findings.expect("the rows of balances", of_rows(&published), &manifest["outputs"]["balances"]);
+    findings.expect("the trial balance", of_rows(&made.rows(epoch)), &manifest["outputs"]["balances"]);
+    Ok(())
 }
 
 async fn trees(

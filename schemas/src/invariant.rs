@@ -53,4 +53,5 @@ invariants! {
     CUMULATIVE_MONOTONE "INV-09" "a published cumulative entitlement never decreases; claims never exceed it";
     ANSWERS_ARE_PINNED "INV-10" "every answer names the block, hash, root and finality it was computed at";
     FINAL_IS_FINAL "INV-11" "a finalised block is never unwound, except by an operator's recorded command; an endpoint that contradicts one is refused, not followed";
+    OWED_IS_HELD "INV-12" "what is entitled and not claimed is in the distributor, and no account that owes falls below zero";
 }

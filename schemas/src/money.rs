@@ -53,7 +53,7 @@ tables! {
         credit: String,
         /// Base units, above zero.
         amount: Decimal38,
-        /// What it is: receive, credit, hold, refund, claim, adjust.
+        /// What it is: receive, credit, hold, claim, adjust, fund.
         code: String,
         /// single, pending, post or void.
         phase: String,
@@ -61,6 +61,27 @@ tables! {
         source: String,
         /// Epoch it adjusts; NULL for none.
         adjusts_epoch: Option<i64>,
+    }
+    /// The trial balance after an epoch: what every account was debited and credited since the beginning. Payees are one
+    /// account here, `payable`, and so is what waits for challenges, `pending`, and what is held under a reason,
+    /// `suspense:<reason>`; `claims` has the payees. Counters never fall; 10^38 − 1 stands for that or more.
+    Fact balances as BalanceRow sort &["epoch", "vault", "token", "account"], key &[], bloom &[] => {
+        /// Epoch.
+        epoch: i64,
+        /// Vault.
+        vault: String,
+        /// Token.
+        token: String,
+        /// Account of the journal.
+        account: String,
+        /// Base units debited that a pending account waited with.
+        debits_pending: Decimal38,
+        /// Base units debited.
+        debits_posted: Decimal38,
+        /// Base units credited that wait, or waited, for the end of a challenge window.
+        credits_pending: Decimal38,
+        /// Base units credited.
+        credits_posted: Decimal38,
     }
     /// What each account earned in an epoch, by role and source; the lines add up to what was credited.
     Fact entitlements as EntitlementRow sort &["account", "epoch", "token", "role"], key &[], bloom &["account"] => {

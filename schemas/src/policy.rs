@@ -1,7 +1,8 @@
 //! Reward policies: data, hashed, in force for the payments after the position that set them.
 //!
 //! A policy is JSON of at most 16 KiB. Its hash is keccak256 of the bytes that were set; its meaning is this struct.
-//! Unknown keys are refused, missing ones take the value of [`Policy::default`].
+//! Unknown keys are refused, missing ones take the value of [`Policy::default`]. Keys that came after the first version
+//! are left out of the canonical form where they change nothing, so that a policy without them keeps its hash.
 
 use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,13 @@ pub struct Policy {
     pub normaliser: Normaliser,
     /// Records below this share of their inference weigh nothing; 10^-9.
     pub min_share_ppb: u32,
+    /// The heaviest records of an inference that hold this part of its weight together are kept, the others weigh
+    /// nothing; 10^-9, above zero.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub mass_keep_ppb: u32,
+    /// How copies of one content are counted.
+    #[serde(skip_serializing_if = "Dedupe::is_none")]
+    pub dedupe: Dedupe,
     /// The method that pays; none: any registered one.
     pub method: Option<B256>,
     /// What becomes of an inference without usable records.
@@ -98,9 +106,9 @@ macro_rules! words {
 words! {
     /// What a lineage share is relative to.
     LineageMode {
-        /// The inflow of the step.
+        /// The inflow of the step: an ancestor has its share of what its descendants pass on.
         Relative,
-        /// The payment.
+        /// The inflow of the model that was used: an ancestor has its declared share of that, however far up it is.
         Absolute,
     }
     /// How a raw score becomes a weight.
@@ -109,6 +117,15 @@ words! {
         PositivePart,
         /// Its size weighs.
         Abs,
+    }
+    /// Records of one inference for copies: contributions of a dataset with the same content, at the same row.
+    Dedupe {
+        /// Each weighs what it weighs.
+        None,
+        /// Together they weigh what the heaviest does, and the one submitted first has it.
+        First,
+        /// Together they weigh what the heaviest does, in equal parts.
+        Split,
     }
     /// Without usable records.
     ZeroTotal {
@@ -176,6 +193,8 @@ impl Default for Policy {
             lineage: Lineage { pass_ppb: 250_000_000, max_depth: 8, mode: LineageMode::Relative },
             normaliser: Normaliser::PositivePart,
             min_share_ppb: 0,
+            mass_keep_ppb: PPB,
+            dedupe: Dedupe::None,
             method: None,
             zero_total: ZeroTotal::Manifest,
             unattributed_after_blocks: 21_600,
@@ -236,6 +255,9 @@ impl Policy {
         if self.min_share_ppb > PPB {
             return Err(invalid(format!("min_share_ppb is {}: expected at most {PPB}", self.min_share_ppb)));
         }
+        if self.mass_keep_ppb == 0 || self.mass_keep_ppb > PPB {
+            return Err(invalid(format!("mass_keep_ppb is {}: expected 1 to {PPB}", self.mass_keep_ppb)));
+        }
         if self.tokens.len() > 64 {
             return Err(invalid(format!("{} tokens: expected at most 64", self.tokens.len())));
         }
@@ -249,6 +271,18 @@ impl Policy {
             return Err(invalid(format!("penalty multiplier_ppb is {}: expected at most {PPB}", step.multiplier_ppb)));
         }
         Ok(())
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_whole(share: &u32) -> bool {
+    *share == PPB
+}
+
+impl Dedupe {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 }
 
@@ -268,11 +302,24 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_without_later_keys_keeps_its_hash() {
+        let text = Policy::default().canonical_json();
+        assert!(!text.contains("mass_keep_ppb") && !text.contains("dedupe"), "{text}");
+        for other in [r#"{"mass_keep_ppb":900000000}"#, r#"{"dedupe":"first"}"#, r#"{"dedupe":"split"}"#] {
+            let policy = Policy::parse(other.as_bytes()).unwrap();
+            assert_eq!(Policy::parse(policy.canonical_json().as_bytes()).unwrap(), policy);
+            assert_ne!(policy.hash(), Policy::default().hash());
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (json, words) in [
             (r#"{"splt":1}"#, "unknown field `splt`"),
             (r#"{"split_ppb":{"platform":1,"agent":0,"model":0,"data":0,"stakers":0}}"#, "sums to 1"),
             (r#"{"lineage":{"pass_ppb":0,"max_depth":17,"mode":"relative"}}"#, "at most 16"),
+            (r#"{"mass_keep_ppb":0}"#, "expected 1 to"),
+            (r#"{"dedupe":"last"}"#, "unknown variant `last`"),
             (r#"{"penalty":[{"score":2,"multiplier_ppb":1},{"score":1,"multiplier_ppb":1}]}"#, "ascending"),
         ] {
             let error = Policy::parse(json.as_bytes()).unwrap_err().to_string();

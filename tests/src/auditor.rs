@@ -10,7 +10,7 @@ mod ledger;
 use num_bigint::BigUint;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::column::hex_text;
-use tributary_schemas::facts::{PaymentRow, Rows};
+use tributary_schemas::facts::{InferenceRow, PaymentRow, Rows};
 use tributary_schemas::id::{BatchId, InferenceId};
 use tributary_schemas::policy::{LineageMode, Policy, SelfDealing, Unbacked};
 
@@ -38,11 +38,15 @@ pub struct Auditor {
     /// Digest of the journal.
     pub digest: alloy_primitives::B256,
     /// (vault, account, token) → (cumulative, claimed).
-    pub positions: BTreeMap<(String, String, String), (BigUint, BigUint)>,
+    pub positions: Positions,
+    /// (vault, token, account) → debits pending, debits posted, credits pending, credits posted.
+    pub balances: BTreeMap<(String, String, String), [BigUint; 4]>,
     settled: BTreeSet<i64>,
     pending: BTreeMap<[u8; 16], Entry>,
     /// What is in suspense, with the epoch that held it.
     held: BTreeMap<[u8; 16], (i64, Entry)>,
+    /// Revenue since the beginning by vault and token.
+    received: BTreeMap<(String, String), BigUint>,
 }
 
 /// What an epoch came to.
@@ -109,6 +113,12 @@ pub enum Named {
     Pool(String),
 }
 
+/// (vault, account, token) → (cumulative, claimed).
+pub type Positions = BTreeMap<(String, String, String), (BigUint, BigUint)>;
+/// Sub-units of data channels.
+type Data = BTreeMap<(Key, Option<Subject>, Named), BigUint>;
+/// Event, vault and token, and amount of what came in.
+type Received = (String, Key, BigUint);
 /// Event, vault and token, amount, and the epoch the payment was settled in.
 type LateRefund = (String, Key, BigUint, i64);
 
@@ -161,6 +171,31 @@ impl<'a> Cut<'a> {
             best = found.unwrap_or(best);
         }
         best
+    }
+    /// The last policy that any vault set for everything before a position: hubs go by it.
+    fn hub_policy(&self, block: i64, log: i64) -> &Policy {
+        let set = self.policies.iter().rfind(|p| (p.0, p.1) < (block, log) && p.3 == zero_id());
+        set.map_or(&self.policies[0].4, |p| &p.4)
+    }
+    /// The block after which a batch cannot be challenged, or is not waited for under a policy.
+    fn release(&self, batch_sk: i64, policy: &Policy) -> i64 {
+        let batch = self.batch(batch_sk).expect("known batches wait");
+        let hub = self.hub_policy(batch.reference_block, batch.reference_log).challenge_blocks;
+        batch.reference_block + i64::try_from(std::cmp::max(hub, policy.challenge_blocks)).expect("small")
+    }
+    /// Whether a challenge is open that can still be upheld.
+    fn challenged(&self, batch_sk: i64) -> bool {
+        let Some(batch) = self.batch(batch_sk).filter(|b| b.challenged) else { return false };
+        // A blob that was found while the challenge was open began another state of the row.
+        let mut before = self.facts.attribution_batches.iter();
+        let before =
+            before.find(|b| b.batch_sk == batch_sk && b.challenged && b.valid_to_block == Some(batch.valid_from_block));
+        let at = before.map_or(batch.valid_from_block, |b| b.valid_from_block);
+        let mut waits = vec![self.hub_policy(at, -1).resolve_blocks];
+        let same_block = self.policies.iter().filter(|p| p.0 == at && p.3 == zero_id());
+        waits.extend(same_block.map(|p| p.4.resolve_blocks));
+        let most = waits.into_iter().max().expect("one at least");
+        at + i64::try_from(most).expect("small") > self.last
     }
     /// Version id, entity id and owner of a subject.
     fn version(&self, (kind, sk): &Subject) -> (String, String, String) {
@@ -247,8 +282,25 @@ impl<'a> Cut<'a> {
             was_missing && (0..b.inferences).any(|at| in_batch(&b.batch_id, i32::try_from(at).expect("few")) == id)
         })
     }
-    /// Candidates for an inference id, by the block since which they can be named.
-    fn answers(&self, id: &str) -> Vec<(i64, i64, i32, bool)> {
+    /// When a batch was read: at its reference, or when its blob was found, after everything else in that block.
+    fn read(&self, sk: i64) -> (i64, bool) {
+        let reference = self.batch(sk).expect("known batches are read").reference_block;
+        self.came(sk).map_or((reference, false), |came| (came, true))
+    }
+    /// Whether a batch of the same method that was read earlier covers an inference, one that counts.
+    fn superseded(&self, i: &InferenceRow) -> bool {
+        let method = |sk: i64| self.batch(sk).map(|b| b.method_id.clone());
+        let place = |i: &InferenceRow| (self.read(i.batch_sk), i.batch_sk, i.inference);
+        self.facts.inferences.iter().any(|other| {
+            other.inference_id == i.inference_id
+                && self.counts(other.batch_sk)
+                && method(other.batch_sk) == method(i.batch_sk)
+                && place(other) < place(i)
+        })
+    }
+    /// Candidates for an inference id, in the order in which their batches were read; with the block since which a
+    /// payment can name them.
+    fn answers(&self, id: &str) -> Vec<((i64, bool), i64, i32, i64)> {
         let mut found: Vec<_> = self
             .facts
             .inferences
@@ -257,7 +309,7 @@ impl<'a> Cut<'a> {
             .filter_map(|i| {
                 let batch = self.batch(i.batch_sk).filter(|b| b.state != "unavailable")?;
                 let came = self.came(i.batch_sk).filter(|_| in_batch(&batch.batch_id, i.inference) != id);
-                Some((came.unwrap_or(batch.reference_block), i.batch_sk, i.inference, i.superseded))
+                Some((self.read(i.batch_sk), i.batch_sk, i.inference, came.unwrap_or(batch.reference_block)))
             })
             .collect();
         found.sort_unstable();
@@ -266,7 +318,7 @@ impl<'a> Cut<'a> {
     fn ripe(&self, payment: &PaymentRow, policy: &Policy) -> i64 {
         let Some(id) = &payment.reference else { return payment.block_number };
         let latest = payment.block_number + i64::try_from(policy.unattributed_after_blocks).expect("small");
-        let by_inference = self.answers(id).first().map(|answer| answer.0);
+        let by_inference = self.answers(id).iter().map(|answer| answer.3).min();
         let by_batch = || {
             let batches =
                 self.facts.attribution_batches.iter().filter(|b| self.holds(b.valid_from_block, b.valid_to_block));
@@ -280,7 +332,7 @@ impl<'a> Cut<'a> {
         let Some(id) = &payment.reference else { return Named::Nothing };
         let answers = self.answers(id);
         if !answers.is_empty() {
-            let usable = answers.iter().find(|(_, batch, _, superseded)| !superseded && self.pays(*batch, policy));
+            let usable = answers.iter().find(|(_, batch, ..)| self.pays(*batch, policy));
             return usable.map_or(Named::Unresolved, |(_, batch, ordinal, _)| Named::Inference(*batch, *ordinal));
         }
         let mut batches = self.facts.attribution_batches.iter();
@@ -348,42 +400,68 @@ impl Flows {
 /// A payment or funding of the epoch.
 struct Receipt {
     event: String,
+    payment: String,
     key: Key,
     subject: Option<Subject>,
     suspense: Option<String>,
     named: Named,
+    payer: String,
+    dealing: bool,
     net: BigUint,
 }
 
 impl Auditor {
     /// Settles an epoch; epochs are given in order.
-    #[expect(clippy::too_many_lines, reason = "the obvious version is read from top to bottom")]
     pub fn settle(&mut self, facts: &Rows, epoch: i64) -> Audit {
         let cut = Cut::new(facts, epoch);
-        let (receipts, late) = self.receipts(&cut);
+        let (mut receipts, late) = self.receipts(&cut);
+        let weightless = dealing(&cut, &mut receipts);
+        let mut revenue: BTreeMap<(String, String), BigUint> = BTreeMap::new();
+        for r in &receipts {
+            *revenue.entry((r.key.0.clone(), r.key.1.clone())).or_default() += &r.net;
+        }
+        // A token that would reach 10^38 is suspended as payments, and is no revenue.
+        let limit = BigUint::from(10u8).pow(38);
+        let before = |purse: &(String, String)| self.received.get(purse).cloned().unwrap_or_default();
+        revenue.retain(|purse, total| &*total + before(purse) < limit);
+        for (purse, total) in &revenue {
+            *self.received.entry(purse.clone()).or_default() += total;
+        }
+        let (fitting, overflowing): (Vec<Receipt>, Vec<Receipt>) =
+            receipts.into_iter().partition(|r| revenue.contains_key(&(r.key.0.clone(), r.key.1.clone())));
+        // What comes in, by what it is divided with: revenue, and what was held by each earlier epoch and is free now.
         let freed = self.freed(&cut);
         let mut pots: BTreeMap<Pot, BigUint> = BTreeMap::new();
         let mut totals: BTreeMap<(String, String), BigUint> = BTreeMap::new();
-        let comes = receipts.iter().map(|r| (&r.key, &r.net)).chain(freed.iter().map(|f| (&f.key, f.amount())));
+        let comes = fitting.iter().map(|r| (&r.key, &r.net)).chain(freed.iter().map(|f| (&f.key, f.amount())));
         for (key, amount) in comes {
             *pots.entry((key.0.clone(), key.1.clone(), key.3)).or_default() += amount;
             *totals.entry((key.0.clone(), key.1.clone())).or_default() += amount;
         }
         let scale = |key: &Key| ledger::scale(&totals[&(key.0.clone(), key.1.clone())]);
-        let mut flows = Flows::default();
-        let mut models: BTreeMap<(Key, Subject), BigUint> = BTreeMap::new();
-        let mut stakers = models.clone();
-        let mut data: BTreeMap<(Key, Option<Subject>, Named), BigUint> = BTreeMap::new();
+        let amounts = |r: &Receipt| {
+            let scale = scale(&r.key);
+            let token: alloy_primitives::Address = r.key.1.parse().expect("an address");
+            let flat = cut.policies[r.key.2].4.platform_flat.get(&token).map_or(0, |flat| flat.units());
+            let flat =
+                if r.subject.is_some() { std::cmp::min(BigUint::from(flat), r.net.clone()) } else { BigUint::ZERO };
+            (&flat * &scale, (&r.net - &flat) * &scale)
+        };
         let mut again = Vec::new();
+        let mut data = Data::new();
+        let mut flows = Flows::default();
         for f in &freed {
             let (key, sub) = (f.key.clone(), f.amount() * scale(&f.key));
             match &f.way {
                 held::Way::Payment(subject, named) => again.push(Receipt {
                     event: String::new(),
+                    payment: String::new(),
                     key,
                     subject: Some(subject.clone()),
                     suspense: None,
                     named: named.clone(),
+                    payer: String::new(),
+                    dealing: false,
                     net: f.amount().clone(),
                 }),
                 held::Way::Data(subject, named) => {
@@ -392,45 +470,9 @@ impl Auditor {
                 held::Way::End(end) => flows.add(&key, None, line(7), end.clone(), &sub),
             }
         }
-        for r in receipts.iter().chain(&again) {
-            let sub = &r.net * scale(&r.key);
-            if let Some(reason) = &r.suspense {
-                flows.add(&r.key, None, line(6), End::Suspense(reason.clone()), &sub);
-                continue;
-            }
-            let Some(subject) = &r.subject else {
-                *data.entry((r.key.clone(), None, r.named.clone())).or_default() += sub;
-                continue;
-            };
-            let parts = channels(&cut, r, subject, &sub, &scale(&r.key), &mut flows);
-            let Some([to_models, to_data, to_stakers]) = parts else { continue };
-            *models.entry((r.key.clone(), subject.clone())).or_default() += to_models;
-            *data.entry((r.key.clone(), Some(subject.clone()), r.named.clone())).or_default() += to_data;
-            *stakers.entry((r.key.clone(), subject.clone())).or_default() += to_stakers;
-        }
-        let mut frontier: BTreeMap<(Key, i64), BigUint> = BTreeMap::new();
-        for ((key, subject), sub) in &models {
-            let edges = cut.models_of(subject);
-            let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
-            for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
-                *frontier.entry((key.clone(), edge.0)).or_default() += part;
-            }
-        }
-        lineage(&cut, frontier, &mut flows);
-        for ((key, subject), sub) in &stakers {
-            let edges: Vec<_> = cut.models_of(subject).into_iter().filter(|e| !cut.stakers(e.0).is_empty()).collect();
-            let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
-            for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
-                let pool = cut.stakers(edge.0);
-                let weights: Vec<_> = pool.iter().map(|s| s.1.clone()).collect();
-                for (staker, part) in pool.iter().zip(cascade(&part, &weights)) {
-                    flows.add(key, None, line(5), End::Account(staker.0.clone()), &part);
-                }
-            }
-        }
-        data::divide(&cut, data, &mut flows);
-        let received = receipts.iter().map(|r| (r.event.clone(), r.key.clone(), r.net.clone())).collect();
-        self.book(&cut, flows, received, late, freed, (pots, totals))
+        distribute(&cut, fitting.iter().chain(&again), amounts, (data, &weightless), &mut flows);
+        let received = |all: &[Receipt]| all.iter().map(|r| (r.event.clone(), r.key.clone(), r.net.clone())).collect();
+        self.book(&cut, flows, (received(&fitting), received(&overflowing), late), freed, (pots, totals))
     }
 
     /// What settles now, each payment once, and refunds of what settled before.
@@ -445,7 +487,8 @@ impl Auditor {
             let refunds =
                 cut.facts.refunds.iter().filter(|r| r.payment_sk == p.payment_sk && r.block_number <= cut.last);
             let ripe = cut.ripe(p, policy);
-            if ripe > cut.last {
+            let unbacked = p.flags.contains("UNBACKED");
+            if ripe > cut.last || (unbacked && policy.unbacked == Unbacked::Reject) {
                 continue;
             }
             if !self.settled.insert(p.payment_sk) {
@@ -455,22 +498,21 @@ impl Auditor {
                 }
                 continue;
             }
-            let unbacked = p.flags.contains("UNBACKED");
-            if unbacked && policy.unbacked == Unbacked::Reject {
-                continue;
-            }
             let net = big(p.amount.0) - refunds.map(|r| big(r.amount.0)).sum::<BigUint>();
             if net == BigUint::ZERO {
                 continue;
             }
-            let suspense = if unbacked {
-                Some(format!("unbacked:{}", p.payment_id))
-            } else {
-                (p.flags.contains("SELF_DEALING") && policy.self_dealing == SelfDealing::Suspense)
-                    .then(|| format!("self_dealing:{}", p.payment_id))
-            };
-            let named = cut.resolve(p, policy);
-            receipts.push(Receipt { event: p.event_id.clone(), key, subject: Some(subject), suspense, named, net });
+            receipts.push(Receipt {
+                event: p.event_id.clone(),
+                payment: p.payment_id.clone(),
+                key,
+                subject: Some(subject),
+                suspense: unbacked.then(|| format!("unbacked:{}", p.payment_id)),
+                named: cut.resolve(p, policy),
+                payer: p.payer.clone(),
+                dealing: p.flags.contains("SELF_DEALING"),
+                net,
+            });
         }
         for f in &cut.facts.pool_fundings {
             if std::cmp::max(f.epoch, f.for_epoch) == cut.epoch {
@@ -478,11 +520,98 @@ impl Auditor {
                 let key = (f.vault.clone(), f.token.clone(), number, None);
                 let named = Named::Pool(f.pool.clone());
                 let net = big(f.amount.0);
-                receipts.push(Receipt { event: f.event_id.clone(), key, subject: None, suspense: None, named, net });
+                receipts.push(Receipt {
+                    event: f.event_id.clone(),
+                    payment: String::new(),
+                    key,
+                    subject: None,
+                    suspense: None,
+                    named,
+                    payer: String::new(),
+                    dealing: false,
+                    net,
+                });
             }
         }
         (receipts, late)
     }
+}
+
+/// Steps 1 to 4 for receipts with their sub-units: the platform's flat fee, and the rest. `data` comes to step 4 alone.
+fn distribute<'a>(
+    cut: &Cut<'_>,
+    receipts: impl Iterator<Item = &'a Receipt>,
+    amounts: impl Fn(&Receipt) -> (BigUint, BigUint),
+    (mut data, weightless): (Data, &BTreeSet<(i64, i32)>),
+    flows: &mut Flows,
+) {
+    let mut models: BTreeMap<(Key, Subject), BigUint> = BTreeMap::new();
+    let mut stakers = models.clone();
+    for r in receipts {
+        let (flat, rest) = amounts(r);
+        if let Some(reason) = &r.suspense {
+            flows.add(&r.key, None, line(6), End::Suspense(reason.clone()), &(flat + rest));
+            continue;
+        }
+        let Some(subject) = &r.subject else {
+            *data.entry((r.key.clone(), None, r.named.clone())).or_default() += rest;
+            continue;
+        };
+        let parts = channels(cut, r, subject, flat, &rest, flows);
+        let Some([to_models, to_data, to_stakers]) = parts else { continue };
+        *models.entry((r.key.clone(), subject.clone())).or_default() += to_models;
+        *data.entry((r.key.clone(), Some(subject.clone()), r.named.clone())).or_default() += to_data;
+        *stakers.entry((r.key.clone(), subject.clone())).or_default() += to_stakers;
+    }
+    let mut frontier: BTreeMap<(Key, i64), BigUint> = BTreeMap::new();
+    for ((key, subject), sub) in &models {
+        let edges = cut.models_of(subject);
+        let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
+        for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
+            *frontier.entry((key.clone(), edge.0)).or_default() += part;
+        }
+    }
+    lineage(cut, frontier, flows);
+    for ((key, subject), sub) in &stakers {
+        let edges: Vec<_> = cut.models_of(subject).into_iter().filter(|e| !cut.stakers(e.0).is_empty()).collect();
+        let weights: Vec<_> = edges.iter().map(|e| e.1.clone()).collect();
+        for (edge, part) in edges.iter().zip(cascade(sub, &weights)) {
+            let pool = cut.stakers(edge.0);
+            let weights: Vec<_> = pool.iter().map(|s| s.1.clone()).collect();
+            for (staker, part) in pool.iter().zip(cascade(&part, &weights)) {
+                flows.add(key, None, line(5), End::Account(staker.0.clone()), &part);
+            }
+        }
+    }
+    data::divide(cut, data, weightless, flows);
+}
+
+/// Finds payments to oneself by dividing each of them alone, and suspends those whose policy says so. Returns the
+/// inferences that only such payments name.
+fn dealing(cut: &Cut<'_>, receipts: &mut [Receipt]) -> BTreeSet<(i64, i32)> {
+    let pools = receipts.iter().any(|r| r.subject.is_none());
+    let (mut dealt, mut honest) = (BTreeSet::new(), BTreeSet::new());
+    for r in receipts.iter_mut().filter(|r| r.subject.is_some() && r.suspense.is_none()) {
+        let suspends = cut.policies[r.key.2].4.self_dealing == SelfDealing::Suspense;
+        if suspends || pools {
+            let whole = BigUint::from(10u8).pow(27);
+            let amounts = |_: &Receipt| (BigUint::ZERO, whole.clone());
+            let mut flows = Flows::default();
+            distribute(cut, std::iter::once(&*r), amounts, (Data::new(), &BTreeSet::new()), &mut flows);
+            r.dealing |= ledger::reaches(cut, &r.key, &flows, &r.payer);
+        }
+        if let Named::Inference(batch, ordinal) = r.named {
+            if r.dealing {
+                dealt.insert((batch, ordinal))
+            } else {
+                honest.insert((batch, ordinal))
+            };
+        }
+        if suspends && r.dealing {
+            r.suspense = Some(format!("self_dealing:{}", r.payment));
+        }
+    }
+    &dealt - &honest
 }
 
 /// Step 1 for one payment; returns what goes to models, data and stakers.
@@ -490,16 +619,11 @@ fn channels(
     cut: &Cut<'_>,
     r: &Receipt,
     subject: &Subject,
-    sub: &BigUint,
-    scale: &BigUint,
+    flat: BigUint,
+    rest: &BigUint,
     flows: &mut Flows,
 ) -> Option<[BigUint; 3]> {
-    let policy = &cut.policies[r.key.2].4;
-    let token: alloy_primitives::Address = r.key.1.parse().expect("an address");
-    let flat = BigUint::from(policy.platform_flat.get(&token).map_or(0, |flat| flat.units()));
-    let flat = std::cmp::min(flat, r.net.clone()) * scale;
-    let rest = sub - &flat;
-    let s = &policy.split_ppb;
+    let s = &cut.policies[r.key.2].4.split_ppb;
     let models = cut.models_of(subject);
     let staked = models.iter().any(|m| !cut.stakers(m.0).is_empty());
     let weigh = |somebody: bool, share: u32| BigUint::from(if somebody { share } else { 0 });
@@ -510,10 +634,10 @@ fn channels(
         weigh(true, s.data),
         weigh(staked, s.stakers),
     ];
-    let parts = cascade(&rest, &weights);
+    let parts = cascade(rest, &weights);
     if parts.is_empty() {
         flows.add(&r.key, None, line(0), End::Treasury, &flat);
-        flows.add(&r.key, None, line(6), End::Suspense("no_channel".to_owned()), &rest);
+        flows.add(&r.key, None, line(6), End::Suspense("no_channel".to_owned()), rest);
         return None;
     }
     flows.add(&r.key, None, line(0), End::Treasury, &(flat + &parts[0]));
@@ -529,30 +653,50 @@ fn lineage(cut: &Cut<'_>, mut frontier: BTreeMap<(Key, i64), BigUint>, flows: &m
         let mut next: BTreeMap<(Key, i64), BigUint> = BTreeMap::new();
         for ((key, model), inflow) in frontier {
             let rule = &cut.policies[key.2].4.lineage;
+            if rule.mode == LineageMode::Absolute {
+                absolute(cut, &key, model, &inflow, flows);
+                continue;
+            }
             let edges = if depth < rule.max_depth { cut.edges(model, "BASED_ON_", "model") } else { Vec::new() };
-            let declared: u64 = edges.iter().map(|e| e.2).sum();
-            let pass = match rule.mode {
-                _ if edges.is_empty() => 0,
-                LineageMode::Relative => u64::from(rule.pass_ppb),
-                LineageMode::Absolute => std::cmp::min(declared, u64::from(rule.pass_ppb)),
-            };
+            let pass = if edges.is_empty() { 0 } else { rule.pass_ppb };
             let passed = &inflow * pass / PPB;
             let subject = ("model".to_owned(), model);
             let kept = (if depth == 0 { 2 } else { 3 }, None, None, Some(cut.version(&subject).0), None);
             flows.add(&key, None, kept, End::Entity(subject), &(&inflow - &passed));
-            let weights: Vec<BigUint> = match rule.mode {
-                LineageMode::Relative => edges.iter().map(|e| e.1.clone()).collect(),
-                LineageMode::Absolute => edges.iter().map(|e| BigUint::from(e.2)).collect(),
-            };
-            if passed > BigUint::ZERO {
-                for (edge, part) in edges.iter().zip(cascade(&passed, &weights)) {
-                    if part > BigUint::ZERO {
-                        *next.entry((key.clone(), edge.0)).or_default() += part;
-                    }
+            let weights: Vec<BigUint> = edges.iter().map(|e| e.1.clone()).collect();
+            for (edge, part) in edges.iter().zip(cascade(&passed, &weights)) {
+                if part > BigUint::ZERO {
+                    *next.entry((key.clone(), edge.0)).or_default() += part;
                 }
             }
         }
         frontier = next;
         depth += 1;
+    }
+}
+
+/// Step 3 in absolute mode, path by path.
+fn absolute(cut: &Cut<'_>, key: &Key, model: i64, inflow: &BigUint, flows: &mut Flows) {
+    let rule = &cut.policies[key.2].4.lineage;
+    let mut shares: BTreeMap<(u32, String, i64), BigUint> = BTreeMap::new();
+    let mut open = vec![(model, 0)];
+    while let Some((from, depth)) = open.pop() {
+        if depth == rule.max_depth {
+            continue;
+        }
+        for (to, _, declared) in cut.edges(from, "BASED_ON_", "model") {
+            let id = cut.version(&("model".to_owned(), to)).0;
+            *shares.entry((depth, id, to)).or_default() += declared;
+            open.push((to, depth + 1));
+        }
+    }
+    let pass = std::cmp::min(shares.values().sum::<BigUint>(), BigUint::from(rule.pass_ppb));
+    let passed = inflow * pass / PPB;
+    let used = ("model".to_owned(), model);
+    let line = (2, None, None, Some(cut.version(&used).0), None);
+    flows.add(key, None, line, End::Entity(used), &(inflow - &passed));
+    let weights: Vec<BigUint> = shares.values().cloned().collect();
+    for ((_, id, to), part) in shares.into_keys().zip(cascade(&passed, &weights)) {
+        flows.add(key, None, (3, None, None, Some(id), None), End::Entity(("model".to_owned(), to)), &part);
     }
 }

@@ -6,6 +6,7 @@
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
+pub mod audit;
 pub mod auditor;
 pub mod blobs;
 pub mod commit;

@@ -64,6 +64,7 @@ pub fn context(shape: Shape, facts: &facts::Rows, money: &money::Rows) -> Sessio
 pub fn extend(all: &mut money::Rows, epoch: money::Rows) {
     all.epochs.extend(epoch.epochs);
     all.ledger_entries.extend(epoch.ledger_entries);
+    all.balances.extend(epoch.balances);
     all.entitlements.extend(epoch.entitlements);
     all.money_flows.extend(epoch.money_flows);
     all.claims.extend(epoch.claims);

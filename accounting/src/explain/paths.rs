@@ -101,7 +101,9 @@ impl Edges {
                 continue;
             };
             let at = steps.last().cloned().unwrap_or_default();
-            let Some(inflow) = self.inflows.get(&(vault.to_owned(), depth, at)) else { continue };
+            let inflow = |depth| Some((depth, self.inflows.get(&(vault.to_owned(), depth, at.clone()))?));
+            // Absolute lineage pays an ancestor of any generation straight from the model that was used.
+            let Some((depth, inflow)) = inflow(depth).or_else(|| inflow(0)) else { continue };
             search.visits += inflow.len();
             if search.visits > VISITS_MAX {
                 break;

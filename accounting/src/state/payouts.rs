@@ -69,6 +69,17 @@ impl Payouts {
         usable(self.accounts.get(&account).copied(), vault, token).unwrap_or(account)
     }
 
+    /// The payout address an account has set, whether it can be meant or not.
+    pub(crate) fn setting(&self, account: Address) -> Option<Address> {
+        self.accounts.get(&account).copied()
+    }
+
+    /// Accounts and addresses that entities name.
+    pub(crate) fn of_entities(&self) -> impl Iterator<Item = Address> {
+        let splits = self.splits.values().flatten().map(|(account, _)| *account);
+        self.entities.values().copied().chain(splits)
+    }
+
     /// Where an entity's money goes when it has an address of its own.
     pub(crate) fn of_entity(&self, entity: B256, vault: Address, token: Address) -> Option<Address> {
         usable(self.entities.get(&entity).copied(), vault, token)

@@ -32,6 +32,11 @@ impl Stakes {
         Ok(Self(pools))
     }
 
+    /// Everybody with a stake.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = Address> {
+        self.0.values().flatten().map(|(account, _)| *account)
+    }
+
     /// The pool of a model: its own, else the zero pool; empty when neither has stake.
     pub(crate) fn pool(&self, model: B256) -> (B256, &[(Address, U256)]) {
         let of = |pool: B256| self.0.get(&pool).map(|stakers| (pool, stakers.as_slice()));

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
+use tributary_schemas::column::hex_text;
 
 use super::hold_of;
 use crate::book::{Hold, To};
@@ -11,7 +12,7 @@ use crate::error::AccountingError;
 use crate::flow::{DataIn, Source};
 use crate::intake::{Key, Named};
 use crate::names::Whose;
-use crate::read::{each, list};
+use crate::read::{each, hash, list};
 use crate::state::{State, Subject};
 use crate::suspense::BLOB_MISSING;
 
@@ -63,6 +64,7 @@ impl Flows {
         state: &State,
         epoch: i64,
         data: DataIn,
+        weightless: &BTreeSet<(i64, i32)>,
     ) -> Result<Self, AccountingError> {
         let mut this = Self { inferences: load(ctx, state, epoch, &data).await?, ..Self::default() };
         let mut by_subject: BTreeMap<(i64, Subject), Vec<usize>> = BTreeMap::new();
@@ -108,6 +110,10 @@ impl Flows {
                     let subjects =
                         by_subject.iter().filter(|((of, subject), _)| *of == epoch && serves(state, pool, *subject));
                     let mut found: Vec<usize> = subjects.flat_map(|(_, found)| found.iter().copied()).collect();
+                    found.retain(|index| {
+                        let one = this.inferences[*index];
+                        !weightless.contains(&(one.batch_sk, one.ordinal))
+                    });
                     found.sort_unstable();
                     if !this.over(state, key, &found, sub) {
                         *this.held.entry((key, To::Suspense("no_inferences"), None)).or_default() += sub;
@@ -126,11 +132,8 @@ impl Flows {
     /// Spreads over inferences in their order, by fee; equal when there is none. `false` when there is no inference of
     /// the method that pays.
     fn over(&mut self, state: &State, key: Key, found: &[usize], sub: u128) -> bool {
-        let method = state.policy(key.ruling).method;
-        let pays = |index: &usize| {
-            let batch = self.inferences.get(*index).and_then(|one| state.batches.get(&one.batch_sk));
-            batch.is_some_and(|batch| method.is_none_or(|method| method == batch.method))
-        };
+        let policy = state.policy(key.ruling);
+        let pays = |index: &usize| self.inferences.get(*index).is_some_and(|one| state.pays(one.batch_sk, policy));
         let found: Vec<usize> = found.iter().copied().filter(pays).collect();
         let mut fees: Vec<u128> =
             found.iter().map(|index| u128::try_from(self.inferences[*index].fee).unwrap_or(0)).collect();
@@ -179,11 +182,11 @@ async fn load(
     data: &DataIn,
 ) -> Result<Vec<Inference>, AccountingError> {
     let named = list(data.keys().filter_map(|(_, source)| named_batch(*source)).collect::<BTreeSet<_>>());
-    let epochs: BTreeSet<i64> = data.keys().filter_map(|(key, _)| key.adjusts).chain([epoch]).collect();
-    let epochs = list(epochs);
+    let epochs = list(data.keys().filter_map(|(key, _)| key.adjusts).chain([epoch]).collect::<BTreeSet<_>>());
+    let within = format!("(epoch IN ({epochs}) OR batch_sk IN ({named}))");
+    let superseded = superseded(ctx, state, &within).await?;
     let sql = format!(
-        "SELECT batch_sk, inference, subject_kind, subject_sk, fee_weight, weight_total FROM inferences \
-         WHERE (epoch IN ({epochs}) OR batch_sk IN ({named})) AND NOT superseded"
+        "SELECT batch_sk, inference, subject_kind, subject_sk, fee_weight, weight_total FROM inferences WHERE {within}"
     );
     let mut out = Vec::new();
     each(ctx, &sql, |columns| {
@@ -192,7 +195,8 @@ async fn load(
         let (subjects, fees) = (columns.int64("subject_sk")?, columns.int64("fee_weight")?);
         let totals = columns.int64("weight_total")?;
         for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
-            if state.batches.get(&batch_sk).is_some_and(crate::state::Batch::counts) {
+            let counts = state.batches.get(&batch_sk).is_some_and(crate::state::Batch::counts);
+            if counts && !superseded.contains(&(batch_sk, ordinals[row])) {
                 let kind = if kinds[row] { crate::state::SubjectKind::Agent } else { crate::state::SubjectKind::Model };
                 out.push(Inference {
                     batch_sk,
@@ -208,4 +212,53 @@ async fn load(
     .await?;
     out.sort_unstable_by_key(|one| (one.batch_sk, one.ordinal));
     Ok(out)
+}
+
+/// Where an inference was read: in the order of batches, and by its place in its own.
+type Place = ((i64, bool), i64, i32);
+
+/// Inferences that another batch of the same method covers, one that counts and was read first. The table says of which
+/// inferences there was such a batch when they were read; that one may have been rejected since, and then the next is
+/// the first.
+async fn superseded(
+    ctx: &SessionContext,
+    state: &State,
+    within: &str,
+) -> Result<BTreeSet<(i64, i32)>, AccountingError> {
+    let mut ids: BTreeMap<B256, Vec<(i64, i32)>> = BTreeMap::new();
+    let later = format!("SELECT inference_id, batch_sk, inference FROM inferences WHERE superseded AND {within}");
+    each(ctx, &later, |columns| {
+        let (found, ordinals) = (columns.text("inference_id", hash)?, columns.int32("inference")?);
+        for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
+            ids.entry(found[row]).or_default().push((batch_sk, ordinals[row]));
+        }
+        Ok(())
+    })
+    .await?;
+    let mut first: BTreeMap<(B256, B256), Place> = BTreeMap::new();
+    for chunk in ids.keys().copied().collect::<Vec<_>>().chunks(4096) {
+        let chunk: Vec<String> = chunk.iter().map(|id| format!("'{}'", hex_text(id))).collect();
+        let sql = format!(
+            "SELECT inference_id, batch_sk, inference FROM inferences WHERE inference_id IN ({})",
+            chunk.join(",")
+        );
+        each(ctx, &sql, |columns| {
+            let (found, ordinals) = (columns.text("inference_id", hash)?, columns.int32("inference")?);
+            for (row, batch_sk) in columns.int64("batch_sk")?.into_iter().enumerate() {
+                let Some(batch) = state.batches.get(&batch_sk).filter(|batch| batch.counts()) else { continue };
+                let place = (batch.read_at(), batch_sk, ordinals[row]);
+                let known = first.entry((found[row], batch.method)).or_insert(place);
+                *known = std::cmp::min(*known, place);
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    let is_first = |id: B256, place: &(i64, i32)| {
+        let method = state.batches.get(&place.0).map(|batch| batch.method);
+        let known = method.and_then(|method| first.get(&(id, method)));
+        known.is_some_and(|(_, batch, ordinal)| (*batch, *ordinal) == *place)
+    };
+    let all = ids.iter().flat_map(|(id, places)| places.iter().map(move |place| (*id, *place)));
+    Ok(all.filter(|(id, place)| !is_first(*id, place)).map(|(_, place)| place).collect())
 }

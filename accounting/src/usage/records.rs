@@ -1,8 +1,9 @@
 //! Money on inferences over their records.
 //!
 //! The stored running weights serve the policies that count positive parts and keep every record: each record is split
-//! on its own row, in whatever order records come ([`mod@stream`]). Where a policy asks for another normaliser or a threshold, or a contribution was
-//! removed since, the weights of those inferences are made again in the flow.
+//! on its own row, in whatever order records come ([`mod@stream`]). Where a policy asks for another normaliser, for a
+//! threshold or for copies to count once, or a contribution was removed since, the weights of those inferences are made
+//! again in the flow.
 
 use datafusion::arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
 use datafusion::datasource::MemTable;
@@ -10,7 +11,7 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tributary_schemas::code::Flag;
-use tributary_schemas::policy::{Normaliser, PPB, Policy, Removed};
+use tributary_schemas::policy::{Dedupe, Normaliser, PPB, Policy, Removed};
 
 use super::inferences::Flows;
 use super::{Targets, stream};
@@ -53,6 +54,8 @@ pub(super) async fn divide(ctx: &SessionContext, state: &State, flows: &mut Flow
         let policy = state.policy(flow.key.ruling);
         let again = policy.normaliser != Normaliser::PositivePart
             || policy.min_share_ppb > 0
+            || policy.mass_keep_ppb < PPB
+            || policy.dedupe != Dedupe::None
             || (policy.removed == Removed::Redistribute && touched.contains(inference));
         if again {
             made.push((*inference, *number, *sub));
@@ -140,6 +143,8 @@ struct Record {
     score: i64,
     in_lineage: bool,
     removed: bool,
+    /// The first contribution with its content, where its dataset has that more than once.
+    original: Option<i64>,
 }
 
 /// Weights made in the flow, inference by inference, records by (target id, row).
@@ -201,6 +206,7 @@ fn read_records(
         let id = id.ok_or_else(|| AccountingError::inconsistent(format!("{target:?} is in no table")))?;
         let removed =
             matches!(target, Target::Contribution(sk) if state.contributions.get(sk).is_some_and(|one| one.removed));
+        let original = if let Target::Contribution(sk) = target { state.originals.get(&sk).copied() } else { None };
         let place = rows[row].map_or(u32::MAX, |row| u32::try_from(row).unwrap_or(u32::MAX));
         records.entry(usize::try_from(number).unwrap_or(usize::MAX)).or_default().push(Record {
             order: (id.0, place),
@@ -208,12 +214,14 @@ fn read_records(
             score: scores[row],
             in_lineage: flags[row] & (1 << Flag::OutOfLineage.number()) == 0,
             removed,
+            original,
         });
     }
     Ok(())
 }
 
-/// Weights of one inference's records under a policy; those below the least share weigh nothing.
+/// Weights of one inference's records under a policy, records in their order: normalised, copies counted once, without
+/// those below the least share of what is left, without those beyond the mass that is kept of what is left then.
 fn weights(policy: &Policy, records: &[Record]) -> Vec<u128> {
     let weight = |record: &Record| {
         let counted = record.in_lineage && !(record.removed && policy.removed == Removed::Redistribute);
@@ -223,7 +231,59 @@ fn weights(policy: &Policy, records: &[Record]) -> Vec<u128> {
             Normaliser::Abs => u128::from(record.score.unsigned_abs()),
         }
     };
-    let weights: Vec<u128> = records.iter().map(weight).collect();
+    let mut weights: Vec<u128> = records.iter().map(weight).collect();
+    if policy.dedupe != Dedupe::None {
+        count_once(policy.dedupe, records, &mut weights);
+    }
     let least = weights.iter().sum::<u128>() * u128::from(policy.min_share_ppb);
-    weights.into_iter().map(|weight| if weight * u128::from(PPB) < least { 0 } else { weight }).collect()
+    for weight in &mut weights {
+        if *weight * u128::from(PPB) < least {
+            *weight = 0;
+        }
+    }
+    if policy.mass_keep_ppb < PPB {
+        keep_mass(policy.mass_keep_ppb, &mut weights);
+    }
+    weights
 }
+
+/// Copies that weigh something, at one row, together weigh what the heaviest of them does.
+fn count_once(dedupe: Dedupe, records: &[Record], weights: &mut [u128]) {
+    let mut copies: BTreeMap<(i64, u32), Vec<(i64, usize)>> = BTreeMap::new();
+    for (place, record) in records.iter().enumerate() {
+        if let (Some(original), Target::Contribution(sk)) = (record.original, record.target)
+            && weights[place] > 0
+        {
+            copies.entry((original, record.order.1)).or_default().push((sk, place));
+        }
+    }
+    for copies in copies.values() {
+        let heaviest = copies.iter().map(|(_, place)| weights[*place]).max().unwrap_or(0);
+        let first = copies.iter().min().map(|(_, place)| *place);
+        let parts: Vec<u128> = match dedupe {
+            Dedupe::None => continue,
+            Dedupe::First => copies.iter().map(|(_, place)| if Some(*place) == first { heaviest } else { 0 }).collect(),
+            Dedupe::Split => split(heaviest, vec![1; copies.len()]),
+        };
+        for ((_, place), part) in copies.iter().zip(parts) {
+            weights[*place] = part;
+        }
+    }
+}
+
+/// Keeps the heaviest, the earlier of equal ones, until they hold so much of the whole.
+fn keep_mass(keep_ppb: u32, weights: &mut [u128]) {
+    let enough = weights.iter().sum::<u128>() * u128::from(keep_ppb);
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|place| std::cmp::Reverse(weights[*place]));
+    let mut kept = 0;
+    for place in order {
+        if kept * u128::from(PPB) >= enough {
+            weights[place] = 0;
+        }
+        kept += weights[place];
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,37 @@
 //! Step 4 by the book: inferences by fee, records by weight, members by rows.
 
 use num_bigint::BigUint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::facts::{AttributionRow, ContributionRow, InferenceRow};
-use tributary_schemas::policy::{Normaliser, Policy, Removed, ZeroTotal};
+use tributary_schemas::policy::{Dedupe, Normaliser, Policy, Removed, ZeroTotal};
 
 use super::{Cut, End, Flows, Hold, Key, Line, Named, PPB, Subject, cascade, zero_id};
 
 type Flow = (Key, Hold, Subject);
 
-pub(super) fn divide(cut: &Cut<'_>, data: BTreeMap<(Key, Option<Subject>, Named), BigUint>, flows: &mut Flows) {
+pub(super) fn divide(
+    cut: &Cut<'_>,
+    data: BTreeMap<(Key, Option<Subject>, Named), BigUint>,
+    weightless: &BTreeSet<(i64, i32)>,
+    flows: &mut Flows,
+) {
     let mut on: BTreeMap<(i64, i32), BTreeMap<Key, BigUint>> = BTreeMap::new();
     let mut without: BTreeMap<Flow, BigUint> = BTreeMap::new();
     for ((key, subject, named), sub) in data {
         let policy = &cut.policies[key.2].4;
         let epoch = key.3.unwrap_or(cut.epoch);
         let mut found: Vec<&InferenceRow> =
-            cut.facts.inferences.iter().filter(|i| !i.superseded && cut.pays(i.batch_sk, policy)).collect();
+            cut.facts.inferences.iter().filter(|i| cut.pays(i.batch_sk, policy) && !cut.superseded(i)).collect();
         found.sort_by_key(|i| (i.batch_sk, i.inference));
         found.retain(|i| match &named {
             Named::Nothing => i.epoch == epoch && subject == Some((i.subject_kind.clone(), i.subject_sk)),
             Named::Inference(batch, ordinal) => (i.batch_sk, i.inference) == (*batch, *ordinal),
             Named::Batch(batch) => i.batch_sk == *batch,
-            Named::Pool(pool) => i.epoch == epoch && serves(cut, pool, &(i.subject_kind.clone(), i.subject_sk)),
+            Named::Pool(pool) => {
+                i.epoch == epoch
+                    && serves(cut, pool, &(i.subject_kind.clone(), i.subject_sk))
+                    && !weightless.contains(&(i.batch_sk, i.inference))
+            }
             Named::Missing(_) | Named::Unresolved => false,
         });
         let fees: Vec<BigUint> =
@@ -75,11 +84,9 @@ fn serves(cut: &Cut<'_>, pool: &str, subject: &Subject) -> bool {
 }
 
 fn hold(cut: &Cut<'_>, policy: &Policy, batch_sk: i64) -> Hold {
-    let batch = cut.batch(batch_sk)?;
-    let release = batch.reference_block + i64::try_from(policy.challenge_blocks).expect("small");
+    let release = cut.release(batch_sk, policy);
     let resolve_by = release + i64::try_from(policy.resolve_blocks).expect("small");
-    let open = release > cut.last || (batch.challenged && resolve_by > cut.last);
-    (policy.challenge_blocks > 0 && open).then_some((batch_sk, release, resolve_by))
+    (release > cut.last || cut.challenged(batch_sk)).then_some((batch_sk, release, resolve_by))
 }
 
 fn contribution<'a>(cut: &Cut<'a>, sk: i64) -> &'a ContributionRow {
@@ -121,9 +128,63 @@ fn weights(cut: &Cut<'_>, policy: &Policy, records: &[&AttributionRow]) -> Vec<B
             Normaliser::Abs => BigUint::from(a.score.unsigned_abs()),
         }
     };
-    let weights: Vec<BigUint> = records.iter().map(weight).collect();
+    let mut weights: Vec<BigUint> = records.iter().map(weight).collect();
+    if policy.dedupe != Dedupe::None {
+        weights = once(cut, policy.dedupe, records, weights);
+    }
     let total: BigUint = weights.iter().sum();
-    weights.into_iter().map(|w| if &w * PPB < &total * policy.min_share_ppb { BigUint::ZERO } else { w }).collect()
+    for w in &mut weights {
+        if &*w * PPB < &total * policy.min_share_ppb {
+            *w = BigUint::ZERO;
+        }
+    }
+    keep(policy.mass_keep_ppb, weights)
+}
+
+/// Counts copies once: same dataset, content and row.
+fn once(cut: &Cut<'_>, dedupe: Dedupe, records: &[&AttributionRow], weights: Vec<BigUint>) -> Vec<BigUint> {
+    let content = |a: &AttributionRow| {
+        let c = contribution(cut, a.target_sk);
+        (c.dataset_sk, c.content_hash.clone(), a.row)
+    };
+    let alike = |place: usize| -> Vec<usize> {
+        let same = |other: &usize| {
+            weights[*other] > BigUint::ZERO
+                && records[*other].target_kind == 2
+                && content(records[*other]) == content(records[place])
+        };
+        (0..records.len()).filter(same).collect()
+    };
+    let once = |place: usize| {
+        if records[place].target_kind != 2 || weights[place] == BigUint::ZERO {
+            return weights[place].clone();
+        }
+        let copies = alike(place);
+        let heaviest = copies.iter().map(|c| &weights[*c]).max().expect("itself at least");
+        let first = copies.iter().min_by_key(|c| records[**c].target_sk).expect("itself at least");
+        match dedupe {
+            Dedupe::None => weights[place].clone(),
+            Dedupe::First if *first == place => heaviest.clone(),
+            Dedupe::First => BigUint::ZERO,
+            Dedupe::Split => {
+                let parts = cascade(heaviest, &vec![BigUint::from(1u8); copies.len()]);
+                parts[copies.iter().position(|c| *c == place).expect("itself at least")].clone()
+            }
+        }
+    };
+    (0..records.len()).map(once).collect()
+}
+
+/// A record is kept when those before it, by weight and then by place, do not hold enough yet.
+fn keep(mass_keep_ppb: u32, weights: Vec<BigUint>) -> Vec<BigUint> {
+    let total: BigUint = weights.iter().sum();
+    let before = |place: usize| -> BigUint {
+        let earlier =
+            |other: &usize| weights[*other] > weights[place] || (weights[*other] == weights[place] && *other < place);
+        (0..weights.len()).filter(earlier).map(|other| &weights[other]).sum()
+    };
+    let kept = |place: usize| before(place) * PPB < &total * mass_keep_ppb;
+    (0..weights.len()).map(|place| if kept(place) { weights[place].clone() } else { BigUint::ZERO }).collect()
 }
 
 /// Members of a dataset version by contribution id, with their rows.

@@ -9,7 +9,10 @@ use tributary_schemas::encoding::standard_tree;
 use tributary_schemas::policy::Withheld;
 
 use super::held::Freed;
-use super::{Audit, Auditor, Cut, End, Flows, Hold, Key, Line, PPB, Party, Pot, big, cascade, zero_id};
+use super::{
+    Audit, Auditor, Cut, End, Flows, Hold, Key, LateRefund, Line, PPB, Party, Positions, Pot, Received, big, cascade,
+    zero_id,
+};
 
 const ROLES: [&str; 8] = ["platform", "agent", "model", "lineage", "data", "staker", "payment", "released"];
 
@@ -67,20 +70,9 @@ fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
             End::Entity(subject) => {
                 let (_, entity, owner) = cut.version(&subject);
                 let scopes = vec![zero_id(), entity.clone()];
-                let mut rows = cut.facts.entity_payouts.iter();
-                let row = rows.find(|e| e.entity_id == entity && cut.holds(e.valid_from_block, e.valid_to_block));
+                let row = entity_row(cut, &entity);
                 if let Some(split) = row.and_then(|row| row.split.as_ref()) {
-                    let split: Vec<serde_json::Value> = serde_json::from_str(split).expect("a split");
-                    let mut split: Vec<(String, u64)> = split
-                        .iter()
-                        .map(|s| {
-                            (
-                                s["account"].as_str().expect("text").to_owned(),
-                                s["share_ppb"].as_u64().expect("a number"),
-                            )
-                        })
-                        .collect();
-                    split.sort();
+                    let split = split_of(split);
                     let weights: Vec<BigUint> = split.iter().map(|s| BigUint::from(s.1)).collect();
                     for ((account, _), part) in split.iter().zip(cascade(&sub, &weights)) {
                         pay(cut, &key, hold, account, None, scopes.clone(), part, &mut put);
@@ -93,6 +85,57 @@ fn payees(cut: &Cut<'_>, flows: Flows) -> Shares {
         }
     }
     out
+}
+
+fn entity_row<'a>(cut: &Cut<'a>, entity: &str) -> Option<&'a tributary_schemas::facts::EntityPayoutRow> {
+    let mut rows = cut.facts.entity_payouts.iter();
+    rows.find(|e| e.entity_id == entity && cut.holds(e.valid_from_block, e.valid_to_block))
+}
+
+/// The accounts and shares of a split, by address.
+fn split_of(text: &str) -> Vec<(String, u64)> {
+    let split: Vec<serde_json::Value> = serde_json::from_str(text).expect("a split");
+    let part = |s: &serde_json::Value| {
+        (s["account"].as_str().expect("text").to_owned(), s["share_ppb"].as_u64().expect("a number"))
+    };
+    let mut split: Vec<(String, u64)> = split.iter().map(part).collect();
+    split.sort();
+    split
+}
+
+/// Where an account is paid.
+fn paid_at(cut: &Cut<'_>, account: &str, key: &Key) -> String {
+    let mut settings = cut.facts.accounts.iter();
+    let setting = settings.find(|a| a.account == account && cut.holds(a.valid_from_block, a.valid_to_block));
+    setting.and_then(|a| a.payout.clone()).filter(|p| usable(p, key)).unwrap_or_else(|| account.to_owned())
+}
+
+/// Whether flows end at a payer, or at the address it is paid at.
+pub(super) fn reaches(cut: &Cut<'_>, key: &Key, flows: &Flows, payer: &str) -> bool {
+    let own = [payer.to_owned(), paid_at(cut, payer, key)];
+    flows.gross.keys().any(|(_, _, _, end)| {
+        let ends: Vec<String> = match end {
+            End::Suspense(_) => Vec::new(),
+            End::Direct(account) => vec![account.clone()],
+            End::Treasury => {
+                let treasury = cut.policies[key.2].4.treasury;
+                if treasury == Address::ZERO { Vec::new() } else { vec![hex_text(treasury)] }
+            }
+            End::Account(account) => vec![account.clone(), paid_at(cut, account, key)],
+            End::Entity(subject) => {
+                let (_, entity, owner) = cut.version(subject);
+                let row = entity_row(cut, &entity);
+                if let Some(split) = row.and_then(|row| row.split.as_ref()) {
+                    let members = split_of(split).into_iter().filter(|(_, share)| *share > 0);
+                    members.flat_map(|(account, _)| [paid_at(cut, &account, key), account]).collect()
+                } else {
+                    let payout = row.and_then(|row| row.payout.clone()).filter(|p| usable(p, key));
+                    vec![payout.unwrap_or_else(|| paid_at(cut, &owner, key)), owner]
+                }
+            }
+        };
+        ends.iter().any(|one| own.contains(one))
+    })
 }
 
 pub(super) fn usable(payout: &str, key: &Key) -> bool {
@@ -141,8 +184,7 @@ fn pay(
     let setting = |who: &str| {
         cut.facts.accounts.iter().find(|a| a.account == who && cut.holds(a.valid_from_block, a.valid_to_block))
     };
-    let of_account = || setting(account).and_then(|a| a.payout.clone()).filter(|p| usable(p, key));
-    let payout = payout.or_else(of_account).unwrap_or_else(|| account.to_owned());
+    let payout = payout.unwrap_or_else(|| paid_at(cut, account, key));
     let quarantined = [account, payout.as_str()].into_iter().find(|who| setting(who).is_some_and(|a| a.quarantined));
     let quarantined = quarantined.map(str::to_owned);
     let kept = &sub * multiplier / PPB;
@@ -165,8 +207,7 @@ impl Auditor {
         &mut self,
         cut: &Cut<'_>,
         flows: Flows,
-        received: Vec<(String, Key, BigUint)>,
-        late: Vec<(String, Key, BigUint, i64)>,
+        (received, overflowing, late): (Vec<Received>, Vec<Received>, Vec<LateRefund>),
         freed: Vec<Freed>,
         (pots, totals): (BTreeMap<Pot, BigUint>, BTreeMap<(String, String), BigUint>),
     ) -> Audit {
@@ -192,13 +233,29 @@ impl Auditor {
         for (event, key, net) in received {
             write(entry((&key.0, &key.1), "escrow", "clearing".to_owned(), net, 1, bytes32(&event)));
         }
+        for (event, key, net) in overflowing {
+            write(entry((&key.0, &key.1), "escrow", "suspense:overflow".to_owned(), net, 3, bytes32(&event)));
+        }
         for (event, key, amount, epoch) in late {
             let e = entry((&key.0, &key.1), "receivable:platform", "escrow".to_owned(), amount, 6, bytes32(&event));
             write(Entry { adjusts: Some(epoch), ..e });
         }
-        for c in cut.facts.reward_claims.iter().filter(|c| c.epoch == cut.epoch) {
+        let entitled = |positions: &Positions| {
+            let mut sums: BTreeMap<(String, String), BigUint> = BTreeMap::new();
+            for ((vault, _, token), (cumulative, _)) in positions {
+                *sums.entry((vault.clone(), token.clone())).or_default() += cumulative;
+            }
+            sums
+        };
+        let entitled_before = entitled(&self.positions);
+        let mut claims: Vec<_> = cut.facts.reward_claims.iter().filter(|c| c.epoch == cut.epoch).collect();
+        claims.sort_by_key(|c| (c.block_number, c.log_index));
+        for c in claims {
+            // No vault can have paid out 10^38.
+            let same = self.positions.iter().filter(|(key, _)| key.0 == c.vault && key.2 == c.token);
+            let room = BigUint::from(10u8).pow(38) - 1u8 - same.map(|(_, position)| &position.1).sum::<BigUint>();
+            let amount = std::cmp::min(big(c.amount.0), room);
             let position = self.positions.entry((c.vault.clone(), c.account.clone(), c.token.clone())).or_default();
-            let amount = big(c.amount.0);
             let open = if position.0 > position.1 { &position.0 - &position.1 } else { BigUint::ZERO };
             let due = std::cmp::min(open, amount.clone());
             position.1 += &amount;
@@ -261,11 +318,22 @@ impl Auditor {
             let whole = &pots[&(vault.clone(), token.clone(), adjusts)];
             assert_eq!(credited, *whole, "credited and held are what came in");
         }
+        let fund = keccak256(b"trib/step/1fund").0;
+        for ((vault, token), sum) in entitled(&self.positions) {
+            let earned = sum - entitled_before.get(&(vault.clone(), token.clone())).cloned().unwrap_or_default();
+            let e = entry((&vault, &token), "distributor", "escrow".to_owned(), earned, 8, fund);
+            if e.amount > BigUint::ZERO {
+                entries.insert(id(cut.epoch, &e), e);
+            }
+        }
         for (id, e) in entries.iter().filter(|(_, e)| e.phase == 1) {
             self.pending.insert(*id, Entry { adjusts: Some(cut.epoch), ..e.clone() });
         }
         for (id, e) in entries.iter().filter(|(_, e)| e.credit.starts_with("suspense:")) {
             self.held.insert(*id, (cut.epoch, e.clone()));
+        }
+        for e in entries.values() {
+            self.balance(e);
         }
         self.digest = digest(self.digest, cut.epoch, &entries);
         audit.roots = self.roots(cut);
@@ -275,15 +343,34 @@ impl Auditor {
         audit
     }
 
+    /// The trial balance: [debits pending, debits posted, credits pending, credits posted] of each account, all payees
+    /// being one, and so everything held under a reason.
+    fn balance(&mut self, e: &Entry) {
+        let most = BigUint::from(10u8).pow(38) - 1u8;
+        // The debit side of a post or void is what waited; the credit side of what begins to wait waits.
+        let debit = usize::from(e.phase == 0);
+        let credit = if e.phase == 1 { 2 } else { 3 };
+        for (account, counter) in [(&e.debit, debit), (&e.credit, credit)] {
+            let parts: Vec<&str> = account.split(':').collect();
+            let class = match parts[0] {
+                "payable" | "pending" => parts[0].to_owned(),
+                "suspense" => format!("suspense:{}", parts[1]),
+                _ => account.clone(),
+            };
+            let key = (e.vault.clone(), e.token.clone(), class);
+            let counter = &mut self.balances.entry(key).or_default()[counter];
+            *counter = std::cmp::min(&*counter + &e.amount, most.clone());
+        }
+    }
+
     /// Pending entries whose window is over.
     fn release(&mut self, cut: &Cut<'_>, write: &mut impl FnMut(Entry), audit: &mut Audit) {
         let mut waiting = BTreeMap::new();
         for (id, e) in std::mem::take(&mut self.pending) {
             let parts: Vec<String> = e.credit.split(':').map(str::to_owned).collect();
             let number = |at: usize| parts[at].parse::<i64>().expect("a number");
-            let challenged = cut.batch(number(1)).is_some_and(|b| b.challenged);
             let stands = cut.counts(number(1));
-            if stands && (number(2) > cut.last || (challenged && number(3) > cut.last)) {
+            if stands && (number(2) > cut.last || cut.challenged(number(1))) {
                 waiting.insert(id, e);
                 continue;
             }

@@ -70,12 +70,14 @@ impl Maker {
 
     fn contribution(&mut self, dataset_sk: i64, sk: i64) {
         let row_count = if self.once_in(4) { 0 } else { self.between(1, 1_000_000) };
+        // One in four is a copy of one of the first three.
+        let content = if self.once_in(4) { self.between(0, 2) } else { sk };
         let row = ContributionRow {
             contribution_sk: sk,
             contribution_id: id("contribution", sk),
             dataset_sk,
             contributor: self.account(),
-            content_hash: id("content", sk),
+            content_hash: id("content", content),
             row_count,
             byte_count: row_count,
             license: String::new(),
@@ -127,7 +129,14 @@ impl Maker {
             valid_from_block: from,
             valid_to_block: None,
         };
-        self.facts.models.push(row);
+        if self.once_in(5) && self.first < self.last {
+            let block = self.between(self.first + 1, self.last);
+            let owner = self.account();
+            self.facts.models.push(ModelRow { valid_to_block: Some(block), ..row.clone() });
+            self.facts.models.push(ModelRow { owner, valid_from_block: block, ..row });
+        } else {
+            self.facts.models.push(row);
+        }
         let row = ModelVersionRow {
             version_sk: sk,
             version_id: id("model version", sk),
@@ -190,7 +199,7 @@ impl Maker {
         };
         self.facts.agent_versions.push(row);
         let mut rest = 1_000_000_000;
-        let models = i64::try_from(self.facts.models.len()).unwrap_or(0);
+        let models = i64::try_from(self.facts.model_versions.len()).unwrap_or(0);
         for model in 0..models {
             if self.once_in(2) {
                 let share = self.share(&mut rest);
@@ -228,22 +237,28 @@ impl Maker {
         self.facts.edges.push(row);
     }
 
+    /// Payout and quarantine of an account; some quarantines end.
+    fn setting(&mut self, number: i64) {
+        let choices = [self.account(), vault(0), token(1), token(0), account(99)];
+        let payout = choices[self.pick(choices.len())].clone();
+        let quarantined = self.once_in(4);
+        let valid_from_block = self.some_block();
+        let payout = (!self.once_in(4)).then_some(payout);
+        let row = AccountRow { account: account(number), payout, quarantined, valid_from_block, valid_to_block: None };
+        if quarantined && valid_from_block < self.last && self.once_in(2) {
+            let block = self.between(valid_from_block + 1, self.last);
+            self.facts.accounts.push(AccountRow { valid_to_block: Some(block), ..row.clone() });
+            self.facts.accounts.push(AccountRow { quarantined: false, valid_from_block: block, ..row });
+        } else {
+            self.facts.accounts.push(row);
+        }
+    }
+
     /// Payouts, splits, quarantine, penalties, stakes.
     fn settings(&mut self) {
         for number in 1..=12 {
             if self.once_in(3) {
-                let choices = [self.account(), vault(0), token(1), token(0), account(99)];
-                let payout = choices[self.pick(choices.len())].clone();
-                let quarantined = self.once_in(4);
-                let valid_from_block = self.some_block();
-                let payout = (!self.once_in(4)).then_some(payout);
-                self.facts.accounts.push(AccountRow {
-                    account: account(number),
-                    payout,
-                    quarantined,
-                    valid_from_block,
-                    valid_to_block: None,
-                });
+                self.setting(number);
             }
             if self.once_in(4) {
                 let scopes = [id("zero", 0), id("dataset", 0), id("contribution", 1), id("model", 0)];

@@ -7,8 +7,8 @@ use tributary_schemas::column::{Decimal38, Micros};
 use tributary_schemas::encoding::payload_json;
 use tributary_schemas::facts::{EventRow, PaymentRow, PolicyRow, PoolFundingRow, RefundRow, RewardClaimRow};
 use tributary_schemas::policy::{
-    Lineage, LineageMode, Normaliser, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked, Withheld,
-    ZeroTotal,
+    Dedupe, Lineage, LineageMode, Normaliser, PPB, PenaltyStep, Policy, Removed, SelfDealing, SplitPpb, Unbacked,
+    Withheld, ZeroTotal,
 };
 use tributary_schemas::{Amount, Payload};
 
@@ -49,6 +49,11 @@ impl Maker {
     fn policy(&mut self) -> Policy {
         let mut cuts: Vec<u32> = (0..4).map(|_| u32::try_from(self.between(0, 1_000_000_000)).unwrap_or(0)).collect();
         cuts.sort_unstable();
+        if self.once_in(6) {
+            // Everything to one channel, which may have nobody in it.
+            let one = self.pick(5);
+            cuts = (0..4).map(|place| if place < one { 0 } else { 1_000_000_000 }).collect();
+        }
         let split_ppb = SplitPpb {
             platform: cuts[0],
             agent: cuts[1] - cuts[0],
@@ -78,6 +83,12 @@ impl Maker {
             lineage: Lineage { pass_ppb, max_depth, mode },
             normaliser: if self.once_in(4) { Normaliser::Abs } else { Normaliser::PositivePart },
             min_share_ppb: if self.once_in(4) { 50_000_000 } else { 0 },
+            mass_keep_ppb: if self.once_in(4) {
+                u32::try_from(self.between(1, 1_000_000_000)).unwrap_or(1)
+            } else {
+                PPB
+            },
+            dedupe: [Dedupe::None, Dedupe::None, Dedupe::First, Dedupe::Split][self.pick(4)],
             method: self.once_in(5).then(|| id("method", 0).parse().expect("an id")),
             zero_total: [ZeroTotal::Manifest, ZeroTotal::Hold, ZeroTotal::Treasury][self.pick(3)],
             unattributed_after_blocks: blocks(self.between(0, 9)),
@@ -101,10 +112,16 @@ impl Maker {
 
     fn payment(&mut self, payment_sk: i64, block_number: i64) {
         let agent = self.once_in(2);
-        let (kind, count) = if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.models.len()) };
+        let (kind, count) =
+            if agent { ("agent", self.facts.agents.len()) } else { ("model", self.facts.model_versions.len()) };
         let subject_sk = i64::try_from(self.pick(count)).unwrap_or(0);
         let number = self.pick(3);
-        let amount = self.heavy(if number == 1 { 12 } else { 27 }) + 1;
+        let amount = if self.once_in(80) {
+            // As much as a token can hold, or half of that: two of these overflow.
+            (10i128.pow(38) - 1) / i128::from(self.between(1, 2)) - self.heavy(6)
+        } else {
+            self.heavy(if number == 1 { 12 } else { 27 }) + 1
+        };
         let batches = i64::try_from(self.facts.attribution_batches.len()).unwrap_or(0);
         let reference = match self.between(0, 6) {
             0 => Some(id("batch", self.between(0, batches))),
@@ -144,21 +161,10 @@ impl Maker {
         };
         self.facts.payments.push(row);
         if self.once_in(6) {
-            let back = self.between(block_number, self.last);
-            let (epoch, log_index) = (self.epoch_of(back), self.log());
-            let part = if self.once_in(3) { amount } else { std::cmp::max(amount / 3, 1) };
-            let row = RefundRow {
-                epoch,
-                event_id: id("event", log_index),
-                block_number: back,
-                log_index,
-                payment_sk,
-                payment_id: id("payment", payment_sk),
-                account: self.account(),
-                token: token(number),
-                amount: Decimal38(part),
-            };
-            self.facts.refunds.push(row);
+            let parts = if self.once_in(3) { vec![amount] } else { vec![std::cmp::max(amount / 3, 1), amount / 3] };
+            for part in parts.into_iter().filter(|part| *part > 0) {
+                self.refund(payment_sk, block_number, number, part);
+            }
         }
     }
 
@@ -217,6 +223,23 @@ impl Maker {
         }
     }
 
+    fn refund(&mut self, payment_sk: i64, after: i64, number: usize, amount: i128) {
+        let back = self.between(after, self.last);
+        let (epoch, log_index) = (self.epoch_of(back), self.log());
+        let row = RefundRow {
+            epoch,
+            event_id: id("event", log_index),
+            block_number: back,
+            log_index,
+            payment_sk,
+            payment_id: id("payment", payment_sk),
+            account: self.account(),
+            token: token(number),
+            amount: Decimal38(amount),
+        };
+        self.facts.refunds.push(row);
+    }
+
     fn fundings_and_claims(&mut self) {
         for _ in 0..self.between(0, 3) {
             let block_number = self.some_block();
@@ -248,7 +271,7 @@ impl Maker {
                 root_epoch: epoch - 1,
                 account: self.account(),
                 token: token(self.pick(3)),
-                amount: Decimal38(self.heavy(18)),
+                amount: Decimal38(if self.once_in(12) { 10i128.pow(38) - 1 } else { self.heavy(18) }),
             };
             self.facts.reward_claims.push(row);
         }

@@ -62,7 +62,7 @@ fn written_by(writer: &str, data: &Path, out: &Path, tables: &[&str]) -> String 
 }
 
 /// The tables of facts that a settlement reads.
-const READ: [&str; 22] = [
+const READ: [&str; 23] = [
     "accounts",
     "agent_versions",
     "agents",
@@ -75,6 +75,7 @@ const READ: [&str; 22] = [
     "datasets",
     "edges",
     "entity_payouts",
+    "events",
     "inferences",
     "model_versions",
     "models",

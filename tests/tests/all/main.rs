@@ -30,9 +30,13 @@ mod ledgers;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
+mod overflow;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod reorgs;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod season;
 #[cfg(test)]

@@ -140,3 +140,23 @@ fn more_paths_than_fit_add_up_with_a_remainder() {
         assert_eq!(ways.len(), found.paths.len(), "seed {seed}");
     }
 }
+
+#[test]
+fn absolute_lineage_pays_every_generation_straight_from_what_was_used() {
+    let flows = "
+        model   0 agent tuned 900
+        model   0 agent other 100
+        lineage 0 tuned base  200
+        lineage 1 tuned root  100
+        lineage 2 other root   10
+    ";
+    check(
+        flows,
+        "root",
+        true,
+        110,
+        "100 agent>tuned>root
+                                       10 agent>other>root
+                                       0 other",
+    );
+}

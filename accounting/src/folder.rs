@@ -18,7 +18,7 @@ use crate::error::AccountingError;
 use crate::register::provider_of_files;
 
 /// The fact tables that a settlement reads.
-const FACTS: [&str; 23] = [
+pub const FACTS: [&str; 23] = [
     "accounts",
     "agent_versions",
     "agents",

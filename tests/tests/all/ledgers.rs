@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use tributary_accounting::folder::FACTS;
 use tributary_schemas::{facts, money};
 use tributary_tests::program::{json as printed, run, run_demo};
 use tributary_tests::python::script;
@@ -57,36 +58,9 @@ fn written_by(writer: &str, data: &Path, out: &Path, tables: &[&str]) -> String 
     let output = script("write_tables.py", &[data, out]).arg(writer).args(tables).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let absent =
-        facts::all().into_iter().map(|info| info.name).filter(|name| !tables.contains(name) && READ.contains(name));
+        facts::all().into_iter().map(|info| info.name).filter(|name| !tables.contains(name) && FACTS.contains(name));
     absent.collect::<Vec<_>>().join(",")
 }
-
-/// The tables of facts that a settlement reads.
-const READ: [&str; 23] = [
-    "accounts",
-    "agent_versions",
-    "agents",
-    "attribution_batches",
-    "attributions",
-    "blocks",
-    "contributions",
-    "dataset_membership",
-    "dataset_versions",
-    "datasets",
-    "edges",
-    "entity_payouts",
-    "events",
-    "inferences",
-    "model_versions",
-    "models",
-    "payments",
-    "penalties",
-    "policies",
-    "pool_fundings",
-    "refunds",
-    "reward_claims",
-    "stakes",
-];
 
 fn settle(tables: &Path, epoch: i64, without: &str, more: &[&str]) -> Output {
     let (tables, epoch) = (text(tables), epoch.to_string());
@@ -215,7 +189,7 @@ fn tables_of_other_writers_settle_to_the_published_digest() {
     for epoch in [1, last] {
         agrees(&settled(&data.join("tables"), epoch, "", &[]), &manifest(data, epoch), "us");
     }
-    let read: Vec<&str> = tables.iter().copied().filter(|name| READ.contains(name)).collect();
+    let read: Vec<&str> = tables.iter().copied().filter(|name| FACTS.contains(name)).collect();
     for writer in ["duckdb", "polars", "pyarrow"] {
         let out = data.join(writer);
         let ledger = ["claims", "epochs", "ledger_entries"];
@@ -232,7 +206,7 @@ fn a_table_that_is_not_as_documented_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let _summary = run_demo(23, 120, "", folder.path());
     let (data, out) = (folder.path(), folder.path().join("out"));
-    let read: Vec<&str> = published(data).into_iter().filter(|name| READ.contains(name)).collect();
+    let read: Vec<&str> = published(data).into_iter().filter(|name| FACTS.contains(name)).collect();
     let without = written_by("duckdb", data, &out, &read);
     let names = |more: &str, words: &[&str]| {
         let output = settle(&out, 1, more, &[]);

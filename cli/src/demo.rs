@@ -82,7 +82,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
         node.stop().await?;
         return Ok(code);
     }
-    let reorgs = node.reorgs();
+    let (reorgs, waiting) = (node.reorgs(), node.waiting());
     let summary = summary(&arguments, chain_id, &dir, reorgs, started.elapsed().as_secs_f64()).await?;
     if arguments.once {
         node.stop().await?;
@@ -91,10 +91,17 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
         } else {
             output::result(&words(&summary));
         }
-        return Ok(ExitCode::SUCCESS);
+        // Roots of a part are no roots of the whole.
+        return match waiting.first() {
+            None => Ok(ExitCode::SUCCESS),
+            Some(reason) => Err(anyhow!("not everything could be sealed: {reason}").into()),
+        };
     }
     output::say(&words(&summary));
-    output::say("everything is settled; serving until interrupted");
+    match waiting.first() {
+        None => output::say("everything is settled; serving until interrupted"),
+        Some(reason) => output::say(&format!("not everything could be sealed: {reason}; serving until interrupted")),
+    }
     let code = tokio::select! {
         code = signals.stop(&shutdown) => code,
         failed = node.failed() => return Err(failed),

@@ -109,6 +109,11 @@ impl Node {
         self.progress.borrow().reorgs
     }
 
+    /// What sealing still waits for.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        self.progress.borrow().waiting.clone()
+    }
+
     /// Waits until everything up to `until_block` is settled, or a task fails.
     pub(crate) async fn until_settled(&mut self, shown: &Progress) -> Result<(), Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));

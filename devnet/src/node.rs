@@ -28,7 +28,7 @@ const SIDE_BLOCKS: usize = 2_048;
 const SPOILED_ANSWERS: u32 = 2;
 /// How many requests for a late blob are refused when its deadline is final: more than a client needs that asks a few
 /// times, each time again and again, before it declares the blob missing.
-const LATE_ANSWERS: u32 = 24;
+const LATE_ANSWERS: u32 = 56;
 /// How many new heads are announced when the view jumps.
 const ANNOUNCED: u64 = 64;
 

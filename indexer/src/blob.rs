@@ -24,7 +24,7 @@ mod reference;
 mod verifier;
 
 pub use fetch::Fetcher;
-pub use find::{Answer, BlobSource, Finder, Kept, NotFound};
+pub use find::{Answer, BlobSource, Finder, Kept, Lack, NotFound};
 pub use judge::{Assessed, Found, Judge, Judgement, Standing};
 pub use late::{Place, SOUGHT_MAX, Seeker};
 pub use manifest::{Manifest, read_manifest};

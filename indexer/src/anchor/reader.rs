@@ -14,8 +14,8 @@ use crate::Clock;
 use crate::inbox::blob_encoding;
 use crate::inbox::posting::{Commitment, Posting};
 
-/// So often must a payload have been asked for before what it carries is called unknown.
-const ASKED_MIN: u32 = 4;
+/// So many answers must there have been before what a payload carries is called unknown: three minutes, by the pauses.
+const ANSWERS_MIN: u32 = 10;
 /// The pause after the first answer that it is not there, and the longest one.
 const PAUSE_MS: u64 = 500;
 const PAUSE_MS_MAX: u64 = 60_000;
@@ -25,12 +25,15 @@ const PAUSE_MS_MAX: u64 = 60_000;
 pub(super) struct Reader {
     payloads: Arc<dyn PayloadSource>,
     clock: Arc<dyn Clock>,
+    /// What others wait for is never left unread: they could not go on, whoever turns out to have it.
+    patient: bool,
     asked: BTreeMap<B256, Asked>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Asked {
     times: u32,
+    answers: u32,
     next_ms: u64,
     reason: String,
 }
@@ -41,17 +44,17 @@ enum Left {
     Waiting(String),
     /// It posts nothing.
     Void,
-    /// It stays unread.
-    Unread,
+    /// Nobody here can read it, for this reason.
+    Unread(String),
 }
 
 impl Reader {
-    pub(super) fn new(payloads: Arc<dyn PayloadSource>, clock: Arc<dyn Clock>) -> Self {
-        Self { payloads, clock, asked: BTreeMap::new() }
+    pub(super) fn new(payloads: Arc<dyn PayloadSource>, clock: Arc<dyn Clock>, patient: bool) -> Self {
+        Self { payloads, clock, patient, asked: BTreeMap::new() }
     }
 
     /// Feeds the rest of a block; says why it waits when a payload is not there. `expired`: whether what the block
-    /// posts is so old that a payload which nobody has may be given up.
+    /// posts is so old that a payload which nobody has may be given up, if nobody waits for it.
     pub(super) async fn feed(
         &mut self,
         fold: &mut Fold,
@@ -64,9 +67,9 @@ impl Reader {
             let read = match self.read(&posting, &block.block, transaction.hash).await {
                 Ok(read) => read,
                 Err(Left::Void) => Read::Nothing,
-                Err(Left::Unread) => Read::Unread,
-                Err(Left::Waiting(_)) if expired && self.times(transaction.hash) >= ASKED_MIN => Read::Unread,
-                Err(Left::Waiting(reason)) => {
+                Err(Left::Unread(_)) if !self.patient => Read::Unread,
+                Err(Left::Waiting(_)) if expired && self.is_given_up(transaction.hash) => Read::Unread,
+                Err(Left::Waiting(reason) | Left::Unread(reason)) => {
                     let (number, hash) = (block.block.number, transaction.hash);
                     return Some(format!("payload of L1 transaction {hash} in block {number}: {reason}"));
                 }
@@ -84,12 +87,12 @@ impl Reader {
         match self.read(posting, l1, l1_tx).await {
             Ok(read) => read,
             Err(Left::Void) => Read::Nothing,
-            Err(Left::Waiting(_) | Left::Unread) => Read::Unread,
+            Err(Left::Waiting(_) | Left::Unread(_)) => Read::Unread,
         }
     }
 
-    fn times(&self, l1_tx: B256) -> u32 {
-        self.asked.get(&l1_tx).map_or(0, |asked| asked.times)
+    fn is_given_up(&self, l1_tx: B256) -> bool {
+        !self.patient && self.asked.get(&l1_tx).is_some_and(|asked| asked.answers >= ANSWERS_MIN)
     }
 
     async fn read(&mut self, posting: &Posting<'_>, l1: &BlockRef, l1_tx: B256) -> Result<Read, Left> {
@@ -151,14 +154,15 @@ impl Reader {
                 Left::Void
             }
             Unfound::Unreadable { reason } => {
-                tracing::warn!(%l1_tx, reason, "a posting cannot be read");
-                Left::Unread
+                tracing::debug!(%l1_tx, reason, "a posting cannot be read");
+                Left::Unread(reason)
             }
-            Unfound::Pending { reason } => {
+            Unfound::Pending { reason, answered } => {
                 let asked = self.asked.entry(l1_tx).or_default();
                 let factor = 1_u64.checked_shl(asked.times).unwrap_or(u64::MAX);
                 let pause = std::cmp::min(PAUSE_MS.saturating_mul(factor), PAUSE_MS_MAX);
                 asked.times = asked.times.saturating_add(1);
+                asked.answers = asked.answers.saturating_add(u32::from(answered));
                 asked.next_ms = self.clock.now_ms().saturating_add(pause);
                 asked.reason.clone_from(&reason);
                 Left::Waiting(reason)

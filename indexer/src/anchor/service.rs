@@ -180,7 +180,7 @@ impl Anchoring {
             }
         };
         let seen = Seen::from_cursor(fold.cursor());
-        let reader = Reader::new(parts.payloads, Arc::clone(&clock));
+        let reader = Reader::new(parts.payloads, Arc::clone(&clock), options.required);
         let (chronology, heads) = (parts.chronology, Heads::default());
         let (tip, finalized, waiting) = (None, fold.cursor(), None);
         let anchoring = Self {

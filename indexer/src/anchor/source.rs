@@ -9,7 +9,7 @@ use tributary_schemas::eigenda::Mode;
 use url::Url;
 
 use crate::beacon::{BeaconNodes, kzg};
-use crate::blob::{CertificateReference, Finder, Kept, NotFound, Reference};
+use crate::blob::{CertificateReference, Finder, Kept, Lack, NotFound, Reference};
 use crate::endpoint::EndpointHealth;
 use crate::inbox::posting::{Commitment, CommitmentKind};
 use crate::{Clock, IndexerError};
@@ -59,7 +59,7 @@ impl PayloadSource for Payloads {
             let reason = format!("blob {hash} is named by a hash of version {:#04x}, expected 0x01", hash[0]);
             return Err(Unfound::Unreadable { reason });
         }
-        beacon.blobs(hashes, l1.timestamp).await.map_err(|reason| Unfound::Pending { reason })
+        beacon.blobs(hashes, l1.timestamp).await.map_err(|reason| Unfound::Pending { reason, answered: true })
     }
 
     fn health(&self) -> Vec<EndpointHealth> {
@@ -94,8 +94,10 @@ pub enum Unfound {
     Pending {
         /// What the sources said.
         reason: String,
+        /// Whether that says anything of the payload: not where a source was not heard.
+        answered: bool,
     },
-    /// Nobody here can read it: what it carries stays unknown.
+    /// Nobody here can read it, as this node is configured.
     Unreadable {
         /// What is missing.
         reason: String,
@@ -119,16 +121,20 @@ impl PayloadSource for Finder {
                 return Err(Unfound::Unreadable { reason });
             }
         }
-        let failed = |error: IndexerError| Unfound::Pending { reason: error.to_string() };
+        let failed = |error: IndexerError| Unfound::Pending { reason: error.to_string(), answered: false };
         let kept = match self.kept(&reference).map_err(failed)? {
             Some(kept) => kept,
             None => {
                 let found = self.find(&reference).await;
-                let (found, _) = found.map_err(|NotFound { reason, .. }| Unfound::Pending { reason })?;
+                let (found, _) = found.map_err(|NotFound { reason, lack }| Unfound::Pending {
+                    reason,
+                    answered: lack <= Lack::Trouble,
+                })?;
                 self.keep(&found).map_err(failed)?;
-                self.kept(&reference)
-                    .map_err(failed)?
-                    .ok_or_else(|| Unfound::Pending { reason: format!("{reference} was archived and is gone") })?
+                self.kept(&reference).map_err(failed)?.ok_or_else(|| Unfound::Pending {
+                    reason: format!("{reference} was archived and is gone"),
+                    answered: false,
+                })?
             }
         };
         let Kept { payload, record, .. } = kept;

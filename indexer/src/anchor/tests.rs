@@ -17,7 +17,7 @@ use alloy_primitives::B256;
 use world::{ORIGIN, WINDOW, World};
 
 fn reader(world: &World) -> Reader {
-    Reader::new(Arc::clone(&world.shelf) as _, Arc::new(ManualClock::at(0)))
+    Reader::new(Arc::clone(&world.shelf) as _, Arc::new(ManualClock::at(0)), false)
 }
 
 fn fold_of(world: &World) -> Fold {

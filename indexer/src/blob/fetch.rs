@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-use super::find::{Answer, Finder, Kept, NotFound};
+use super::find::{Answer, Finder, Kept, Lack, NotFound};
 use super::late::Seeker;
 use super::reference::Reference;
 use crate::{Clock, IndexerError};
@@ -30,16 +30,19 @@ struct Want {
     next_ms: u64,
     reason: String,
     absences: u32,
-    waits_for_l1: bool,
+    troubles: u32,
     undecided: u32,
+    waits_for_l1: bool,
+    hurried: bool,
 }
 
 /// So often must everybody have said that a blob is not there before it can be declared missing.
 const ABSENCES_MIN: u32 = 3;
-/// So often must it have been asked for when some do not answer, or answer with other bytes.
-const ATTEMPTS_MIN: u32 = 4;
-/// So often must L1 have failed to say what a certificate is worth. That is rarely the blob's fault, and sometimes it
-/// is, so it does not hold up everything for ever.
+/// So often must it have been asked for when some do not answer, or answer with other bytes: three minutes, by the
+/// pauses in between. A proxy says nothing else of a blob that expired; that one only asks for a pause is no answer.
+const ANSWERS_MIN: u32 = 10;
+/// So often must L1 have failed to say what a certificate is worth, each time after the pause for that. It is rarely the
+/// blob's fault, and sometimes it is, so it does not hold up everything for ever.
 const UNDECIDED_MIN: u32 = 16;
 /// Longest pause between two attempts for one blob.
 const PAUSE_MS_MAX: u64 = 60_000;
@@ -73,8 +76,10 @@ impl Fetcher {
             next_ms: 0,
             reason: String::new(),
             absences: 0,
-            waits_for_l1: false,
+            troubles: 0,
             undecided: 0,
+            waits_for_l1: false,
+            hurried: false,
         });
     }
 
@@ -134,8 +139,8 @@ impl Fetcher {
     #[must_use]
     pub fn is_given_up(&self, key: B256) -> bool {
         self.wanted.get(&key).is_some_and(|want| {
-            let asked = want.attempts.saturating_sub(want.undecided);
-            want.absences >= ABSENCES_MIN || asked >= ATTEMPTS_MIN || want.undecided >= UNDECIDED_MIN
+            let answers = want.absences.saturating_add(want.troubles);
+            want.absences >= ABSENCES_MIN || answers >= ANSWERS_MIN || want.undecided >= UNDECIDED_MIN
         })
     }
 
@@ -163,7 +168,7 @@ impl Fetcher {
     fn finish(&mut self, done: Result<(B256, Answer), tokio::task::JoinError>) -> Result<(), IndexerError> {
         let (key, answer) =
             done.map_err(|error| IndexerError::Ended { task: "fetching a blob", reason: error.to_string() })?;
-        let NotFound { reason, absent, waits_for_l1 } = match answer {
+        let NotFound { reason, lack } = match answer {
             Ok((found, place)) => {
                 self.finder.keep(&found)?;
                 self.wanted.remove(&key);
@@ -181,9 +186,15 @@ impl Fetcher {
             let pause = 250_u64.checked_shl(std::cmp::min(want.attempts, 20)).unwrap_or(PAUSE_MS_MAX);
             want.next_ms = now.saturating_add(std::cmp::min(pause, PAUSE_MS_MAX));
             want.reason = reason;
-            want.absences = want.absences.saturating_add(u32::from(absent));
-            want.waits_for_l1 = waits_for_l1;
-            want.undecided = want.undecided.saturating_add(u32::from(waits_for_l1));
+            want.waits_for_l1 = lack == Lack::AwaitsL1;
+            let hurried = std::mem::take(&mut want.hurried);
+            let count = match lack {
+                Lack::Absent => &mut want.absences,
+                Lack::Trouble => &mut want.troubles,
+                Lack::AwaitsL1 if !hurried => &mut want.undecided,
+                Lack::AwaitsL1 | Lack::Paused => return Ok(()),
+            };
+            *count = count.saturating_add(1);
         }
         Ok(())
     }
@@ -191,7 +202,7 @@ impl Fetcher {
     /// Something became final: what only waits for L1 is asked for without a pause.
     pub fn hurry(&mut self) {
         for want in self.wanted.values_mut().filter(|want| want.waits_for_l1) {
-            want.next_ms = 0;
+            (want.next_ms, want.hurried) = (0, true);
         }
     }
 
@@ -205,5 +216,60 @@ impl Fetcher {
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fetcher").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fetcher, Lack, NotFound};
+    use crate::blob::{Answer, Assessed, BlobSource, Finder, Judge, Reference};
+    use crate::clock::ManualClock;
+    use alloy_primitives::B256;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tributary_store::Archive;
+
+    /// Never has anything, for the same reason always.
+    struct Never(Lack);
+
+    #[async_trait::async_trait]
+    impl BlobSource for Never {
+        async fn fetch(&self, _: &Reference, _: Option<&Assessed>, _: &Judge) -> Answer {
+            Err(NotFound { reason: "nobody".to_owned(), lack: self.0 })
+        }
+    }
+
+    /// How many attempts it takes to give up, of so many at most; `hurry` before each.
+    async fn attempts(lack: Lack, hurry: bool) -> Option<u32> {
+        let dir = tempfile::tempdir().unwrap();
+        let finder = Finder::new(
+            vec![Arc::new(Never(Lack::Absent)) as _, Arc::new(Never(lack)) as _],
+            Judge::default(),
+            Archive::open(dir.path()).unwrap(),
+        );
+        let clock = Arc::new(ManualClock::at(0));
+        let mut fetcher = Fetcher::new(finder, Arc::clone(&clock) as _, 4);
+        let reference = Reference::Content(B256::repeat_byte(1));
+        fetcher.want(&reference).unwrap();
+        for attempt in 1..=100 {
+            assert!(fetcher.settle_one().await.unwrap());
+            if fetcher.is_given_up(reference.key()) {
+                return Some(attempt);
+            }
+            if hurry {
+                fetcher.hurry();
+            }
+            clock.advance(Duration::from_millis(fetcher.pause_ms().unwrap()));
+        }
+        None
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_given_up_by_answers_alone() {
+        assert_eq!(attempts(Lack::Absent, false).await, Some(3));
+        assert_eq!(attempts(Lack::Trouble, false).await, Some(10));
+        assert_eq!(attempts(Lack::Paused, false).await, None, "nobody was heard");
+        assert_eq!(attempts(Lack::AwaitsL1, false).await, Some(16));
+        assert_eq!(attempts(Lack::AwaitsL1, true).await, None, "only after the pause for that");
     }
 }

@@ -34,10 +34,22 @@ pub struct Kept {
 pub struct NotFound {
     /// Each source and what it said.
     pub reason: String,
-    /// Whether every source answered, and said that it does not have it.
-    pub absent: bool,
-    /// Whether it is L1 that has to go on before anything can be said.
-    pub waits_for_l1: bool,
+    /// What that is worth.
+    pub lack: Lack,
+}
+
+/// What it is worth that a blob was not found, from what says most about the blob to what says nothing about it. Of
+/// several sources the one that says least counts: it may have the blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// Every source answered, and said that it does not have it.
+    Absent,
+    /// Some source failed, or gave other bytes.
+    Trouble,
+    /// Some source asked for a pause, so it was not heard.
+    Paused,
+    /// It is L1 that has to go on before anything can be said.
+    AwaitsL1,
 }
 
 /// Finds blobs and keeps what it found. Cheap to clone.
@@ -119,7 +131,7 @@ impl Finder {
                 Standing::Void(record) => {
                     return Ok((Found { bytes: None, record: Some(*record) }, "its certificate".to_owned()));
                 }
-                Standing::Undecided(reason) => return Err(NotFound { reason, absent: false, waits_for_l1: true }),
+                Standing::Undecided(reason) => return Err(NotFound { reason, lack: Lack::AwaitsL1 }),
             }
             // By its payload's hash it may be here already: imported, or referred to before by another certificate.
             let here = certificate.payload_hash.map(|hash| self.archive.get(hash));
@@ -129,13 +141,13 @@ impl Finder {
                 return Ok((*found, OWN_ARCHIVE.to_owned()));
             }
         }
-        let mut absent = !self.sources.is_empty();
+        let mut lack = if self.sources.is_empty() { Lack::Trouble } else { Lack::Absent };
         let mut reasons = Vec::new();
         for source in self.sources.iter() {
             match source.fetch(reference, assessed.as_ref(), &self.judge).await {
                 Ok(found) => return Ok(found),
                 Err(not_found) => {
-                    absent &= not_found.absent;
+                    lack = std::cmp::max(lack, not_found.lack);
                     reasons.push(not_found.reason);
                 }
             }
@@ -143,7 +155,7 @@ impl Finder {
         if reasons.is_empty() {
             reasons.push("nobody is configured who could have it".to_owned());
         }
-        Err(NotFound { reason: reasons.join("; "), absent, waits_for_l1: false })
+        Err(NotFound { reason: reasons.join("; "), lack })
     }
 }
 

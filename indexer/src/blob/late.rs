@@ -160,7 +160,7 @@ impl std::fmt::Debug for Seeker {
 #[cfg(test)]
 mod tests {
     use super::{PAUSE_MS_MAX, SOUGHT_MAX, Seeker};
-    use crate::blob::{Answer, Assessed, BlobSource, Finder, Found, Judge, NotFound, Reference};
+    use crate::blob::{Answer, Assessed, BlobSource, Finder, Found, Judge, Lack, NotFound, Reference};
     use crate::clock::ManualClock;
     use alloy_primitives::{B256, keccak256};
     use std::sync::Arc;
@@ -183,7 +183,7 @@ mod tests {
             if asked >= self.after && reference.key() == keccak256(PAYLOAD) {
                 return Ok((Found { bytes: Some(PAYLOAD.to_vec()), record: None }, "somebody".to_owned()));
             }
-            Err(NotFound { reason: "nobody".to_owned(), absent: true, waits_for_l1: false })
+            Err(NotFound { reason: "nobody".to_owned(), lack: Lack::Absent })
         }
     }
 

@@ -17,7 +17,7 @@ use tributary_store::BLOB_BYTES_MAX;
 use url::Url;
 
 use super::judge::{Assessed, Found, Judge, Judgement};
-use super::{Answer, BlobSource, NotFound, Reference};
+use super::{Answer, BlobSource, Lack, NotFound, Reference};
 use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, REASON_BYTES_MAX, Server, excerpt};
 use crate::{Clock, IndexerError};
 
@@ -129,6 +129,15 @@ fn refusal(status: u16, after: Option<Duration>, body: &[u8]) -> Failure {
     }
 }
 
+/// What a failure says of the blob.
+fn lack_of(failure: &Failure) -> Lack {
+    match failure {
+        Failure::Refused(reason) if reason == ABSENT => Lack::Absent,
+        Failure::Transient { limited: true, .. } => Lack::Paused,
+        Failure::Transient { .. } | Failure::Refused(_) | Failure::Quarantined(_) => Lack::Trouble,
+    }
+}
+
 /// One blob that is asked for.
 struct Asked<'a> {
     route: String,
@@ -141,13 +150,13 @@ struct Asked<'a> {
 impl BlobSource for Proxies {
     async fn fetch(&self, reference: &Reference, assessed: Option<&Assessed>, judge: &Judge) -> Answer {
         let asked = Asked { route: self.route(reference), reference, assessed, judge };
-        let mut absent = !self.proxies.is_empty();
+        let mut lack = if self.proxies.is_empty() { Lack::Trouble } else { Lack::Absent };
         let mut reasons = Vec::new();
         for proxy in &self.proxies {
             match proxy.insist(|| Self::ask(proxy, &asked)).await {
                 Ok(found) => return Ok((found, proxy.name.clone())),
                 Err(failure) => {
-                    absent &= failure.reason() == ABSENT;
+                    lack = std::cmp::max(lack, lack_of(&failure));
                     reasons.push(format!("{}: {}", proxy.name, failure.reason()));
                 }
             }
@@ -157,7 +166,7 @@ impl BlobSource for Proxies {
             Kind::Bucket => "no bucket is configured",
         };
         let reason = if reasons.is_empty() { nobody.to_owned() } else { reasons.join("; ") };
-        Err(NotFound { reason, absent, waits_for_l1: false })
+        Err(NotFound { reason, lack })
     }
 }
 
@@ -232,9 +241,9 @@ mod tests {
             "status 500: all retrievers failed",
         ];
         for expected in expected {
-            let NotFound { reason, absent, .. } = fetch(&proxies, hash).await.unwrap_err();
+            let NotFound { reason, lack } = fetch(&proxies, hash).await.unwrap_err();
             assert!(reason.contains(expected), "{reason}");
-            assert_eq!(absent, expected == ABSENT);
+            assert_eq!(lack, if expected == ABSENT { Lack::Absent } else { Lack::Trouble });
         }
         assert_eq!(proxies.health()[0].state, EndpointState::Failing);
         let before = clock.now_ms();
@@ -243,6 +252,23 @@ mod tests {
         assert_eq!(clock.now_ms() - before, 100 + 200 + 7_000);
         let health = &proxies.health()[0];
         assert_eq!((health.state, health.lies, health.limited), (EndpointState::Up, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_a_proxy_asked_for_is_waited_out_by_everybody_and_says_nothing_of_a_blob() {
+        let payload = b"a batch".to_vec();
+        let (hash, encoded) = (keccak256(&payload), payload_codec::encode(&payload).unwrap());
+        let mut answers = vec![(429, vec![("retry-after", "9")], vec![])];
+        answers.extend((0..4).map(|_| (200, vec![], encoded.clone())));
+        answers.extend((0..4).map(|_| (429, vec![("retry-after", "200")], vec![])));
+        let (url, _tasks) = proxy(answers).await;
+        let clock = Arc::new(ManualClock::at(0));
+        let proxies = Proxies::new(&[url], Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let all = futures::future::join_all((0..4).map(|_| fetch(&proxies, hash))).await;
+        assert!(all.iter().all(|found| found.as_ref().is_ok_and(|(bytes, _)| *bytes == payload)), "{all:?}");
+        assert!(clock.now_ms() >= 9_000);
+        let limited = fetch(&proxies, hash).await.unwrap_err();
+        assert_eq!(limited.lack, Lack::Paused, "{limited:?}");
     }
 
     #[tokio::test]

@@ -54,7 +54,8 @@ impl Server {
         with(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks until there is something or a refusal, a few times at most.
+    /// Asks until there is something or a refusal, a few times at most; not before a pause is over that the server asked
+    /// for, whoever got to hear that.
     pub(crate) async fn insist<T, A>(&self, ask: impl Fn() -> A) -> Result<T, Failure>
     where
         A: Future<Output = Result<T, Failure>>,
@@ -62,6 +63,10 @@ impl Server {
         let mut pause = PAUSE_FIRST;
         let mut tries = 1;
         loop {
+            let rest = std::cmp::min(self.rest(), PAUSE_MAX);
+            if !rest.is_zero() {
+                self.clock.sleep(rest).await;
+            }
             let answer = ask().await;
             let now = self.clock.now_ms();
             self.health(|health| health.record(&answer, now));
@@ -79,9 +84,10 @@ impl Server {
 
     /// What it gives for a route, unless it asked for a pause that is not over.
     pub(crate) async fn get(&self, route: &str, bytes_max: usize, deadline: Duration) -> Result<Vec<u8>, Failure> {
-        let rest = self.rests_until_ms.load(Ordering::Relaxed).saturating_sub(self.clock.now_ms());
-        if rest > 0 {
-            return Err(Failure::transient(format!("asked for a pause, {rest} ms of it left")));
+        let rest = self.rest();
+        if !rest.is_zero() {
+            let reason = format!("asked for a pause, {} ms of it left", rest.as_millis());
+            return Err(Failure::Transient { reason, after: Some(rest), limited: true });
         }
         tokio::select! {
             biased;
@@ -90,6 +96,12 @@ impl Server {
                 Err(Failure::transient(format!("no answer within {} ms", deadline.as_millis())))
             }
         }
+    }
+
+    /// What is left of the pause that it asked for.
+    fn rest(&self) -> Duration {
+        let until = self.rests_until_ms.load(Ordering::Relaxed);
+        Duration::from_millis(until.saturating_sub(self.clock.now_ms()))
     }
 
     async fn read(&self, route: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {

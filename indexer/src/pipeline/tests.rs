@@ -121,7 +121,8 @@ async fn index_with_l1(devnet: &Devnet, dir: &Path, until: u64, required: bool) 
         rollup,
         start_block: None,
         l2_start_block: 0,
-        poll_interval: Duration::from_millis(1),
+        // By the clock, which does not wait: pauses between two attempts are over soon.
+        poll_interval: Duration::from_secs(1),
         required,
     };
     let config = IndexerConfig { anchor: Some(anchor), ..config(devnet, dir, Until::Final(until)) };

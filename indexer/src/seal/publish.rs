@@ -248,6 +248,11 @@ impl Sealer {
                 AnchorStatus { state, reason: Some(reason), .. } if state == "stopped" => {
                     format!("L1 is not followed any more, as {reason}")
                 }
+                AnchorStatus { l1_read: Some(read), reason: Some(reason), .. } => {
+                    format!(
+                        "no posting up to the final L1 block {read} carries it, and the next cannot be read yet: {reason}"
+                    )
+                }
                 AnchorStatus { l1_read: Some(read), .. } => {
                     format!("no posting up to the final L1 block {read} carries it so far")
                 }

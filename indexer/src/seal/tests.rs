@@ -12,7 +12,7 @@ use tributary_store::{Archive, Lake, Tail, TailBlock, TailOptions};
 use alloy_primitives::{Address, B256};
 
 use super::{Body, PublishLimits, SealContext, Sealed, Sealer, seal_block};
-use crate::blob::{Answer, Assessed, BlobSource, Fetcher, Finder, Judge, NotFound, Reference};
+use crate::blob::{Answer, Assessed, BlobSource, Fetcher, Finder, Judge, Lack, NotFound, Reference};
 use crate::clock::ManualClock;
 use crate::decode::Decoded;
 use crate::fold::{Chronology, fold_block};
@@ -27,7 +27,7 @@ struct Nobody;
 #[async_trait::async_trait]
 impl BlobSource for Nobody {
     async fn fetch(&self, _: &Reference, _: Option<&Assessed>, _: &Judge) -> Answer {
-        Err(NotFound { reason: "nobody".to_owned(), absent: true, waits_for_l1: false })
+        Err(NotFound { reason: "nobody".to_owned(), lack: Lack::Absent })
     }
 }
 

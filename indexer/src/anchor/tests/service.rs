@@ -25,6 +25,7 @@ struct Node<'w> {
     exchange: Arc<Exchange>,
     anchoring: Anchoring,
     published: Option<Anchors>,
+    required: bool,
     rows: Vec<AnchorRow>,
     clock: Arc<ManualClock>,
     _dir: tempfile::TempDir,
@@ -42,6 +43,7 @@ async fn open(
     world: &World,
     tail: &Arc<Tail>,
     published: Option<Anchors>,
+    required: bool,
     clock: &Arc<ManualClock>,
 ) -> (Arc<Exchange>, Anchoring) {
     let options = AnchorOptions {
@@ -52,7 +54,7 @@ async fn open(
         start_block: None,
         l2_start_block: 0,
         poll_interval: std::time::Duration::from_millis(1),
-        required: false,
+        required,
     };
     let parts = Parts {
         tail: Arc::clone(tail),
@@ -74,6 +76,11 @@ async fn open(
 impl<'w> Node<'w> {
     /// A node whose tail has the genesis block and the first one, both sealed.
     async fn start(world: &'w World) -> Self {
+        Self::start_where(world, false).await
+    }
+
+    /// The same; whether others wait for L1.
+    async fn start_where(world: &'w World, required: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tail = Arc::new(Tail::open(&dir.path().join("tail"), TailOptions::default()).unwrap());
         let genesis = BlockRef { hash: world.l2[0].parent_hash, ..BlockRef::default() };
@@ -85,8 +92,8 @@ impl<'w> Node<'w> {
         let first = &world.l2[0];
         tail.append(vec![TailBlock { block: block_ref(first), body: vec![], writes: vec![entry(first)] }]).unwrap();
         tail.seal(block_ref(first), vec![]).unwrap();
-        let (exchange, anchoring) = open(world, &tail, None, &clock).await;
-        Self { world, tail, exchange, anchoring, published: None, rows: Vec::new(), clock, _dir: dir }
+        let (exchange, anchoring) = open(world, &tail, None, required, &clock).await;
+        Self { world, tail, exchange, anchoring, published: None, required, rows: Vec::new(), clock, _dir: dir }
     }
 
     /// Ingests L2 blocks up to a number and seals them up to another.
@@ -114,7 +121,8 @@ impl<'w> Node<'w> {
     }
 
     async fn restart(&mut self) {
-        (self.exchange, self.anchoring) = open(self.world, &self.tail, self.published.clone(), &self.clock).await;
+        let published = self.published.clone();
+        (self.exchange, self.anchoring) = open(self.world, &self.tail, published, self.required, &self.clock).await;
     }
 
     /// The L1 block that the node would be told to go on from.
@@ -280,20 +288,28 @@ async fn a_payload_that_is_not_there_is_waited_for_and_then_given_up() {
     node.anchoring.finalized(head).await.unwrap();
     node.publish(false);
     assert_eq!(node.sorted_rows(), rows);
-    // It never does: what it carries is unknown, and the rest goes on.
-    world.shelf.hidden.lock().unwrap().insert(commitment);
-    let mut node = Node::start(&world).await;
-    node.l2_to(60, 60);
-    node.anchoring.ingest(chain.clone()).await.unwrap();
+    // It never does: what it carries is unknown, and the rest goes on; unless others wait for that.
     let far = BlockRef { number: head.number + 100, ..head };
-    node.anchoring.finalized(head).await.unwrap();
-    for _ in 0..8 {
-        node.clock.advance(std::time::Duration::from_secs(600));
-        node.anchoring.heads(Heads { latest: head, finalized: Some(far), ..Heads::default() }).await.unwrap();
+    for required in [false, true] {
+        world.shelf.hidden.lock().unwrap().insert(commitment.clone());
+        let mut node = Node::start_where(&world, required).await;
+        node.l2_to(60, 60);
+        node.anchoring.ingest(chain.clone()).await.unwrap();
+        node.anchoring.finalized(head).await.unwrap();
+        for _ in 0..40 {
+            node.clock.advance(std::time::Duration::from_secs(600));
+            node.anchoring.heads(Heads { latest: head, finalized: Some(far), ..Heads::default() }).await.unwrap();
+        }
+        node.publish(false);
+        let holed = node.sorted_rows();
+        assert!(holed.iter().filter(|row| row.state == "anchored").all(|row| rows.contains(row)));
+        assert_eq!(holed.iter().any(|row| row.state == "unknown"), !required);
+        assert_eq!(node.exchange.status().state, if required { "waiting" } else { "following" });
+        world.shelf.hidden.lock().unwrap().clear();
+        if required {
+            node.restart().await;
+            node.finish(&chain).await;
+            assert_eq!(node.sorted_rows(), rows, "whoever has it: nothing is lost");
+        }
     }
-    node.publish(false);
-    let holed = node.sorted_rows();
-    assert!(holed.iter().any(|row| row.state == "unknown"));
-    assert!(holed.iter().filter(|row| row.state == "anchored").all(|row| rows.contains(row)));
-    assert_eq!(node.exchange.status().state, "following");
 }

@@ -47,7 +47,7 @@ impl Shelf {
 impl PayloadSource for Shelf {
     async fn payload(&self, commitment: &[u8], _l1: &BlockRef) -> Result<Found, Unfound> {
         if self.hidden.lock().unwrap().contains(commitment) {
-            return Err(Unfound::Pending { reason: "nobody has it".to_owned() });
+            return Err(Unfound::Pending { reason: "nobody has it".to_owned(), answered: true });
         }
         self.payloads.lock().unwrap()[commitment].clone()
     }

@@ -147,7 +147,7 @@ fn terms() -> Vec<Kind> {
 fn wire() -> Vec<Kind> {
     vec![
         kind("500", |_, answer| answer.status = 500, Waits("status 500")),
-        kind("429 without end", |_, answer| answer.status = 429, Waits("asked for a pause")),
+        kind("429 without end", |_, answer| answer.status = 429, Waits("status 429")),
         kind(
             "307 to somebody else",
             |_, answer| {

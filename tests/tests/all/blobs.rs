@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_api::ApiConfig;
-use tributary_indexer::blob::{BlobSource as _, Judge, NotFound, Proxies, Reference};
+use tributary_indexer::blob::{BlobSource as _, Judge, Lack, NotFound, Proxies, Reference};
 use tributary_indexer::clock::ManualClock;
 use tributary_store::Lake;
 use tributary_tests::program::{json, run, run_demo};
@@ -88,11 +88,11 @@ async fn an_archive_is_exported_imported_and_served_to_another_follower() {
         let plain = reqwest::get(format!("{url}get/0x00{hash:x}")).await.unwrap();
         assert_eq!(plain.bytes().await.unwrap(), *bytes);
     }
-    assert!(fetch(&proxies, B256::ZERO).await.unwrap_err().absent);
+    assert_eq!(fetch(&proxies, B256::ZERO).await.unwrap_err().lack, Lack::Absent);
     let hash = keccak256(bundle.values().next().unwrap());
     std::fs::write(place(&other, hash), b"damaged").unwrap();
     let refused = fetch(&proxies, hash).await.unwrap_err();
-    assert!(!refused.absent && refused.reason.contains("status 500"), "{}", refused.reason);
+    assert!(refused.lack == Lack::Trouble && refused.reason.contains("status 500"), "{}", refused.reason);
 }
 
 #[test]

@@ -93,6 +93,25 @@ fn rooms_use_only_the_rooms_below_them() {
     }
 }
 
+/// The fuzz targets are a workspace of their own, which no build looks at.
+#[test]
+fn the_lock_of_the_fuzz_targets_knows_what_the_rooms_use() {
+    let text = std::fs::read_to_string(generated::root().join("fuzz/Cargo.lock")).unwrap();
+    let lock: toml::Table = toml::from_str(&text).unwrap();
+    let used = normal_dependencies();
+    let mut rooms = 0;
+    for package in lock["package"].as_array().unwrap() {
+        let Some(uses) = package["name"].as_str().and_then(|name| used.get(name)) else { continue };
+        let locked = package["dependencies"].as_array().unwrap().iter();
+        // Where two versions are locked, a name is followed by one.
+        let locked: BTreeSet<&str> = locked.filter_map(|name| name.as_str()?.split(' ').next()).collect();
+        let unknown: Vec<&String> = uses.iter().filter(|name| !locked.contains(name.as_str())).collect();
+        assert!(unknown.is_empty(), "{}: run `cargo metadata` in fuzz/ for {unknown:?}", package["name"]);
+        rooms += 1;
+    }
+    assert_eq!(rooms, 4, "devnet, indexer, schemas, store");
+}
+
 #[test]
 fn committed_generated_files_are_current() {
     let stale = generated::stale().unwrap();

@@ -5,7 +5,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserialize
 use serde::forward_to_deserialize_any;
 use tributary_schemas::Payload;
 
-use super::build::BuildError;
+use super::eval::BuildError;
 
 /// The index of a kind.
 pub(crate) fn kind_index(kind: &str) -> Result<u32, String> {

@@ -6,10 +6,12 @@
 mod abi;
 mod build;
 mod eval;
+mod join;
 mod make;
 mod probe;
 mod prove;
 mod sample;
+mod trace;
 
 use alloy_primitives::{Address, B256, Keccak256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +19,15 @@ use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{Payload, Position};
 
-use crate::mapping::{Mapping, Rule, Step};
+use crate::mapping::{Mapping, Revenue, Rule, Step};
 use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
-use eval::{At, BuildError, Field, Source};
+use eval::{At, BuildError, Field, Joined, Source};
+use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;
+pub use trace::{Trace, trace_block};
 
 /// What one rule makes of one log, before anything is known about its truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +92,15 @@ pub struct Decoder<'a> {
     block: &'a VerifiedBlock,
     /// Facts that each log of the transaction has yielded, where there are rules for it in the second step.
     yielded: BTreeMap<u32, (usize, Option<Decoded>)>,
+    /// Logs of the transaction that back a payment.
+    spent: Spent,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the beginning of a block.
     #[must_use]
     pub const fn new(mapping: &'a Mapping, block: &'a VerifiedBlock) -> Self {
-        Self { mapping, block, yielded: BTreeMap::new() }
+        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new() }
     }
 
     /// The transactions that have logs.
@@ -106,6 +112,7 @@ impl<'a> Decoder<'a> {
     /// Appends what the rules that ask nothing make of a transaction.
     pub fn first(&mut self, tx_index: u32, known: &dyn Known, out: &mut Vec<Decoded>) {
         self.yielded.clear();
+        self.spent.clear();
         for log in self.logs(tx_index) {
             let rules = candidates(self.mapping, self.block.block.number, log);
             let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
@@ -146,7 +153,7 @@ impl<'a> Decoder<'a> {
 
     /// Appends what rules make of a log, in their order; what to say of it when none fits.
     fn read_log(
-        &self,
+        &mut self,
         log: &'a VerifiedLog,
         rules: &[&Rule],
         yielded: usize,
@@ -176,6 +183,7 @@ impl<'a> Decoder<'a> {
             let (reason, detail) = match error {
                 BuildError::Range(detail) => (Reason::OutOfRange, detail),
                 BuildError::Unknown(detail) => (Reason::UnknownRef, detail),
+                BuildError::Spent(detail) => (Reason::DuplicateFact, detail),
                 BuildError::Shape(detail) => (Reason::DecodeError, detail),
             };
             let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
@@ -200,15 +208,20 @@ impl<'a> Decoder<'a> {
         Decoded { position, emitter: log.address, rule: Arc::clone(&rule.name), payload, refused }
     }
 
-    /// The facts, or none when an argument says that the log is not meant.
-    fn read(&self, rule: &Rule, log: &VerifiedLog, known: &dyn Known) -> Result<Vec<(Payload, Address)>, BuildError> {
+    /// The facts, or none when an argument says that the log is not meant, or no log is there to join.
+    fn read(
+        &mut self,
+        rule: &Rule,
+        log: &'a VerifiedLog,
+        known: &dyn Known,
+    ) -> Result<Vec<(Payload, Address)>, BuildError> {
         let Some(kind) = rule.kind else { return Ok(Vec::new()) };
         let args = rule.shape.decode(&log.topics, &log.data).map_err(BuildError::Shape)?;
         if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
             return Ok(Vec::new());
         }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
-        let source = Source {
+        let mut source = Source {
             chain_id: self.mapping.chain_id(),
             emitter: log.address,
             block: &self.block.block,
@@ -221,17 +234,30 @@ impl<'a> Decoder<'a> {
             sample: None,
             work: &Source::allowance(log.data.len() + tx.map_or(0, |tx| tx.input.len())),
         };
-        rule.facts(kind, &source)
+        let found = match &rule.join {
+            None => None,
+            Some(join) => join::find(join, self.logs(log.tx_index), &self.spent, &source)?,
+        };
+        if found.is_none() && rule.join.as_ref().is_some_and(|join| !join.optional) {
+            return Ok(Vec::new());
+        }
+        source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
+        let counts = rule.revenue == Some(Revenue::Recognise) && rule.emitters.accept(&log.address);
+        let backing = found.as_ref().map_or(log.log_index, |(log, _)| log.log_index);
+        if counts && self.spent.contains(&backing) {
+            return Err(BuildError::Spent(format!("log {backing} backs another payment of this transaction")));
+        }
+        let facts = rule.facts(kind, &source)?;
+        if counts && !facts.is_empty() {
+            self.spent.insert(backing);
+        }
+        Ok(facts)
     }
 }
 
 /// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with
 /// authority's words is heard, to be refused; a stranger with any other words is none of ours.
-fn candidates<'a>(
-    mapping: &'a Mapping,
-    block_number: u64,
-    log: &'a VerifiedLog,
-) -> impl Iterator<Item = &'a Rule> {
+fn candidates<'a>(mapping: &'a Mapping, block_number: u64, log: &'a VerifiedLog) -> impl Iterator<Item = &'a Rule> {
     log.topics
         .first()
         .into_iter()

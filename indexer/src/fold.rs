@@ -10,6 +10,7 @@ mod graph;
 mod money;
 mod registry;
 mod row;
+mod twice;
 mod usage;
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -101,7 +102,7 @@ pub fn fold_verified(
     block: &VerifiedBlock,
 ) -> Result<Folded, IndexerError> {
     let hashes: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
-    let around = Around { chronology, block: &block.block, tx_hashes: &hashes };
+    let around = Around { chronology, mapping, block: &block.block, tx_hashes: &hashes };
     let mut folded = Folded::default();
     let mut decoder = Decoder::new(mapping, block);
     for tx_index in decoder.transactions() {
@@ -126,7 +127,7 @@ pub fn fold_block(
     tx_hashes: &[B256],
     decoded: Vec<Decoded>,
 ) -> Result<Folded, IndexerError> {
-    let around = Around { chronology, block, tx_hashes };
+    let around = Around { chronology, mapping, block, tx_hashes };
     let mut folded = Folded::default();
     let mut facts = decoded.into_iter().peekable();
     while let Some(first) = facts.next() {
@@ -157,6 +158,7 @@ fn finish(
 /// What surrounds the facts of a block.
 struct Around<'a> {
     chronology: &'a Chronology,
+    mapping: &'a Mapping,
     block: &'a BlockRef,
     tx_hashes: &'a [B256],
 }
@@ -213,9 +215,9 @@ fn fold_transaction<'b>(
     out: &mut Folded,
 ) -> Result<(), IndexerError> {
     let mut judged = Vec::with_capacity(facts.len());
-    for fact in facts {
+    for mut fact in facts {
         let verdict =
-            if registers(&fact.payload) { Some(judge(state, around, &fact, out)?) } else { None };
+            if registers(&fact.payload) { Some(twice::judge_once(state, around, &mut fact, out)?) } else { None };
         judged.push((fact, verdict));
     }
     let later = second(state)?;
@@ -223,11 +225,12 @@ fn fold_transaction<'b>(
         judged.extend(later.into_iter().map(|fact| (fact, None)));
         judged.sort_by_key(|(fact, _)| fact.position);
     }
-    for (fact, verdict) in judged {
+    for (mut fact, verdict) in judged {
         let verdict = match verdict {
             Some(verdict) => verdict,
-            None => judge(state, around, &fact, out)?,
+            None => twice::judge_once(state, around, &mut fact, out)?,
         };
+        let Some(verdict) = verdict else { continue };
         let (reason, flags, detail) = match verdict {
             Ok(flags) => (None, flags, String::new()),
             Err((reason, detail)) => (Some(reason), Flags::NONE, detail),

@@ -48,6 +48,15 @@
 //! a rule. `on_behalf_of = "to"` puts a fact in the name of a contract of a role, as a token's Transfer is a payment to
 //! the escrow. `abi = ["File.json"]` beside the set's name gives events by name alone.
 //!
+//! `[rule.join]` names a log of the same transaction by its `event` and `emitter`; `on` says what its arguments must be. Its
+//! arguments are `joined.name`. Without such a log the rule passes over its own, unless the join is `optional = true`: then
+//! `{ if_joined = EXPR, else = EXPR }` tells the cases apart. A log backs one payment: those that rules of revenue joined,
+//! or counted themselves, are not found again in their transaction.
+//!
+//! Contracts that tell a fact twice, or again later: `dedupe_key` lists the fields by which it is known again, per emitter
+//! and kind, and `on_exists` says what becomes of it then: `reject` (kept as refused), `ignore` (left out) or `update` (it
+//! holds; a registration becomes `MetadataUpdated`).
+//!
 //! References to blobs (`blob_ref`, `manifest_ref`) are commitments in the mode of the OP Stack, unless the set says
 //! `commitment_mode = "standard"` beside its name. The bytes themselves do not tell.
 //!
@@ -59,11 +68,14 @@
 
 mod conflict;
 mod expr;
+mod join;
 mod library;
 mod operator;
 mod parse;
 mod problem;
 mod published;
+mod signature;
+mod skeleton;
 mod text;
 mod types;
 mod word;
@@ -73,20 +85,26 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use tributary_schemas::Payload;
 use tributary_schemas::eigenda::Mode;
 
 use crate::IndexerError;
-use crate::decode::{Shape, prove_rule};
+use crate::decode::{Shape, fields_of, kind_index, prove_rule};
 pub(crate) use expr::{Around, Constant, Expr, Lookup, Made, Place, Root, Step, Test};
+pub(crate) use join::{Join, On};
 pub use library::{BUILT_IN, BuiltIn};
 pub(crate) use parse::LEVELS_MAX;
 pub use problem::Problem;
 use problem::{Fault, Lines};
 pub use published::json_schema;
-use text::{Abis, RuleText};
+#[cfg(test)]
+pub(crate) use signature::event as event_of;
+pub use skeleton::skeleton;
 #[cfg(test)]
 pub(crate) use text::is_authority;
+use text::{Abis, RuleText};
 pub(crate) use types::Type;
+pub(crate) use word::unknown;
 
 /// The mapping set of the reference contracts.
 pub const REFERENCE: &str = include_str!("../mappings/reference.toml");
@@ -136,6 +154,27 @@ pub(crate) enum Revenue {
     Ignore,
 }
 
+/// What becomes of a fact that was told before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnExists {
+    /// It is kept as refused.
+    #[default]
+    Reject,
+    /// It is left out.
+    Ignore,
+    /// It holds; a registration becomes a change of the description.
+    Update,
+}
+
+/// The fields by which a fact is known again, and what becomes of it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dedupe {
+    pub(crate) kind: &'static str,
+    pub(crate) fields: Vec<String>,
+    pub(crate) on_exists: OnExists,
+}
+
 /// One rule for one generation of its event, compiled.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
@@ -154,10 +193,16 @@ pub(crate) struct Rule {
     pub(crate) conditions: Vec<(Expr, Test)>,
     /// The contract that the fact is of, where that is not the emitter.
     pub(crate) on_behalf_of: Option<Expr>,
+    /// The log of the same transaction that it wants beside its own.
+    pub(crate) join: Option<Join>,
+    /// By what the fact is known again when it is told twice.
+    pub(crate) dedupe: Option<Dedupe>,
     /// The lists that it goes through, and how many levels deep.
     pub(crate) each: Vec<Place>,
     pub(crate) levels: usize,
     pub(crate) blocks: RangeInclusive<u64>,
+    /// Which rule of the set, as written: generations of one event share it.
+    pub(crate) source: usize,
     /// Whether it asks about entities.
     pub(crate) late: bool,
 }
@@ -211,11 +256,15 @@ impl Mapping {
         }
         let mut rules = Vec::new();
         let mut places = Vec::new();
+        let mut sources = 0;
         for (file, lines, set) in &read {
             for (index, text) in set.rule.iter().enumerate() {
-                let at = |fault: Fault| Problem::new(&file.name, lines.line(index, &fault.at), &text.name, fault.reason);
+                let at =
+                    |fault: Fault| Problem::new(&file.name, lines.line(index, &fault.at), &text.name, fault.reason);
                 match text.compile(contracts).and_then(|compiled| prove(&compiled).map(|()| compiled)) {
-                    Ok(compiled) => {
+                    Ok(mut compiled) => {
+                        sources += 1;
+                        compiled.iter_mut().for_each(|rule| rule.source = sources);
                         places.extend(compiled.iter().map(|_| (file.name.as_str(), lines.line(index, &["name"]))));
                         rules.extend(compiled);
                     }
@@ -235,6 +284,13 @@ impl Mapping {
         let sets: Vec<&SetText> = read.iter().map(|(_, _, set)| set).collect();
         let by_topic = by_topic(&rules).map_err(|reason| vec![Problem::new("", 0, "", reason)])?;
         Ok(Self { rules, by_topic, hash: hash(&sets, contracts), chain_id, commitment_mode })
+    }
+
+    /// Every kind that a rule may make, and its fields.
+    #[must_use]
+    pub fn kinds() -> Vec<(&'static str, &'static [&'static str])> {
+        let kinds = Payload::KINDS.iter().copied().filter(|kind| !text::is_system(kind));
+        kinds.filter_map(|kind| Some((kind, fields_of(kind_index(kind).ok()?).ok()?))).collect()
     }
 
     /// The set of the reference contracts.
@@ -269,6 +325,11 @@ impl Mapping {
     pub(crate) fn rules_for(&self, topic0: &B256) -> impl Iterator<Item = &Rule> {
         let indices = self.by_topic.get(topic0).map_or(&[][..], Vec::as_slice);
         indices.iter().filter_map(|index| self.rules.get(usize::from(*index)))
+    }
+
+    /// By what facts of a rule are known again.
+    pub(crate) fn dedupe(&self, rule: &str) -> Option<&Dedupe> {
+        self.rules.iter().find(|one| &*one.name == rule)?.dedupe.as_ref()
     }
 
     /// The rules, in the order of the set.

@@ -145,11 +145,6 @@ impl Shape {
         if used == data.len() { Ok(args) } else { Err(format!("{} bytes of data: expected {used}", data.len())) }
     }
 
-    /// The arguments of a call behind its selector. What follows them is let be: suffixes are put there.
-    pub(crate) fn decode_call<'a>(&self, data: &'a [u8]) -> Result<Vec<Arg<'a>>, String> {
-        self.read(&[], data).map(|(args, _)| args)
-    }
-
     fn read<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<(Vec<Arg<'a>>, usize), String> {
         let mut indexed = topics.iter().skip(1);
         let mut cursor = Cursor { data, head: 0, tail: self.heads };
@@ -200,7 +195,7 @@ impl<'a> Cursor<'a> {
 
 impl Kind {
     /// Reads a type as JSON ABIs write it: `uint256`, `tuple[2][]`, the components apart.
-    fn parse(text: &str, components: &[AbiParam], depth: usize) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, components: &[AbiParam], depth: usize) -> Result<Self, String> {
         if depth > DEPTH_MAX {
             return Err(format!("type {text} is nested more than {DEPTH_MAX} deep"));
         }
@@ -220,9 +215,9 @@ impl Kind {
             if components.is_empty() {
                 return Err("a tuple without components".to_owned());
             }
-            let parts = components.iter().map(|part| {
-                Self::parse(&part.ty, &part.components, depth + 1).map(|kind| (part.name.clone(), kind))
-            });
+            let parts = components
+                .iter()
+                .map(|part| Self::parse(&part.ty, &part.components, depth + 1).map(|kind| (part.name.clone(), kind)));
             return parts.collect::<Result<_, String>>().map(Self::Tuple);
         }
         match text {

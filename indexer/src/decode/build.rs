@@ -98,6 +98,7 @@ impl BuildError {
         match self {
             Self::Range(reason) => Self::Range(format!("field {field}: {reason}")),
             Self::Unknown(reason) => Self::Unknown(format!("field {field}: {reason}")),
+            Self::Spent(reason) => Self::Spent(format!("field {field}: {reason}")),
             Self::Shape(reason) => Self::Shape(format!("field {field}: {reason}")),
         }
     }

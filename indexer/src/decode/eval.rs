@@ -60,6 +60,8 @@ pub(crate) enum BuildError {
     Range(String),
     /// Something that is asked about does not exist.
     Unknown(String),
+    /// What would back it backs something else.
+    Spent(String),
     /// Anything else.
     Shape(String),
 }
@@ -67,7 +69,9 @@ pub(crate) enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Range(reason) | Self::Unknown(reason) | Self::Shape(reason) => f.write_str(reason),
+            Self::Range(reason) | Self::Unknown(reason) | Self::Spent(reason) | Self::Shape(reason) => {
+                f.write_str(reason)
+            }
         }
     }
 }
@@ -137,6 +141,9 @@ impl<'a> Source<'a> {
                 Step::Part(index) => index,
                 Step::Each(level) => at.indices.get(level).copied().unwrap_or_default(),
             };
+            // Lists of a sample have one element, which stands for all.
+            let index =
+                if self.sample.is_some() && arg.length().is_some_and(|length| index >= length) { 0 } else { index };
             let part = match arg {
                 Cow::Borrowed(Arg::Many(parts)) => parts.get(index).map(Cow::Borrowed),
                 Cow::Borrowed(arg) => arg.part(index).map(Cow::Owned),
@@ -174,7 +181,8 @@ impl<'a> Field<'a> {
                     Some(expr) => of(expr).address()?,
                 };
                 let key = of(key).value()?;
-                let bytes = key.word().map_or_else(|| key.packed("a native key"), |word| Ok(Cow::Owned(word.to_vec())))?;
+                let bytes =
+                    key.word().map_or_else(|| key.packed("a native key"), |word| Ok(Cow::Owned(word.to_vec())))?;
                 Value::Id(entity_id(*kind, self.source.chain_id, namespace, &bytes).0)
             }
             Expr::NoneIf(none, inner) => match of(inner).value()? {
@@ -214,7 +222,9 @@ impl<'a> Field<'a> {
             Around::LogData => Value::Bytes(Cow::Borrowed(&source.log()?.data)),
             Around::TxFrom => {
                 let sender = source.tx()?.sender();
-                Value::Address(sender.ok_or_else(|| unfit("a transaction without a sender", "a signature"))?.into_array())
+                Value::Address(
+                    sender.ok_or_else(|| unfit("a transaction without a sender", "a signature"))?.into_array(),
+                )
             }
             Around::TxTo => source.tx()?.to.map_or(Value::Nothing, |to| Value::Address(to.into_array())),
             Around::TxValue => Value::Unsigned(source.tx()?.value.to_be_bytes(), 256),
@@ -263,7 +273,8 @@ impl<'a> Field<'a> {
                 }
             },
             Made::Version(entity, number) => {
-                let number = u32::try_from(of(number).unsigned(32)?).map_err(|error| BuildError::Range(error.to_string()))?;
+                let number =
+                    u32::try_from(of(number).unsigned(32)?).map_err(|error| BuildError::Range(error.to_string()))?;
                 Value::Id(version_id(of(entity).id()?, number).0)
             }
             Made::External(inner) => Value::Id(external_id(&of(inner).value()?.text()?).0.0),

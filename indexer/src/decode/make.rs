@@ -9,7 +9,8 @@ use super::eval::{At, BuildError, Value, signed, unfit};
 use crate::mapping::{Place, Step, Type};
 
 /// What ends the calldata of a transaction that carries codes (ERC-8021).
-const ERC8021: [u8; 16] = [0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21];
+const ERC8021: [u8; 16] =
+    [0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21, 0x80, 0x21];
 
 /// Bytes from a place, counted from the end when negative.
 pub(super) fn slice<'a>(
@@ -63,7 +64,10 @@ pub(super) fn cast<'a>(value: Value<'a>, ty: &Type) -> Result<Value<'a>, BuildEr
         }
         Static::Address => {
             if let Value::Text(text) = &value {
-                return text.parse::<alloy_primitives::Address>().map(|one| Value::Address(*one.0)).map_err(|_bad| wrong());
+                return text
+                    .parse::<alloy_primitives::Address>()
+                    .map(|one| Value::Address(*one.0))
+                    .map_err(|_bad| wrong());
             }
             let bytes = value.packed("an address")?;
             let (padding, address) = bytes.split_at(bytes.len().checked_sub(20).ok_or_else(wrong)?);

@@ -5,7 +5,7 @@ use tributary_schemas::BlockRef;
 
 use super::Unknown;
 use super::build::build;
-use super::eval::{At, Source};
+use super::eval::{At, Joined, Source};
 use crate::mapping::Rule;
 use crate::{Topics, TxInfo, VerifiedLog};
 
@@ -15,7 +15,8 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
     for fill in [0, 1] {
         let (topics, data) = rule.shape.sample(fill);
         let args = rule.shape.decode(&topics, &data)?;
-        let topics_of_log = Topics::new(&topics).ok_or_else(|| format!("{} topics: expected at most 4", topics.len()))?;
+        let topics_of_log =
+            Topics::new(&topics).ok_or_else(|| format!("{} topics: expected at most 4", topics.len()))?;
         let log = VerifiedLog {
             tx_index: 0,
             log_index: 0,
@@ -23,8 +24,13 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             topics: topics_of_log,
             data: data.clone().into(),
         };
+        let joined = rule.join.as_ref().map(|join| join.shape.sample(fill));
+        let joined = match (&rule.join, &joined) {
+            (Some(join), Some((topics, data))) => Some(join.shape.decode(topics, data)?),
+            _ => None,
+        };
         let (tx, block) = (sample_tx(), BlockRef::default());
-        let source = Source {
+        let mut source = Source {
             chain_id: 0,
             emitter: Address::ZERO,
             block: &block,
@@ -32,13 +38,17 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             log: Some(&log),
             args: &args,
             call: &[],
-            joined: None,
+            joined: joined.as_ref().map(|args| Joined { log: &log, args }),
             known: &Unknown,
             sample: Some(fill),
             work: &Source::allowance(data.len()),
         };
         let at = At { levels: rule.levels, ..At::default() };
         build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
+        if rule.join.as_ref().is_some_and(|join| join.optional) {
+            source.joined = None;
+            build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
+        }
     }
     Ok(())
 }

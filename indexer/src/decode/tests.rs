@@ -6,6 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{BlockRef, Payload};
 
+mod join;
+mod language;
+
 use super::{Decoded, Unknown, decode_block as decode_in};
 use crate::mapping::{Contracts, Mapping, REFERENCE};
 use crate::{Topics, Trust, VerifiedBlock, VerifiedLog};

@@ -25,7 +25,9 @@ pub(super) fn between(rules: &[Rule], places: &[(&str, usize)]) -> Vec<Problem> 
             let (from, to) = (rule.blocks.start(), rule.blocks.end());
             say(format!("is never reached: it begins at block {from} and ends at block {to}"));
         }
-        if rule.late && rules.get(at + 1..).is_some_and(|later| later.iter().any(|one| one.same_event(rule) && !one.late)) {
+        if rule.late
+            && rules.get(at + 1..).is_some_and(|later| later.iter().any(|one| one.same_event(rule) && !one.late))
+        {
             say("asks about entities: expected it after the rules of the same event that do not".to_owned());
         }
         for earlier in &rules[..at] {
@@ -46,10 +48,22 @@ impl Rule {
             (Emitters::Listed(..), Emitters::Any) => false,
         };
         let said = |rule: &Self| {
-            let conditions = (&rule.conditions, &rule.unless_zero, &rule.each, &rule.on_behalf_of, &rule.blocks);
+            let conditions = (
+                &rule.conditions,
+                &rule.unless_zero,
+                &rule.each,
+                &rule.on_behalf_of,
+                &rule.blocks,
+                &rule.join,
+                &rule.dedupe,
+            );
             format!("{:?} {:?} {:?} {conditions:?}", rule.kind, rule.revenue, rule.fields)
         };
         heard && self.same_event(earlier) && said(self) == said(earlier)
+    }
+
+    fn backed(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| !join.optional)
     }
 
     fn same_event(&self, other: &Self) -> bool {
@@ -59,10 +73,11 @@ impl Rule {
     /// What is wrong with having both; generations of one rule are no two rules.
     fn conflict(&self, earlier: &Self) -> Option<String> {
         let name = &earlier.name;
+        if self.source == earlier.source {
+            return self.same_event(earlier).then(|| "lists one event twice".to_owned());
+        }
         if self.name == earlier.name {
-            return self.same_event(earlier).then(|| {
-                format!("the name is taken by an earlier rule of the same event, {name:?}: expected another")
-            });
+            return Some("the name is taken by an earlier rule".to_owned());
         }
         let meet = self.emitters.meet(&earlier.emitters)
             && self.blocks.start() <= earlier.blocks.end()
@@ -76,6 +91,8 @@ impl Rule {
             (Some(Revenue::Recognise), Some(Revenue::Recognise)) if same_log => Some(format!(
                 "recognises as revenue what rule {name:?} recognises: expected revenue = \"ignore\" on one of them"
             )),
+            // What each joins backs one payment, so these are different payments.
+            (Some(Revenue::Recognise), Some(Revenue::Recognise)) if self.backed() && earlier.backed() => None,
             (Some(Revenue::Recognise), Some(Revenue::Recognise)) if !self.same_event(earlier) => Some(format!(
                 "its emitter reports revenue by rule {name:?} too, so one payment could be recognised twice: expected \
                  revenue = \"distribution\" or \"ignore\" on one of them, or emitters that differ"

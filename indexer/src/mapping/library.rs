@@ -1,5 +1,7 @@
 //! The mapping files that come with the program.
 
+use super::{Contracts, MappingFile};
+
 /// A mapping file that comes with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltIn {
@@ -24,7 +26,7 @@ pub const BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "eas",
         about: "attestations of the Ethereum Attestation Service, which every OP Stack chain has as a predeploy",
-        roles: &[],
+        roles: &["eas"],
         toml: include_str!("../../mappings/eas.toml"),
     },
     BuiltIn {
@@ -42,6 +44,15 @@ pub const BUILT_IN: [BuiltIn; 4] = [
 ];
 
 impl BuiltIn {
+    /// Its file, and the roles it asks for among the contracts.
+    #[must_use]
+    pub fn file(&self, contracts: &mut Contracts) -> MappingFile {
+        for role in self.roles {
+            contracts.entry((*role).to_owned()).or_default();
+        }
+        MappingFile { name: format!("{}.toml", self.name), toml: self.toml.to_owned(), ..MappingFile::default() }
+    }
+
     /// The file of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {

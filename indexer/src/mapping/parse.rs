@@ -1,6 +1,5 @@
 //! Expressions as they are written, read against the arguments that are there.
 
-use alloy_json_abi::{Function, Param as AbiParam};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -9,9 +8,10 @@ use toml::{Table, Value};
 use tributary_schemas::id::EntityKind;
 
 use super::expr::{Around, Constant, Expr, Lookup, Made, Place, Root, Step};
-use super::{Contracts, operator};
+use super::signature::parameters;
 use super::types::Type;
 use super::word::unknown;
+use super::{Contracts, operator};
 use crate::decode::{Kind, Shape, Static};
 
 /// Deepest nesting of expressions.
@@ -78,7 +78,9 @@ impl<'a> Scope<'a> {
         let table = match value {
             Value::String(name) => return self.argument(name),
             Value::Table(table) => table,
-            other => return Err(format!("{other} is no expression: expected the name of an argument or a table").into()),
+            other => {
+                return Err(format!("{other} is no expression: expected the name of an argument or a table").into());
+            }
         };
         let operator = operator::of(table)?;
         let inner = self.below();
@@ -162,9 +164,11 @@ impl<'a> Scope<'a> {
                 wants(from == Type::Bytes, &from, "bytes")?;
                 Ok((made(Made::Codes(of), &Type::List), Type::List))
             }
-            _ => Err("state reads are not made: they would need an archive endpoint at every block, and the log could \
+            _ => {
+                Err("state reads are not made: they would need an archive endpoint at every block, and the log could \
                       not be made again from what is stored"
-                .into()),
+                    .into())
+            }
         }
     }
 
@@ -197,7 +201,8 @@ impl<'a> Scope<'a> {
         let mut level = 0;
         while !rest.is_empty() {
             let (step, after) = rest[1..].split_at(rest[1..].find(['.', '[']).unwrap_or(rest.len() - 1));
-            let (step, next) = down(&kind, &rest[..1], step, &mut level).map_err(|reason| format!("{path:?}: {reason}"))?;
+            let (step, next) =
+                down(&kind, &rest[..1], step, &mut level).map_err(|reason| format!("{path:?}: {reason}"))?;
             place.steps.push(step);
             (kind, rest) = (next, after);
         }
@@ -336,7 +341,8 @@ impl<'a> Scope<'a> {
 
     fn scale(&self, table: &Table) -> Read<Typed> {
         let power = table["scale"].as_integer().and_then(|power| i32::try_from(power).ok());
-        let power = power.filter(|power| (-77..=77).contains(power)).ok_or("scale: expected a power of ten, -77 to 77")?;
+        let power =
+            power.filter(|power| (-77..=77).contains(power)).ok_or("scale: expected a power of ten, -77 to 77")?;
         let floor = match table.get("round").map(text).transpose()? {
             None => false,
             Some("down") => true,
@@ -388,7 +394,8 @@ fn down(kind: &Kind, mark: &str, step: &str, level: &mut usize) -> Result<(Step,
     match (mark, kind) {
         (".", Kind::Tuple(parts)) => {
             let index = parts.iter().position(|(name, _)| name == step);
-            let index = index.ok_or_else(|| unknown("no component", step, parts.iter().map(|(name, _)| name.as_str())))?;
+            let index =
+                index.ok_or_else(|| unknown("no component", step, parts.iter().map(|(name, _)| name.as_str())))?;
             Ok((Step::Part(index), parts[index].1.clone()))
         }
         ("[", Kind::List(element)) if step == "]" => {
@@ -405,12 +412,6 @@ fn down(kind: &Kind, mark: &str, step: &str, level: &mut usize) -> Result<(Step,
         }
         _ => Err(format!("{mark}{step} of {kind}: expected .component of a tuple, [INDEX] or [] of a list")),
     }
-}
-
-/// Parameters as in a signature: `uint256 amount, string uri`.
-pub(crate) fn parameters(list: &str) -> Result<Vec<AbiParam>, String> {
-    let function = Function::parse(&format!("f({list})")).map_err(|error| format!("abi {list:?}: {error}"))?;
-    Ok(function.inputs)
 }
 
 fn made(made: Made, ty: &Type) -> Expr {

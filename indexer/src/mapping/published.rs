@@ -38,6 +38,24 @@ pub fn json_schema() -> Value {
                 "additionalProperties": { "anyOf": [constant, role] },
             },
             "each": described(&texts, "Lists of equal length: every element is a fact"),
+            "dedupe_key": described(&texts, "Fields by which a fact is known again when it is told twice"),
+            "on_exists": { "enum": ["reject", "ignore", "update"], "description": "What becomes of it then" },
+            "join": {
+                "type": "object",
+                "description": "A log of the same transaction, whose arguments are joined.NAME",
+                "required": ["event", "emitter", "on"],
+                "additionalProperties": false,
+                "properties": {
+                    "event": described(&text, "Its signature"),
+                    "emitter": described(&one_or_more, "Whose log: as of a rule, any apart"),
+                    "optional": { "type": "boolean", "description": "Whether the rule does without it" },
+                    "on": {
+                        "type": "object",
+                        "description": "What its arguments must be: expressions over the rule's own log, or a role",
+                        "additionalProperties": { "$ref": "#/$defs/expression" },
+                    },
+                },
+            },
             "fields": {
                 "type": "object",
                 "description": "Where each field of the kind comes from",

@@ -1,15 +1,17 @@
 //! A rule as it is written, and its compilation.
 
 use alloy_json_abi::{Event as AbiEvent, JsonAbi};
-use alloy_primitives::{Address, address};
+use alloy_primitives::{Address, address, keccak256};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use tributary_schemas::Payload;
 
+use super::join::JoinText;
 use super::parse::{Scope, constant};
 use super::problem::Fault;
 use super::types::Type;
 use super::word::unknown;
-use super::{Constant, Contracts, Emitters, Expr, LEVELS_MAX, Revenue, Rule, Step, Test};
+use super::{Constant, Contracts, Dedupe, Emitters, Expr, LEVELS_MAX, OnExists, Revenue, Rule, Step, Test};
 use crate::decode::{Shape, Static, fields_of, kind_index};
 
 /// Facts that are believed only from listed contracts (ruling 5): money, policy, producers, challenges, stakes,
@@ -52,6 +54,11 @@ const SYSTEM: &[&str] = &[
     "Undecodable",
 ];
 
+/// Whether only this program makes facts of a kind.
+pub(super) fn is_system(kind: &str) -> bool {
+    SYSTEM.contains(&kind)
+}
+
 /// Facts that make an entity: they are judged before the others of their transaction, and so cannot ask about any.
 const REGISTRATIONS: &[&str] = &["DatasetRegistered", "ModelRegistered", "AgentRegistered", "MethodRegistered"];
 
@@ -88,6 +95,12 @@ pub(super) struct RuleText {
     conditions: BTreeMap<String, toml::Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     each: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    join: Option<JoinText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dedupe_key: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_exists: Option<OnExists>,
     #[serde(default)]
     fields: BTreeMap<String, toml::Value>,
 }
@@ -95,13 +108,13 @@ pub(super) struct RuleText {
 /// One word or several.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
-enum OneOrMore {
+pub(super) enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
 
 impl OneOrMore {
-    fn as_slice(&self) -> &[String] {
+    pub(super) fn as_slice(&self) -> &[String] {
         match self {
             Self::One(word) => std::slice::from_ref(word),
             Self::More(words) => words,
@@ -126,11 +139,12 @@ impl Abis {
         for name in names {
             let text = files.get(name).ok_or_else(|| format!("abi {name:?} was not given: expected a JSON file"))?;
             // Build tools write the ABI inside an object with other things.
-            let tree: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("abi {name:?}: {error}"))?;
+            let tree: serde_json::Value =
+                serde_json::from_str(text).map_err(|error| format!("abi {name:?}: {error}"))?;
             let list = tree.get("abi").unwrap_or(&tree).clone();
             let abi: JsonAbi = serde_json::from_value(list).map_err(|error| format!("abi {name:?}: {error}"))?;
             for event in abi.events() {
-                events.entry(event.name.clone()).or_default().push(event.full_signature());
+                events.entry(event.name.clone()).or_default().push(super::skeleton::signature(event));
             }
         }
         Ok(Self { events })
@@ -163,7 +177,8 @@ impl RuleText {
 
     /// The rule, once for each generation of its event.
     pub(super) fn compile(&self, contracts: &Contracts) -> Result<Vec<Rule>, Fault> {
-        let emitters = self.emitters(contracts).map_err(|reason| Fault::at(&["emitter"], reason))?;
+        let emitters =
+            emitters(self.emitter.as_slice(), contracts).map_err(|reason| Fault::at(&["emitter"], reason))?;
         let kind = self.kind(&emitters)?;
         let mut events = Vec::new();
         for signature in self.event.as_slice() {
@@ -187,12 +202,20 @@ impl RuleText {
                 conditions: Vec::new(),
                 each: Vec::new(),
                 levels: 0,
+                source: 0,
                 blocks: self.from_block.unwrap_or(0)..=self.to_block.unwrap_or(u64::MAX),
                 on_behalf_of: None,
+                join: None,
+                dedupe: self.dedupe(kind)?,
                 late: false,
             };
             let mut scope = Scope::of(&shape, elsewhere, contracts);
+            let join = self.join.as_ref().map(|join| join.compile(&scope, contracts)).transpose()?;
+            scope.joined = join.as_ref().map(|join| &join.shape);
+            scope.joined_is_there = join.as_ref().is_some_and(|join| !join.optional);
             self.fill(&mut rule, &mut scope, contracts)?;
+            self.check_backing(&rule, join.is_some())?;
+            rule.join = join;
             Ok(rule)
         });
         rules.collect()
@@ -220,6 +243,37 @@ impl RuleText {
         let registers = self.emit.as_deref().is_some_and(|emit| REGISTRATIONS.contains(&emit));
         if rule.late && registers {
             return Err(Fault::at(&["fields"], "a registration cannot ask about what is registered"));
+        }
+        Ok(())
+    }
+
+    /// The fields by which a fact is known again.
+    fn dedupe(&self, kind: Option<u32>) -> Result<Option<Dedupe>, Fault> {
+        let kind = match (kind, self.dedupe_key.is_empty(), self.on_exists) {
+            (_, true, None) => return Ok(None),
+            (None, ..) => return Err(Fault::at(&["dedupe_key"], "the rule emits nothing that could be told twice")),
+            (_, true, Some(_)) => return Err(Fault::at(&["on_exists"], "expected dedupe_key beside it")),
+            (Some(kind), false, _) => kind,
+        };
+        let known = fields_of(kind)?;
+        if let Some(name) = self.dedupe_key.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(Fault::at(&["dedupe_key"], unknown("no field", name, known.iter().copied())));
+        }
+        let kind = usize::try_from(kind).ok().and_then(|index| Payload::KINDS.get(index)).copied().unwrap_or_default();
+        let on_exists = self.on_exists.unwrap_or_default();
+        Ok(Some(Dedupe { kind, fields: self.dedupe_key.clone(), on_exists }))
+    }
+
+    /// Who says that a Transfer backs a payment must name it, or be one.
+    fn check_backing(&self, rule: &Rule, joins: bool) -> Result<(), Fault> {
+        if joins && !rule.each.is_empty() {
+            return Err(Fault::at(&["join"], "goes through lists too: one joined log cannot back several facts"));
+        }
+        let mut claims = |expr: &Expr| matches!(expr, Expr::Const(Constant::Text(word)) if word == "transfer");
+        let claimed = rule.revenue.is_some() && rule.fields.iter().any(|expr| expr.any(&mut claims));
+        if claimed && !joins && rule.topic0 != keccak256("Transfer(address,address,uint256)") {
+            let reason = "backing is \"transfer\": expected [rule.join] with the Transfer";
+            return Err(Fault::at(&["fields", "backing"], reason));
         }
         Ok(())
     }
@@ -270,33 +324,9 @@ impl RuleText {
             .map(|field| {
                 let Some(value) = self.fields.get(*field) else { return Ok(Expr::Nothing) };
                 let read = scope.read(value).map(|(expr, _)| expr);
-                read.map_err(|refusal| {
-                    Fault::at(&["fields", field], format!("field {field:?}: {}", refusal.reason))
-                })
+                read.map_err(|refusal| Fault::at(&["fields", field], format!("field {field:?}: {}", refusal.reason)))
             })
             .collect()
-    }
-
-    fn emitters(&self, contracts: &Contracts) -> Result<Emitters, String> {
-        let words = self.emitter.as_slice();
-        if words.len() == 1 && words.iter().any(|word| word == "any") {
-            return Ok(Emitters::Any);
-        }
-        let mut listed = BTreeSet::new();
-        for word in words {
-            if let Some(addresses) = contracts.get(word) {
-                listed.extend(addresses.iter().copied());
-            } else if let Some((_, address)) = PREDEPLOYS.iter().find(|(name, _)| name == word) {
-                listed.insert(*address);
-            } else if word.starts_with("0x") {
-                listed.insert(word.parse().map_err(|error| format!("emitter {word:?}: {error}"))?);
-            } else {
-                let known = contracts.keys().map(String::as_str).chain(PREDEPLOYS.map(|(name, _)| name));
-                let what = "is no configured contract, no address and no predeploy; expected \"any\" or one of these: emitter";
-                return Err(unknown(&format!("emitter {word:?} {what}"), word, known.chain(["any"])));
-            }
-        }
-        Ok(Emitters::Listed(listed, words.iter().cloned().collect()))
     }
 
     /// The kind that is made, when it may be said so.
@@ -312,9 +342,11 @@ impl RuleText {
         let expected = (emit == "RevenueReceived").then_some(Revenue::Recognise);
         if self.revenue != expected {
             let reason = match expected {
-                Some(_) => "emits RevenueReceived: expected revenue = \"recognise\" (or no emit and \"distribution\" or \
+                Some(_) => {
+                    "emits RevenueReceived: expected revenue = \"recognise\" (or no emit and \"distribution\" or \
                             \"ignore\", where another rule counts this money)"
-                    .to_owned(),
+                        .to_owned()
+                }
                 None => format!("emits {emit}, which is no revenue: expected no key revenue"),
             };
             return Err(Fault::at(&["revenue"], reason));
@@ -323,7 +355,7 @@ impl RuleText {
     }
 
     fn check_authority(&self, kind: &str, emitters: &Emitters) -> Result<(), Fault> {
-        if SYSTEM.contains(&kind) {
+        if is_system(kind) {
             return Err(Fault::at(&["emit"], format!("{kind} is a system fact: no contract says it")));
         }
         let needed = is_authority(kind);
@@ -339,12 +371,45 @@ impl RuleText {
     }
 }
 
-fn event(signature: &str) -> Result<AbiEvent, String> {
-    let event = AbiEvent::parse(signature).map_err(|error| format!("event {signature:?}: {error}"))?;
+pub(super) fn event(signature: &str) -> Result<AbiEvent, String> {
+    let event = super::signature::event(signature)?;
     if event.anonymous {
         return Err(format!("event {signature:?} is anonymous: there is no topic to match"));
     }
     Ok(event)
+}
+
+/// Contracts by role, address or predeploy.
+pub(super) fn emitters(words: &[String], contracts: &Contracts) -> Result<Emitters, String> {
+    if words.len() == 1 && words.iter().any(|word| word == "any") {
+        return Ok(Emitters::Any);
+    }
+    let mut listed = BTreeSet::new();
+    for word in words {
+        if let Some(addresses) = contracts.get(word) {
+            listed.extend(addresses.iter().copied());
+        } else if let Some((_, address)) = PREDEPLOYS.iter().find(|(name, _)| name == word) {
+            listed.insert(*address);
+        } else if word.starts_with("0x") {
+            listed.insert(word.parse().map_err(|error| format!("emitter {word:?}: {error}"))?);
+        } else {
+            let known = contracts.keys().map(String::as_str).chain(PREDEPLOYS.map(|(name, _)| name));
+            let what =
+                "is no configured contract, no address and no predeploy; expected \"any\" or one of these: emitter";
+            return Err(unknown(&format!("emitter {word:?} {what}"), word, known.chain(["any"])));
+        }
+    }
+    Ok(Emitters::Listed(listed, words.iter().cloned().collect()))
+}
+
+/// The contracts of a role, when a value names one as `{ role = … }`.
+pub(super) fn role_of(value: &toml::Value, contracts: &Contracts) -> Result<Option<Test>, String> {
+    let role = value.as_table().filter(|table| table.len() == 1).and_then(|table| table.get("role"));
+    let Some(role) = role else { return Ok(None) };
+    let role = super::parse::text(role)?;
+    let list = contracts.get(role);
+    let list = list.ok_or_else(|| unknown("no role", role, contracts.keys().map(String::as_str)))?;
+    Ok(Some(Test::OneOf(list.clone())))
 }
 
 /// A condition: a value that an argument has, or a role that it is of.
@@ -355,13 +420,9 @@ fn condition(
     contracts: &Contracts,
 ) -> Result<(Expr, Test), String> {
     let (expr, ty) = scope.read(&toml::Value::String(name.to_owned())).map_err(|refusal| refusal.reason)?;
-    let role = value.as_table().filter(|table| table.len() == 1).and_then(|table| table.get("role"));
-    if let Some(role) = role {
-        let role = super::parse::text(role)?;
-        let list = contracts.get(role);
-        let list = list.ok_or_else(|| unknown("no role", role, contracts.keys().map(String::as_str)))?;
+    if let Some(test) = role_of(value, contracts)? {
         return match ty {
-            Type::Word(Static::Address) => Ok((expr, Test::OneOf(list.clone()))),
+            Type::Word(Static::Address) => Ok((expr, test)),
             other => Err(format!("got {other}: expected an address")),
         };
     }

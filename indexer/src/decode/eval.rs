@@ -406,7 +406,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its bytes as abi.encodePacked writes them.
+    /// Its bytes as `abi.encodePacked` writes them.
     pub(super) fn packed(&self, expected: &str) -> Result<Cow<'_, [u8]>, BuildError> {
         Ok(match self {
             Self::Unsigned(word, bits) | Self::Signed(word, bits) => Cow::Borrowed(&word[32 - bits / 8..]),

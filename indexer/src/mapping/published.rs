@@ -10,6 +10,28 @@ use super::operator;
 pub fn json_schema() -> Value {
     let text = json!({ "type": "string" });
     let texts = json!({ "type": "array", "items": text });
+    let number = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Tributary mapping file",
+        "type": "object",
+        "required": ["name", "version", "rule"],
+        "additionalProperties": false,
+        "properties": {
+            "name": described(&text, "The name of the set"),
+            "version": described(&number, "Its version"),
+            "commitment_mode": { "enum": ["op", "standard"], "description": "How references to blobs are wrapped" },
+            "abi": described(&texts, "JSON ABIs, by which events may be named"),
+            "rule": { "type": "array", "items": rule() },
+        },
+        "$defs": { "expression": expression() },
+    })
+}
+
+/// A rule as it is written.
+fn rule() -> Value {
+    let text = json!({ "type": "string" });
+    let texts = json!({ "type": "array", "items": text });
     let one_or_more = json!({ "anyOf": [text, texts] });
     let block = json!({ "type": "integer", "minimum": 0 });
     let constant = json!({ "anyOf": [text, block, { "type": "boolean" }] });
@@ -17,7 +39,7 @@ pub fn json_schema() -> Value {
         "type": "object", "required": ["role"], "additionalProperties": false, "properties": { "role": text },
     });
     let kinds: Vec<&str> = Payload::KINDS.to_vec();
-    let rule = json!({
+    json!({
         "type": "object",
         "required": ["name", "emitter", "event"],
         "additionalProperties": false,
@@ -62,21 +84,6 @@ pub fn json_schema() -> Value {
                 "additionalProperties": { "$ref": "#/$defs/expression" },
             },
         },
-    });
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Tributary mapping file",
-        "type": "object",
-        "required": ["name", "version", "rule"],
-        "additionalProperties": false,
-        "properties": {
-            "name": described(&text, "The name of the set"),
-            "version": described(&block, "Its version"),
-            "commitment_mode": { "enum": ["op", "standard"], "description": "How references to blobs are wrapped" },
-            "abi": described(&texts, "JSON ABIs, by which events may be named"),
-            "rule": { "type": "array", "items": rule },
-        },
-        "$defs": { "expression": expression() },
     })
 }
 

@@ -1,4 +1,6 @@
 use alloy_primitives::Address;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 
 use super::{BUILT_IN, Contracts, Mapping, MappingFile, REFERENCE, abi_files, json_schema, skeleton};
 
@@ -227,4 +229,35 @@ fn the_schema_knows_the_keys_that_the_reader_knows() {
     }
     let read = told.split('`').skip(3).step_by(2).count();
     assert_eq!(read, known.len(), "{told}");
+}
+
+#[test]
+fn damaged_files_are_refused_or_sound_and_never_panic() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut contracts = contracts();
+    let files: Vec<MappingFile> = BUILT_IN.iter().map(|built_in| built_in.file(&mut contracts)).collect();
+    let words =
+        ["{", "}", "[]", "=", "\"", "(", ")", "uint8", " indexed", "\u{e9}", "-1", "[[rule]]", "keccak", "zip", "99"];
+    let (mut refused, mut sound) = (0, 0);
+    for round in 0..600 {
+        let mut file = files[round % files.len()].clone();
+        for _ in 0..rng.random_range(1..4) {
+            let mut at = rng.random_range(0..file.toml.len());
+            while !file.toml.is_char_boundary(at) {
+                at -= 1;
+            }
+            let rest = file.toml.split_off(at);
+            let skip = rest.char_indices().map(|(at, _)| at).nth(rng.random_range(0..4)).unwrap_or(0);
+            file.toml.push_str(words[rng.random_range(0..words.len())]);
+            file.toml.push_str(&rest[skip..]);
+        }
+        match Mapping::check(&[file], 1, &contracts) {
+            Ok(_) => sound += 1,
+            Err(problems) => {
+                assert!(problems.iter().all(|problem| problem.line > 0 && !problem.reason.is_empty()), "{problems:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 300 && sound > 10, "{refused} refused, {sound} sound");
 }

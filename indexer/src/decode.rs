@@ -171,7 +171,10 @@ impl<'a> Decoder<'a> {
                             (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
                         });
                         let mut fact = self.decoded(log, yielded + out.len() - first, rule, payload, refused);
-                        fact.emitter = speaker;
+                        // What a stranger says is of the stranger, whatever it names.
+                        if !stranger {
+                            fact.emitter = speaker;
+                        }
                         out.push(fact);
                     }
                 }

@@ -311,6 +311,7 @@ fn a_transfer_to_the_escrow_is_a_payment_of_the_escrow() {
     assert_eq!((named.0, *payer, *of, amount.to_string().as_str()), (subject, Address::repeat_byte(5), token, "77"));
     assert_eq!((paid.emitter, &paid.refused), (escrow, &None));
     assert_eq!(refused.refused.as_ref().unwrap().0, Reason::Unauthorized);
+    assert_eq!(refused.emitter, Address::repeat_byte(6));
 }
 
 #[test]

@@ -495,6 +495,7 @@ pub(crate) enum Mapping {
     Kinds(MappingList),
     Init(MappingInit),
     Check(MappingCheck),
+    Test(MappingTest),
 }
 
 #[derive(Debug, Args)]
@@ -534,6 +535,29 @@ pub(crate) struct MappingCheck {
     /// The files: paths, or names that `list` gives
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<String>,
+    /// A contract of a role, beside the configured ones; can be given more than once
+    #[arg(long = "role", value_name = "ROLE=ADDRESS")]
+    pub(crate) roles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tries mapping files on the logs of a file: which rules they met, what the arguments said, what came out, and why not.
+///
+/// The file holds a receipt (`eth_getTransactionReceipt`), a list of logs (`eth_getLogs`) or a node's whole answer. A
+/// receipt has no calldata and no value: an object `transaction` with `input` and `value` may stand beside its logs. Nothing
+/// is known of entities here, so what rules look up is refused.
+#[derive(Debug, Args)]
+pub(crate) struct MappingTest {
+    /// The mapping files: paths, or names that `list` gives
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// The logs, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fixture: PathBuf,
     /// A contract of a role, beside the configured ones; can be given more than once
     #[arg(long = "role", value_name = "ROLE=ADDRESS")]
     pub(crate) roles: Vec<String>,

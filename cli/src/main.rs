@@ -92,6 +92,9 @@ async fn command(
         Command::Mapping(arguments::Mapping::Check(arguments)) => {
             mapping::check(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
         }
+        Command::Mapping(arguments::Mapping::Test(arguments)) => {
+            mapping::test(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
+        }
         Command::Mapping(arguments) => mapping::mapping(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;

@@ -8,15 +8,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
+use tributary_indexer::decode::{Trace, fixture, trace_block};
 use tributary_indexer::mapping::{BUILT_IN, BuiltIn, MappingFile, abi_files, skeleton};
 use tributary_indexer::{Contracts, Mapping};
 
-use crate::arguments::{Mapping as Command, MappingCheck, MappingInit};
+use crate::arguments::{Mapping as Command, MappingCheck, MappingInit, MappingTest};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::{node, output};
 
-/// Runs a command of `mapping`, `check` apart.
+/// Runs a command of `mapping` that needs no configuration.
 pub(crate) fn mapping(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::List(arguments) if arguments.json => {
@@ -44,18 +45,14 @@ pub(crate) fn mapping(command: &Command) -> Result<ExitCode, Failure> {
             output::result(&output::table(&["KIND", "FIELDS"], &rows));
         }
         Command::Init(arguments) => init(arguments)?,
-        Command::Check(_) => return Err(anyhow!("check needs a configuration").into()),
+        Command::Check(_) | Command::Test(_) => return Err(anyhow!("this needs a configuration").into()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Checks files, as one set; every problem is told, and the exit code is 4 when there is one.
 pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
-    let mut contracts = contracts(config).or_exit(Exit::Configuration)?;
-    for text in &arguments.roles {
-        add_role(&mut contracts, text).or_exit(Exit::Configuration)?;
-    }
-    let files = files(&arguments.files, &mut contracts).or_exit(Exit::Configuration)?;
+    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
     match Mapping::check(&files, config.chain.chain_id, &contracts) {
         Ok(mapping) if arguments.json => output::json(&json!({ "mapping_set_hash": mapping.hash(), "problems": [] }))?,
         Ok(mapping) => output::result(&format!("sound: mapping set {}", mapping.hash())),
@@ -74,6 +71,50 @@ pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCod
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tries files on the logs of a file.
+pub(crate) fn test(config: &Config, arguments: &MappingTest) -> Result<ExitCode, Failure> {
+    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
+    let mapping = Mapping::load(&files, config.chain.chain_id, &contracts).or_exit(Exit::Configuration)?;
+    let file = arguments.fixture.display();
+    let text = std::fs::read_to_string(&arguments.fixture).with_context(|| format!("reading {file}"))?;
+    let block = fixture(&text).map_err(|reason| anyhow!("{file}: {reason}"))?;
+    let traces = trace_block(&mapping, &block);
+    if arguments.json {
+        output::json(&json!({ "logs": block.logs.len(), "traces": traces }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for log in &block.logs {
+        let of_log: Vec<String> = traces.iter().filter(|trace| trace.log_index == log.log_index).map(words).collect();
+        let none = || "  no rule is for its first topic".to_owned();
+        let told = if of_log.is_empty() { none() } else { of_log.join("\n") };
+        output::result(&format!("log {} of {:#x}\n{told}", log.log_index, log.address));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A trace for a person.
+fn words(trace: &Trace) -> String {
+    let mut lines = vec![format!("  rule {}", trace.rule)];
+    lines.extend(trace.arguments.iter().map(|(name, value)| format!("    {name}: {value}")));
+    for (kind, payload) in &trace.facts {
+        lines.push(format!("    -> {kind} {payload}"));
+    }
+    if !trace.reason.is_empty() {
+        lines.push(format!("    because: {}", trace.reason));
+    }
+    lines.join("\n")
+}
+
+/// The files of a set, and the contracts they may name.
+fn set(config: &Config, names: &[String], roles: &[String]) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
+    let mut contracts = contracts(config)?;
+    for text in roles {
+        add_role(&mut contracts, text)?;
+    }
+    let files = files(names, &mut contracts)?;
+    Ok((files, contracts))
 }
 
 fn init(arguments: &MappingInit) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 mod abi;
 mod build;
 mod eval;
+mod fixture;
 mod join;
 mod make;
 mod probe;
@@ -24,6 +25,7 @@ use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
 use eval::{At, BuildError, Field, Joined, Source};
+pub use fixture::fixture;
 use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;

@@ -349,7 +349,9 @@ impl Static {
     /// Reads the name of a type of one word.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let none = || format!("type {text} has no reading here: expected a type of Solidity's ABI");
-        let bits = |digits: &str| digits.parse().ok().filter(|bits: &usize| (8..=256).contains(bits) && bits % 8 == 0);
+        let bits = |digits: &str| {
+            digits.parse().ok().filter(|bits: &usize| (8..=256).contains(bits) && bits.is_multiple_of(8))
+        };
         match text {
             "address" => Ok(Self::Address),
             "bool" => Ok(Self::Bool),

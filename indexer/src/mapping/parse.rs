@@ -96,8 +96,8 @@ impl<'a> Scope<'a> {
         Ok((expr, ty))
     }
 
-    fn below(&self) -> Scope<'a> {
-        Scope {
+    fn below(&self) -> Self {
+        Self {
             elsewhere: self.elsewhere.clone(),
             each: self.each.clone(),
             nodes: Rc::clone(&self.nodes),

@@ -123,7 +123,7 @@ impl OneOrMore {
 }
 
 /// Whether the hash covers it by the kind alone.
-#[expect(clippy::ref_option, reason = "serde passes it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_recognised(revenue: &Option<Revenue>) -> bool {
     matches!(revenue, None | Some(Revenue::Recognise))
 }
@@ -214,7 +214,7 @@ impl RuleText {
             scope.joined = join.as_ref().map(|join| &join.shape);
             scope.joined_is_there = join.as_ref().is_some_and(|join| !join.optional);
             self.fill(&mut rule, &mut scope, contracts)?;
-            self.check_backing(&rule, join.is_some())?;
+            Self::check_backing(&rule, join.is_some())?;
             rule.join = join;
             Ok(rule)
         });
@@ -265,7 +265,7 @@ impl RuleText {
     }
 
     /// Who says that a Transfer backs a payment must name it, or be one.
-    fn check_backing(&self, rule: &Rule, joins: bool) -> Result<(), Fault> {
+    fn check_backing(rule: &Rule, joins: bool) -> Result<(), Fault> {
         if joins && !rule.each.is_empty() {
             return Err(Fault::at(&["join"], "goes through lists too: one joined log cannot back several facts"));
         }

@@ -94,7 +94,7 @@ fn random(ty: &DynSolType, rng: &mut ChaCha8Rng) -> V {
         DynSolType::Array(element) => V::Array((0..rng.random_range(0..4)).map(|_| random(element, rng)).collect()),
         DynSolType::FixedArray(element, count) => V::FixedArray((0..*count).map(|_| random(element, rng)).collect()),
         DynSolType::Tuple(parts) => V::Tuple(parts.iter().map(|part| random(part, rng)).collect()),
-        other => panic!("{other} is in no signature"),
+        DynSolType::Function => panic!("{ty} is in no signature"),
     }
 }
 
@@ -111,7 +111,7 @@ fn shown(value: &V) -> String {
         V::Array(parts) | V::FixedArray(parts) | V::Tuple(parts) => {
             format!("[{}]", parts.iter().map(shown).collect::<Vec<_>>().join(", "))
         }
-        other => panic!("{other:?}"),
+        V::Function(_) => panic!("{value:?}"),
     }
 }
 
@@ -234,4 +234,48 @@ fn a_mapping_is_begun_checked_and_mended_at_the_command_line() {
     assert!(said.contains("the nearest is \"attester\""), "{said}");
     let (code, _, told) = mapping(folder.path(), &["check", "shop.tom"]);
     assert!(code == Some(4) && told.contains("reading shop.tom"), "{told}");
+}
+
+#[test]
+fn rules_are_tried_on_a_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = "0x1111111111111111111111111111111111111111";
+    let word = |last: &str| format!("0x{last:0>64}");
+    let transfer = |address: &str, to: &str| {
+        let topic = keccak256("Transfer(address,address,uint256)").to_string();
+        json!({ "address": address, "topics": [topic, word("aa"), word(to)], "data": word("2a") })
+    };
+    let stranger = "0x2222222222222222222222222222222222222222";
+    let receipt = json!({ "result": {
+        "transactionHash": word("77"), "blockNumber": "0x10", "status": "0x1",
+        "logs": [transfer(token, "bb"), transfer(token, "cc"), transfer(stranger, "bb"),
+            { "address": stranger, "topics": [word("5")], "data": "0x" }],
+        "transaction": { "input": word("99"), "value": "0x0" },
+    } });
+    std::fs::write(folder.path().join("receipt.json"), receipt.to_string()).unwrap();
+    let arguments = [
+        "test",
+        "erc20-payments",
+        "--fixture",
+        "receipt.json",
+        "--role",
+        &format!("payment_token={token}"),
+        "--role",
+        "escrow=0x00000000000000000000000000000000000000bb",
+    ];
+    let (code, said, told) = mapping(folder.path(), &arguments);
+    assert_eq!(code, Some(0), "{told}");
+    let logs: Vec<&str> = said.split("log ").skip(1).collect();
+    assert_eq!(logs.len(), 4, "{said}");
+    assert!(logs[0].contains("value: 42") && logs[0].contains("-> RevenueReceived"), "{said}");
+    assert!(logs[0].contains(&format!("\"subject\":\"{}\"", word("99"))), "{said}");
+    assert!(logs[1].contains("because: its conditions do not hold"), "{said}");
+    assert!(logs[2].contains("because: UNAUTHORIZED"), "{said}");
+    assert!(logs[3].contains("no rule is for its first topic"), "{said}");
+    let (_, said, _) = mapping(folder.path(), &[&arguments[..], &["--json"]].concat());
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((said["logs"].as_u64(), said["traces"].as_array().unwrap().len()), (Some(4), 3));
+    std::fs::write(folder.path().join("receipt.json"), "{}").unwrap();
+    let (code, _, told) = mapping(folder.path(), &arguments);
+    assert!(code == Some(1) && told.contains("receipt.json: expected a receipt"), "{told}");
 }

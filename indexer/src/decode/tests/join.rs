@@ -32,6 +32,8 @@ fn rule(join: &str, backing: &str) -> String {
 }
 
 type Log = (Address, Vec<B256>, Vec<u8>);
+/// A payment that holds: its log, who paid, what stands behind it.
+type Held = (u32, Address, Backing);
 
 fn paid(id: u8, sum: u64) -> Log {
     let word = |byte: u8| V::FixedBytes(B256::repeat_byte(byte), 32);
@@ -47,8 +49,8 @@ fn of(emitter: Address, (_, topics, data): Log) -> Log {
     (emitter, topics, data)
 }
 
-/// The payments that hold: their log, who paid, what stands behind them; and the refusals.
-fn payments(rules: &str, logs: Vec<Log>) -> (Vec<(u32, Address, Backing)>, Vec<(u32, Reason)>) {
+/// The payments that hold, and the refusals with their logs.
+fn payments(rules: &str, logs: Vec<Log>) -> (Vec<Held>, Vec<(u32, Reason)>) {
     let (mut held, mut refused) = (Vec::new(), Vec::new());
     for one in decode_block(&load(rules, &contracts()), &block(logs, Vec::new()), &Unknown) {
         let at = one.position.log_index;

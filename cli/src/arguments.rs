@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Builds Merkle trees of anybody's lists of entitlements
     #[command(subcommand)]
     Tree(Tree),
+    /// Lists, shows, begins and checks mapping files: how events of contracts become facts
+    #[command(subcommand)]
+    Mapping(Mapping),
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),
@@ -480,6 +483,89 @@ pub(crate) enum TreeFormat {
     Eigen,
     /// Rocket Pool's `RocketMerkleDistributorMainnet`
     Rocket,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mapping {
+    /// Lists the mapping files that come with the program
+    List(MappingList),
+    /// Prints a mapping file that comes with the program
+    Show(MappingShow),
+    /// Lists the kinds of facts that a rule can make, and their fields
+    Kinds(MappingList),
+    Init(MappingInit),
+    Check(MappingCheck),
+    Test(MappingTest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingList {
+    /// JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingShow {
+    /// Its name, as `list` gives it
+    pub(crate) name: String,
+}
+
+/// Writes a mapping file to fill in, with a rule for every event of a contract's ABI.
+///
+/// The file passes `check` as it is: each rule records its event as an attestation of the contract, until it is told
+/// what the event means. Beside each rule stand the arguments it may use.
+#[derive(Debug, Args)]
+pub(crate) struct MappingInit {
+    /// The JSON ABI, or a build tool's file with one in it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) abi: PathBuf,
+    /// The file to write, which must not be there; standard output when not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Checks mapping files, as one set, and tells every problem with its file and line.
+///
+/// It checks types against the ABI and the vocabulary, money that could be counted twice, facts of authority that
+/// anyone could say, rules that nothing reaches or that repeat others. A sound set's hash is printed, as snapshots and
+/// answers name it. Exit 4 when there is a problem. The roles of contracts come from the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct MappingCheck {
+    /// The files: paths, or names that `list` gives
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// A contract of a role, beside the configured ones; can be given more than once
+    #[arg(long = "role", value_name = "ROLE=ADDRESS")]
+    pub(crate) roles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tries mapping files on the logs of a file: which rules they met, what the arguments said, what came out, and why not.
+///
+/// The file holds a receipt (`eth_getTransactionReceipt`), a list of logs (`eth_getLogs`) or a node's whole answer. A
+/// receipt has no calldata and no value: an object `transaction` with `input` and `value` may stand beside its logs. Nothing
+/// is known of entities here, so what rules look up is refused.
+#[derive(Debug, Args)]
+pub(crate) struct MappingTest {
+    /// The mapping files: paths, or names that `list` gives
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// The logs, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) fixture: PathBuf,
+    /// A contract of a role, beside the configured ones; can be given more than once
+    #[arg(long = "role", value_name = "ROLE=ADDRESS")]
+    pub(crate) roles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

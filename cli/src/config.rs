@@ -19,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) chain: Chain,
     pub(crate) eigenda: EigenDa,
     pub(crate) contracts: Contracts,
+    pub(crate) mapping: Mapping,
     pub(crate) storage: Storage,
     pub(crate) settlement: Settlement,
     pub(crate) api: Api,
@@ -122,6 +123,16 @@ pub(crate) struct Contracts {
     pub(crate) reward_vault: Vec<String>,
 }
 
+/// How events of contracts become facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mapping {
+    /// The mapping files: paths, or names of files that come with the program.
+    pub(crate) files: Vec<String>,
+    /// Contracts by the roles that these files ask for beside those of `contracts`: `ROLE=ADDRESS`.
+    pub(crate) roles: Vec<String>,
+}
+
 /// Where everything is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +213,7 @@ impl Default for Config {
                 attribution_hub: Vec::new(),
                 reward_vault: Vec::new(),
             },
+            mapping: Mapping { files: vec!["reference".to_owned()], roles: Vec::new() },
             storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30 },
             settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
             api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },

@@ -9,6 +9,7 @@ mod doctor;
 mod environment;
 mod failure;
 mod init;
+mod mapping;
 mod node;
 mod output;
 mod progress;
@@ -88,6 +89,13 @@ async fn command(
         }
         Command::Da(arguments) => da::da(&arguments),
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
+        Command::Mapping(arguments::Mapping::Check(arguments)) => {
+            mapping::check(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
+        }
+        Command::Mapping(arguments::Mapping::Test(arguments)) => {
+            mapping::test(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
+        }
+        Command::Mapping(arguments) => mapping::mapping(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)

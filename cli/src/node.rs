@@ -1,6 +1,5 @@
 //! Everything in one process: follow, settle, serve.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -31,7 +30,7 @@ use crate::config::{self, Config};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{environment, init, output};
+use crate::{environment, init, mapping, output};
 
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -261,12 +260,8 @@ pub(crate) fn roles(contracts: &config::Contracts) -> [(&'static str, &[String])
 }
 
 fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
-    let addresses = |name: &str, texts: &[String]| {
-        let one = |text: &String| text.parse().with_context(|| format!("contracts.{name}: {text:?} is no address"));
-        texts.iter().map(one).collect::<anyhow::Result<BTreeSet<_>>>()
-    };
-    let contracts =
-        roles(&config.contracts).into_iter().map(|(name, texts)| Ok((name.to_owned(), addresses(name, texts)?)));
+    let mut contracts = mapping::contracts(config)?;
+    let files = mapping::files(&config.mapping.files, &mut contracts).context("mapping.files")?;
     if config.chain.l2_urls.is_empty() {
         return Err(anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2"));
     }
@@ -276,8 +271,8 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         proxies: urls("eigenda.proxy_urls", &config.eigenda.proxy_urls)?,
         buckets: urls("eigenda.bucket_urls", &config.eigenda.bucket_urls)?,
         certificates: certificates(config)?,
-        contracts: contracts.collect::<anyhow::Result<_>>()?,
-        mapping: MappingChoice::Reference,
+        contracts,
+        mapping: MappingChoice::Files(files),
         epoch_origin: config.settlement.epoch_origin,
         epoch_seconds: config.settlement.epoch_seconds,
         data_dir: config.storage.data_dir.clone(),

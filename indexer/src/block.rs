@@ -12,7 +12,8 @@ use tributary_schemas::BlockRef;
 use crate::IndexerError;
 
 /// A block whose header, transactions and logs were checked against its hash, and its hash against the chain
-/// (INV-04). Only [`verify`](crate::verify) makes them outside of tests.
+/// (INV-04). Only [`verify`](crate::verify) makes them outside of tests; those that [`fixture`](crate::decode::fixture) makes
+/// of a file to try rules on are decoded and go nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBlock {
     /// Number, hash, parent and time.

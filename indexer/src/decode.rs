@@ -1,19 +1,35 @@
 //! From verified logs to facts, by the rules of a mapping. Nothing here can fail: what does not decode is a fact too.
+//!
+//! A block is decoded one transaction at a time, in two steps: rules that ask about entities come after the transaction's
+//! registrations were folded, so that they see them.
 
 mod abi;
 mod build;
+mod eval;
+mod fixture;
+mod join;
+mod make;
 mod probe;
+mod prove;
+mod sample;
+mod trace;
 
 use alloy_primitives::{Address, B256, Keccak256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{Payload, Position};
 
-use crate::mapping::{Mapping, Rule};
-use crate::{TxInfo, VerifiedBlock, VerifiedLog};
-pub(crate) use abi::EventShape;
-use build::{BuildError, Source, build};
+use crate::mapping::{Mapping, Revenue, Rule, Step};
+use crate::{VerifiedBlock, VerifiedLog};
+pub(crate) use abi::{Kind, Shape, Static};
+use build::build;
+use eval::{At, BuildError, Field, Joined, Source};
+pub use fixture::fixture;
+use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
+pub(crate) use prove::prove_rule;
+pub use trace::{Trace, trace_block};
 
 /// What one rule makes of one log, before anything is known about its truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,120 +46,279 @@ pub struct Decoded {
     pub refused: Option<(Reason, String)>,
 }
 
+/// What rules may ask of the state before a log.
+pub trait Known {
+    /// Who owns an entity.
+    fn owner(&self, entity: B256) -> Option<Address>;
+    /// The id of an entity's last version.
+    fn latest_version(&self, entity: B256) -> Option<B256>;
+}
+
+/// A state without entities.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unknown;
+
+impl Known for Unknown {
+    fn owner(&self, _: B256) -> Option<Address> {
+        None
+    }
+    fn latest_version(&self, _: B256) -> Option<B256> {
+        None
+    }
+}
+
 /// Everything the rules make of a block's logs, in the order of positions.
 #[must_use]
-pub fn decode_block(mapping: &Mapping, block: &VerifiedBlock) -> Vec<Decoded> {
+pub fn decode_block(mapping: &Mapping, block: &VerifiedBlock, known: &dyn Known) -> Vec<Decoded> {
     let mut out = Vec::new();
-    for log in &block.logs {
-        decode_log(mapping, block, log, &mut out);
+    let mut decoder = Decoder::new(mapping, block);
+    for tx_index in decoder.transactions() {
+        let first = out.len();
+        decoder.first(tx_index, known, &mut out);
+        decoder.second(tx_index, known, &mut out);
+        out[first..].sort_by_key(|one| one.position);
     }
     out
 }
 
 /// Whether any rule is about this log.
 #[must_use]
-pub fn is_watched(mapping: &Mapping, log: &VerifiedLog) -> bool {
-    candidates(mapping, log).next().is_some()
+pub fn is_watched(mapping: &Mapping, block_number: u64, log: &VerifiedLog) -> bool {
+    candidates(mapping, block_number, log).any(Rule::keeps_log)
 }
 
-/// Appends what the rules make of one log: rules in the order of the set, one fact each.
-fn decode_log(mapping: &Mapping, block: &VerifiedBlock, log: &VerifiedLog, out: &mut Vec<Decoded>) {
-    let first = out.len();
-    let mut broken: Option<(&Rule, BuildError)> = None;
-    for rule in candidates(mapping, log) {
-        let tx = usize::try_from(log.tx_index).ok().and_then(|index| block.transactions.get(index));
-        match rule.read(mapping.chain_id(), log, tx) {
-            Ok(None) => {}
-            Ok(Some(payload)) => {
-                let stranger = !rule.emitters.accept(&log.address);
-                let refused = stranger.then(|| {
-                    (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
-                });
-                out.push(decoded(block, log, out.len() - first, rule, payload, refused));
+/// Decodes a block, transaction by transaction.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    mapping: &'a Mapping,
+    block: &'a VerifiedBlock,
+    /// Facts that each log of the transaction has yielded, where there are rules for it in the second step.
+    yielded: BTreeMap<u32, (usize, Option<Decoded>)>,
+    /// Logs of the transaction that back a payment.
+    spent: Spent,
+}
+
+impl<'a> Decoder<'a> {
+    /// A decoder at the beginning of a block.
+    #[must_use]
+    pub const fn new(mapping: &'a Mapping, block: &'a VerifiedBlock) -> Self {
+        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new() }
+    }
+
+    /// The transactions that have logs.
+    #[must_use]
+    pub fn transactions(&self) -> BTreeSet<u32> {
+        self.block.logs.iter().map(|log| log.tx_index).collect()
+    }
+
+    /// Appends what the rules that ask nothing make of a transaction.
+    pub fn first(&mut self, tx_index: u32, known: &dyn Known, out: &mut Vec<Decoded>) {
+        self.yielded.clear();
+        self.spent.clear();
+        for log in self.logs(tx_index) {
+            let rules = candidates(self.mapping, self.block.block.number, log);
+            let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
+            let first = out.len();
+            let broken = self.read_log(log, &early, 0, known, out);
+            let broken = if out.len() == first { broken } else { None };
+            if late.is_empty() {
+                out.extend(broken);
+            } else {
+                self.yielded.insert(log.log_index, (out.len() - first, broken));
             }
-            // Another rule of the same topic may have other indexed marks and fit.
-            Err(error) => broken = broken.or(Some((rule, error))),
         }
     }
-    if let (true, Some((rule, error))) = (out.len() == first, broken) {
-        let (reason, detail) = match error {
-            BuildError::Range(detail) => (Reason::OutOfRange, detail),
-            BuildError::Shape(detail) => (Reason::DecodeError, detail),
+
+    /// Appends what the rules that ask about entities make of the transaction that the first step was about.
+    pub fn second(&mut self, tx_index: u32, known: &dyn Known, out: &mut Vec<Decoded>) {
+        let yielded = std::mem::take(&mut self.yielded);
+        if yielded.is_empty() {
+            return;
+        }
+        for log in self.logs(tx_index) {
+            let Some((count, broken)) = yielded.get(&log.log_index) else { continue };
+            let rules = candidates(self.mapping, self.block.block.number, log);
+            let late: Vec<&Rule> = rules.filter(|rule| rule.late).collect();
+            let first = out.len();
+            let later = self.read_log(log, &late, *count, known, out);
+            if *count == 0 && out.len() == first {
+                out.extend(broken.clone().or(later));
+            }
+        }
+    }
+
+    fn logs(&self, tx_index: u32) -> impl Iterator<Item = &'a VerifiedLog> + use<'a> {
+        let logs = &self.block.logs;
+        let start = logs.partition_point(|log| log.tx_index < tx_index);
+        logs[start..].iter().take_while(move |log| log.tx_index == tx_index)
+    }
+
+    /// Appends what rules make of a log, in their order; what to say of it when none fits.
+    fn read_log(
+        &mut self,
+        log: &'a VerifiedLog,
+        rules: &[&Rule],
+        yielded: usize,
+        known: &dyn Known,
+        out: &mut Vec<Decoded>,
+    ) -> Option<Decoded> {
+        let first = out.len();
+        let mut broken: Option<(&Rule, BuildError)> = None;
+        for rule in rules {
+            match self.read(rule, log, known) {
+                Ok(facts) => {
+                    for (payload, speaker) in facts {
+                        let stranger = !rule.emitters.accept(&log.address);
+                        let refused = stranger.then(|| {
+                            (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
+                        });
+                        let mut fact = self.decoded(log, yielded + out.len() - first, rule, payload, refused);
+                        // What a stranger says is of the stranger, whatever it names.
+                        if !stranger {
+                            fact.emitter = speaker;
+                        }
+                        out.push(fact);
+                    }
+                }
+                // Another rule of the same topic may have other indexed marks and fit.
+                Err(error) => broken = broken.or(Some((rule, error))),
+            }
+        }
+        broken.map(|(rule, error)| {
+            let (reason, detail) = match error {
+                BuildError::Range(detail) => (Reason::OutOfRange, detail),
+                BuildError::Unknown(detail) => (Reason::UnknownRef, detail),
+                BuildError::Spent(detail) => (Reason::DuplicateFact, detail),
+                BuildError::Shape(detail) => (Reason::DecodeError, detail),
+            };
+            let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
+            self.decoded(log, 0, rule, payload, Some((reason, detail)))
+        })
+    }
+
+    fn decoded(
+        &self,
+        log: &VerifiedLog,
+        sub_index: usize,
+        rule: &Rule,
+        payload: Payload,
+        refused: Option<(Reason, String)>,
+    ) -> Decoded {
+        let position = Position {
+            block_number: self.block.block.number,
+            tx_index: log.tx_index,
+            log_index: log.log_index,
+            sub_index: u32::try_from(sub_index).unwrap_or(u32::MAX),
         };
-        let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
-        out.push(decoded(block, log, 0, rule, payload, Some((reason, detail))));
+        Decoded { position, emitter: log.address, rule: Arc::clone(&rule.name), payload, refused }
+    }
+
+    /// The facts, or none when an argument says that the log is not meant, or no log is there to join.
+    fn read(
+        &mut self,
+        rule: &Rule,
+        log: &'a VerifiedLog,
+        known: &dyn Known,
+    ) -> Result<Vec<(Payload, Address)>, BuildError> {
+        let Some(kind) = rule.kind else { return Ok(Vec::new()) };
+        let args = rule.shape.decode(&log.topics, &log.data).map_err(BuildError::Shape)?;
+        if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
+            return Ok(Vec::new());
+        }
+        let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
+        let mut source = Source {
+            chain_id: self.mapping.chain_id(),
+            emitter: log.address,
+            block: &self.block.block,
+            tx,
+            log: Some(log),
+            args: &args,
+            call: &[],
+            joined: None,
+            known,
+            sample: None,
+            work: &Source::allowance(log.data.len() + tx.map_or(0, |tx| tx.input.len())),
+        };
+        let found = match &rule.join {
+            None => None,
+            Some(join) => join::find(join, self.logs(log.tx_index), &self.spent, &source)?,
+        };
+        if found.is_none() && rule.join.as_ref().is_some_and(|join| !join.optional) {
+            return Ok(Vec::new());
+        }
+        source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
+        let counts = rule.revenue == Some(Revenue::Recognise) && rule.emitters.accept(&log.address);
+        let backing = found.as_ref().map_or(log.log_index, |(log, _)| log.log_index);
+        if counts && self.spent.contains(&backing) {
+            return Err(BuildError::Spent(format!("log {backing} backs another payment of this transaction")));
+        }
+        let facts = rule.facts(kind, &source)?;
+        if counts && !facts.is_empty() {
+            self.spent.insert(backing);
+        }
+        Ok(facts)
     }
 }
 
-fn decoded(
-    block: &VerifiedBlock,
-    log: &VerifiedLog,
-    sub_index: usize,
-    rule: &Rule,
-    payload: Payload,
-    refused: Option<(Reason, String)>,
-) -> Decoded {
-    let position = Position {
-        block_number: block.block.number,
-        tx_index: log.tx_index,
-        log_index: log.log_index,
-        sub_index: u32::try_from(sub_index).unwrap_or(u32::MAX),
-    };
-    Decoded { position, emitter: log.address, rule: Arc::clone(&rule.name), payload, refused }
-}
-
-/// The rules whose topic and number of topics fit, from an emitter that is listened to. A stranger who speaks with
+/// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with
 /// authority's words is heard, to be refused; a stranger with any other words is none of ours.
-fn candidates<'a>(mapping: &'a Mapping, log: &'a VerifiedLog) -> impl Iterator<Item = &'a Rule> {
+fn candidates<'a>(mapping: &'a Mapping, block_number: u64, log: &'a VerifiedLog) -> impl Iterator<Item = &'a Rule> {
     log.topics
         .first()
         .into_iter()
         .flat_map(|topic0| mapping.rules_for(topic0))
         .filter(|rule| rule.shape.topic_count() == log.topics.len())
+        .filter(move |rule| rule.blocks.contains(&block_number))
         .filter(|rule| rule.authority || rule.emitters.accept(&log.address))
 }
 
 impl Rule {
-    /// The fact, or nothing when a zero argument says the log is not meant.
-    fn read(&self, chain_id: u64, log: &VerifiedLog, tx: Option<&TxInfo>) -> Result<Option<Payload>, BuildError> {
-        let args = self.shape.decode(&log.topics, &log.data).map_err(BuildError::Shape)?;
-        if self.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
-            return Ok(None);
+    /// One fact for each element that the rule goes through, or one, where its conditions hold.
+    fn facts(&self, kind: u32, source: &Source<'_>) -> Result<Vec<(Payload, Address)>, BuildError> {
+        let mut out = Vec::new();
+        for at in self.elements(source)? {
+            let mut meant = true;
+            for (expr, test) in &self.conditions {
+                meant = meant && source.passes(expr, test, at)?;
+            }
+            if meant {
+                let emitter = match &self.on_behalf_of {
+                    None => source.emitter,
+                    Some(expr) => (Field { expr, source, at }).address()?,
+                };
+                let source = &Source { emitter, ..*source };
+                out.push((build(kind, &self.fields, source, at)?, emitter));
+            }
         }
-        let source = Source { chain_id, emitter: log.address, tx, args: &args };
-        build(self.kind, &self.fields, &source).map(Some)
+        Ok(out)
+    }
+
+    /// The elements that the rule goes through, in order; one without indices when it goes through none.
+    fn elements(&self, source: &Source<'_>) -> Result<Vec<At>, BuildError> {
+        let mut found = vec![At { levels: self.levels, ..At::default() }];
+        for level in 0..self.levels {
+            let lists: Vec<_> = self.each.iter().map(|place| place.above(level)).collect();
+            let mut next = Vec::new();
+            for at in found {
+                for index in 0..source.zipped(&lists, at)? {
+                    source.charge(0)?;
+                    let mut at = at;
+                    at.indices[level] = index;
+                    at.ordinal = next.len();
+                    next.push(at);
+                }
+            }
+            found = next;
+        }
+        Ok(found)
     }
 }
 
-/// Tries a rule on logs made of zeros and of ones: types that can never fit show here, when the set is loaded.
-pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
-    for fill in [0, 1] {
-        let (topics, data) = rule.shape.sample(fill);
-        let args = rule.shape.decode(&topics, &data)?;
-        let source = Source { chain_id: 0, emitter: Address::ZERO, tx: Some(&sample_tx()), args: &args };
-        build(rule.kind, &rule.fields, &source).map_err(|error| error.to_string())?;
-    }
-    Ok(())
-}
-
-/// A deposit, whose sender is written in it, so that `tx.from` has an answer.
-fn sample_tx() -> TxInfo {
-    // 0x7e ‖ rlp([source hash, from, to, mint, value, gas, is system, data])
-    let mut raw = vec![0x7e, 0xf8, 0x50, 0xa0];
-    raw.extend([0; 32]);
-    raw.push(0x94);
-    raw.extend([0; 20]);
-    raw.push(0x94);
-    raw.extend([0; 20]);
-    raw.extend([0x80; 5]);
-    TxInfo {
-        hash: B256::ZERO,
-        kind: 0x7e,
-        to: None,
-        value: alloy_primitives::U256::ZERO,
-        input: alloy_primitives::Bytes::new(),
-        success: true,
-        raw: raw.into(),
+impl crate::mapping::Place {
+    /// The list that is gone through at a level.
+    fn above(&self, level: usize) -> Self {
+        let end = self.steps.iter().position(|step| *step == Step::Each(level)).unwrap_or(self.steps.len());
+        Self { steps: self.steps[..end].to_vec(), ..self.clone() }
     }
 }
 

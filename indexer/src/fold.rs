@@ -10,19 +10,21 @@ mod graph;
 mod money;
 mod registry;
 mod row;
+mod twice;
 mod usage;
 
 use alloy_primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use tributary_schemas::code::{Flags, Reason};
 use tributary_schemas::encoding::event_id;
 use tributary_schemas::facts::Row;
-use tributary_schemas::id::{BatchId, VersionId};
+use tributary_schemas::id::{BatchId, VersionId, version_id};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
 
-use crate::decode::Decoded;
-use crate::state::{Key, StateView, Version};
-use crate::{IndexerError, Mapping};
+use crate::decode::{Decoded, Decoder, Known};
+use crate::state::{Entity, Key, StateView, Version};
+use crate::{IndexerError, Mapping, VerifiedBlock};
 
 /// What is the same for every block of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,31 @@ pub struct Folded {
     pub needs: Vec<BlobNeed>,
 }
 
+/// Decodes a block and folds it into the state, one transaction at a time: what rules ask about entities is answered by
+/// the state that the transaction found and its own registrations.
+pub fn fold_verified(
+    state: &mut StateView<'_>,
+    chronology: &Chronology,
+    mapping: &Mapping,
+    block: &VerifiedBlock,
+) -> Result<Folded, IndexerError> {
+    let hashes: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
+    let around = Around { chronology, mapping, block: &block.block, tx_hashes: &hashes };
+    let mut folded = Folded::default();
+    let mut decoder = Decoder::new(mapping, block);
+    for tx_index in decoder.transactions() {
+        let mut facts = Vec::new();
+        Sight::through(state, |known| decoder.first(tx_index, known, &mut facts))?;
+        let second = |state: &StateView<'_>| {
+            let mut later = Vec::new();
+            Sight::through(state, |known| decoder.second(tx_index, known, &mut later))?;
+            Ok(later)
+        };
+        fold_transaction(state, &around, facts, second, &mut folded)?;
+    }
+    finish(state, mapping, &block.block, folded)
+}
+
 /// Folds the facts of one block into the state. `decoded` is in the order of positions.
 pub fn fold_block(
     state: &mut StateView<'_>,
@@ -100,6 +127,7 @@ pub fn fold_block(
     tx_hashes: &[B256],
     decoded: Vec<Decoded>,
 ) -> Result<Folded, IndexerError> {
+    let around = Around { chronology, mapping, block, tx_hashes };
     let mut folded = Folded::default();
     let mut facts = decoded.into_iter().peekable();
     while let Some(first) = facts.next() {
@@ -108,14 +136,63 @@ pub fn fold_block(
         while let Some(next) = facts.next_if(|next| next.position.tx_index == tx_index) {
             transaction.push(next);
         }
-        fold_transaction(state, chronology, block, tx_hashes, transaction, &mut folded)?;
+        fold_transaction(state, &around, transaction, |_| Ok(Vec::new()), &mut folded)?;
     }
+    finish(state, mapping, block, folded)
+}
+
+fn finish(
+    state: &mut StateView<'_>,
+    mapping: &Mapping,
+    block: &BlockRef,
+    mut folded: Folded,
+) -> Result<Folded, IndexerError> {
     folded.needs.sort_by_key(|need| need.position);
     if state.get::<B256>(&Key::mapping())?.is_none() {
         state.put(Key::mapping(), &mapping.hash())?;
         folded.events.push(activation(mapping, block));
     }
     Ok(folded)
+}
+
+/// What surrounds the facts of a block.
+struct Around<'a> {
+    chronology: &'a Chronology,
+    mapping: &'a Mapping,
+    block: &'a BlockRef,
+    tx_hashes: &'a [B256],
+}
+
+/// The state as rules may ask it. A state that cannot be read is no answer: it is kept and told afterwards.
+struct Sight<'a, 'b> {
+    state: &'a StateView<'b>,
+    failed: RefCell<Option<IndexerError>>,
+}
+
+impl<'a, 'b> Sight<'a, 'b> {
+    fn through(state: &'a StateView<'b>, decode: impl FnOnce(&dyn Known)) -> Result<(), IndexerError> {
+        let sight = Self { state, failed: RefCell::new(None) };
+        decode(&sight);
+        sight.failed.into_inner().map_or(Ok(()), Err)
+    }
+
+    fn entity(&self, id: B256) -> Option<Entity> {
+        let found = self.state.get::<Entity>(&Key::entity(id));
+        found.unwrap_or_else(|error| {
+            self.failed.replace(Some(error));
+            None
+        })
+    }
+}
+
+impl Known for Sight<'_, '_> {
+    fn owner(&self, entity: B256) -> Option<Address> {
+        self.entity(entity).map(|found| found.owner)
+    }
+
+    fn latest_version(&self, entity: B256) -> Option<B256> {
+        self.entity(entity)?.last_version.map(|number| version_id(entity, number))
+    }
 }
 
 fn activation(mapping: &Mapping, block: &BlockRef) -> FoldedEvent {
@@ -129,28 +206,34 @@ fn activation(mapping: &Mapping, block: &BlockRef) -> FoldedEvent {
     FoldedEvent { event, rule: String::new(), detail: String::new() }
 }
 
-/// Judges a transaction's facts: registrations first, positions unchanged.
-fn fold_transaction(
-    state: &mut StateView<'_>,
-    chronology: &Chronology,
-    block: &BlockRef,
-    tx_hashes: &[B256],
+/// Judges a transaction's facts: registrations first, then what `second` makes of them too, positions unchanged.
+fn fold_transaction<'b>(
+    state: &mut StateView<'b>,
+    around: &Around<'_>,
     facts: Vec<Decoded>,
+    second: impl FnOnce(&StateView<'b>) -> Result<Vec<Decoded>, IndexerError>,
     out: &mut Folded,
 ) -> Result<(), IndexerError> {
-    let mut judged: Vec<Option<Verdict>> = facts.iter().map(|_| None).collect();
-    for registrations in [true, false] {
-        for (fact, verdict) in facts.iter().zip(&mut judged) {
-            if registers(&fact.payload) == registrations {
-                *verdict = Some(judge(state, chronology, block, tx_hashes, fact, out)?);
-            }
-        }
+    let mut judged = Vec::with_capacity(facts.len());
+    for mut fact in facts {
+        let verdict =
+            if registers(&fact.payload) { Some(twice::judge_once(state, around, &mut fact, out)?) } else { None };
+        judged.push((fact, verdict));
     }
-    for (fact, verdict) in facts.into_iter().zip(judged) {
+    let later = second(state)?;
+    if !later.is_empty() {
+        judged.extend(later.into_iter().map(|fact| (fact, None)));
+        judged.sort_by_key(|(fact, _)| fact.position);
+    }
+    for (mut fact, verdict) in judged {
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            None => twice::judge_once(state, around, &mut fact, out)?,
+        };
+        let Some(verdict) = verdict else { continue };
         let (reason, flags, detail) = match verdict {
-            Some(Ok(flags)) => (None, flags, String::new()),
-            Some(Err((reason, detail))) => (Some(reason), Flags::NONE, detail),
-            None => (Some(Reason::BadState), Flags::NONE, "was not judged".to_owned()),
+            Ok(flags) => (None, flags, String::new()),
+            Err((reason, detail)) => (Some(reason), Flags::NONE, detail),
         };
         let event = Event { position: fact.position, emitter: fact.emitter, reason, flags, payload: fact.payload };
         out.events.push(FoldedEvent { event, rule: fact.rule.to_string(), detail });
@@ -173,20 +256,18 @@ pub(crate) type Verdict = Result<Flags, (Reason, String)>;
 
 fn judge(
     state: &mut StateView<'_>,
-    chronology: &Chronology,
-    block: &BlockRef,
-    tx_hashes: &[B256],
+    around: &Around<'_>,
     fact: &Decoded,
     out: &mut Folded,
 ) -> Result<Verdict, IndexerError> {
     if let Some(refused) = &fact.refused {
         return Ok(Err(refused.clone()));
     }
-    let tx = usize::try_from(fact.position.tx_index).ok().and_then(|index| tx_hashes.get(index));
+    let tx = usize::try_from(fact.position.tx_index).ok().and_then(|index| around.tx_hashes.get(index));
     let mut fold = Fold {
         state,
-        chronology,
-        block,
+        chronology: around.chronology,
+        block: around.block,
         at: fact.position,
         emitter: fact.emitter,
         tx_hash: tx.copied().unwrap_or_default(),
@@ -266,7 +347,7 @@ impl Fold<'_, '_> {
 
     /// A scope: zero for all, or something that exists.
     pub(crate) fn require_scope(&self, scope: B256) -> Result<(), Stop> {
-        if scope.is_zero() || self.state.get::<crate::state::Entity>(&Key::entity(scope))?.is_some() {
+        if scope.is_zero() || self.state.get::<Entity>(&Key::entity(scope))?.is_some() {
             return Ok(());
         }
         Err(Stop::Refused(Reason::UnknownRef, format!("no entity {scope} at this position")))

@@ -1,7 +1,7 @@
 //! Rules, as data, that carry any contract's events onto the vocabulary.
 //!
-//! A mapping set is TOML. Each rule says which logs it is for (emitter, event signature with its indexed marks), which
-//! kind of the vocabulary it makes, and where each field comes from:
+//! A mapping set is one or more TOML files. Each rule says which logs it is for (emitter, event signature with its indexed
+//! marks, blocks, conditions), which kind of the vocabulary it makes, and where each field comes from:
 //!
 //! ```toml
 //! [[rule]]
@@ -20,45 +20,108 @@
 //!
 //! | expression | meaning |
 //! |---|---|
-//! | `"name"` | the argument of that name |
-//! | `{ arg = "name", none_if = N }` | the argument, or nothing when it equals N |
-//! | `{ native = KIND, key = EXPR }` | the id of KIND with that native key in the emitter's namespace |
-//! | `{ from = "emitter" }`, `"tx.from"`, `"tx.value"`, `"tx.hash"` | what surrounds the log |
-//! | `{ const = VALUE }` | a fixed word, number or truth value |
-//! | `{ zip = { field = EXPR, … } }` | one struct per element of parallel arrays, whose lengths must agree |
+//! | `"name"`, `"name.component"`, `"list[0]"`, `"list[].component"` | the argument, or a part of it; `[]` is the element that the rule goes through |
+//! | `{ native = KIND, key = EXPR, namespace = EXPR }` | the id of KIND with that native key, in the emitter's namespace unless another is said |
+//! | `{ version_of = EXPR, number = EXPR }`, `{ external = EXPR }` | the id of a version, and of something outside the chain |
+//! | `{ from = "emitter" }`, `tx.*`, `block.*`, `log.*`, `chain.id`, `each.index` | what surrounds the log |
+//! | `{ const = VALUE }` | fixed text, 0x hex, a number or a truth value |
+//! | `{ zip = { field = EXPR, … } }` | one struct per element of parallel lists, whose lengths must agree |
+//! | `{ keccak = [EXPR, …] }`, `{ concat = [EXPR, …] }` | of the values as `abi.encodePacked` writes them |
+//! | `{ slice = EXPR, at = N, length = N }` | bytes from a place, counted from the end when negative |
+//! | `{ cast = "uint64", of = EXPR }`, `{ scale = N, of = EXPR, round = "down" }` | another type when it fits; times 10^N, which must come out even below zero unless rounded |
+//! | `{ abi = "uint256 a, string b", of = EXPR, take = "a" }` | one value of what `abi.encode` wrote |
+//! | `{ utf8 = EXPR }`, `{ json = EXPR, path = "a.0.b", as = "uint64" }` | text of bytes; a value inside a JSON text |
+//! | `{ owner = EXPR }`, `{ latest_version = EXPR }` | what is known of the entity with this id |
+//! | `{ first = [EXPR, …] }` | the first whose arguments this generation of the event has |
+//! | `{ erc8021 = { from = "tx.input" } }` | the codes of a suffix, read from the end |
+//!
+//! Beside any of them, `none_if = CONSTANT` makes nothing of a value, and `or = EXPR` something of nothing.
 //!
 //! A field takes what its type in the vocabulary takes: a wide integer where an amount, a count or a 32-byte key is due
-//! (with a range check), a number where a word of a closed set is due. A set is tried on sample logs when it is loaded,
-//! so a rule that can never work is refused then, with the file, the rule and the field. Fields without an expression
-//! are NULL, where the vocabulary allows it.
+//! (with a range check), a number where a word of a closed set is due. Every expression has a type that is known when the
+//! set is loaded; then it is also tried on sample logs, so a rule that can never work is refused, with the file, the line,
+//! what was expected and the nearest right word. Fields without an expression are NULL, where the vocabulary allows it.
+//! There are no loops but the elements of lists in the log, no floats, and what one log may cost is bounded by its size.
+//!
+//! `event` may be a list: generations of one fact, read alike. `each` goes through lists of equal length and makes a fact of
+//! every element. `[rule.where]` are conditions: `to = { role = "escrow" }`, `kind = 2`. `from_block` and `to_block` bound
+//! a rule. `on_behalf_of = "to"` puts a fact in the name of a contract of a role, as a token's Transfer is a payment to
+//! the escrow. `abi = ["File.json"]` beside the set's name gives events by name alone.
+//!
+//! `[rule.join]` names a log of the same transaction by its `event` and `emitter`; `on` says what its arguments must be. Its
+//! arguments are `joined.name`. Without such a log the rule passes over its own, unless the join is `optional = true`: then
+//! `{ if_joined = EXPR, else = EXPR }` tells the cases apart. A log backs one payment: those that rules of revenue joined,
+//! or counted themselves, are not found again in their transaction.
+//!
+//! Contracts that tell a fact twice, or again later: `dedupe_key` lists the fields by which it is known again, per emitter
+//! and kind, and `on_exists` says what becomes of it then: `reject` (kept as refused), `ignore` (left out) or `update` (it
+//! holds; a registration becomes `MetadataUpdated`).
 //!
 //! References to blobs (`blob_ref`, `manifest_ref`) are commitments in the mode of the OP Stack, unless the set says
 //! `commitment_mode = "standard"` beside its name. The bytes themselves do not tell.
 //!
-//! Who may say it: `emitter` is a role of the configured contracts, several of them, or `any`. Facts about money and
-//! who may speak carry `authority = true` and a role (ruling 5); the same words from a stranger are kept as refused.
+//! Who may say it: `emitter` is a role of the configured contracts, an address, a predeploy (`predeploy.eas`), several of
+//! these, or `any`. Facts about money and who may speak carry `authority = true` and a listed emitter (ruling 5); the same
+//! words from a stranger are kept as refused. What brings money in says `revenue = "recognise"`; an event that reports money
+//! which is counted elsewhere says `distribution` (it is kept) or `ignore`, and makes no fact. A set that could count one
+//! payment twice is refused.
 
+mod conflict;
 mod expr;
+mod join;
+mod library;
+mod operator;
+mod parse;
+mod problem;
+mod published;
+mod signature;
+mod skeleton;
 mod text;
+mod types;
+mod word;
 
 use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use tributary_schemas::Payload;
 use tributary_schemas::eigenda::Mode;
 
 use crate::IndexerError;
-use crate::decode::{EventShape, prove_rule};
-pub(crate) use expr::{Constant, Expr};
-use text::RuleText;
+use crate::decode::{Shape, fields_of, kind_index, prove_rule};
+pub(crate) use expr::{Around, Constant, Expr, Lookup, Made, Place, Root, Step, Test};
+pub(crate) use join::{Join, On};
+pub use library::{BUILT_IN, BuiltIn};
+pub(crate) use parse::LEVELS_MAX;
+pub use problem::Problem;
+use problem::{Fault, Lines};
+pub use published::json_schema;
+#[cfg(test)]
+pub(crate) use signature::event as event_of;
+pub use skeleton::skeleton;
 #[cfg(test)]
 pub(crate) use text::is_authority;
+use text::{Abis, RuleText};
+pub(crate) use types::Type;
+pub(crate) use word::unknown;
 
 /// The mapping set of the reference contracts.
 pub const REFERENCE: &str = include_str!("../mappings/reference.toml");
 
 /// The configured contracts, by role: whose word about money and authority is taken.
 pub type Contracts = BTreeMap<String, BTreeSet<Address>>;
+
+/// A file of a mapping set, with the ABIs it names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MappingFile {
+    /// Its name, for errors.
+    pub name: String,
+    /// Its text.
+    pub toml: String,
+    /// The JSON ABIs that it names, by the name it has for them: see [`abi_files`].
+    pub abis: BTreeMap<String, String>,
+}
 
 /// A mapping set, checked and ready to decode with.
 #[derive(Debug, Clone)]
@@ -75,27 +138,76 @@ pub struct Mapping {
 pub(crate) enum Emitters {
     /// Anyone: what they say stays in their own namespace.
     Any,
-    /// These contracts.
-    Listed(BTreeSet<Address>),
+    /// These contracts, and what the rule calls them.
+    Listed(BTreeSet<Address>, BTreeSet<String>),
 }
 
-/// One rule, compiled.
+/// What an event says of money that comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Revenue {
+    /// Here it is counted.
+    Recognise,
+    /// It is counted elsewhere; the log is kept.
+    Distribution,
+    /// It is counted elsewhere.
+    Ignore,
+}
+
+/// What becomes of a fact that was told before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnExists {
+    /// It is kept as refused.
+    #[default]
+    Reject,
+    /// It is left out.
+    Ignore,
+    /// It holds; a registration becomes a change of the description.
+    Update,
+}
+
+/// The fields by which a fact is known again, and what becomes of it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dedupe {
+    pub(crate) kind: &'static str,
+    pub(crate) fields: Vec<String>,
+    pub(crate) on_exists: OnExists,
+}
+
+/// One rule for one generation of its event, compiled.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     pub(crate) name: Arc<str>,
     pub(crate) emitters: Emitters,
     pub(crate) authority: bool,
     pub(crate) topic0: B256,
-    pub(crate) shape: EventShape,
-    /// Index of the kind among the vocabulary's.
-    pub(crate) kind: u32,
+    pub(crate) shape: Shape,
+    /// Index of the kind among the vocabulary's; none for an event whose money is counted elsewhere.
+    pub(crate) kind: Option<u32>,
+    pub(crate) revenue: Option<Revenue>,
     /// One expression per field of the kind, in the order of the vocabulary.
     pub(crate) fields: Vec<Expr>,
     /// Arguments that must not be zero; a log where one is, is not for this rule.
     pub(crate) unless_zero: Vec<usize>,
+    pub(crate) conditions: Vec<(Expr, Test)>,
+    /// The contract that the fact is of, where that is not the emitter.
+    pub(crate) on_behalf_of: Option<Expr>,
+    /// The log of the same transaction that it wants beside its own.
+    pub(crate) join: Option<Join>,
+    /// By what the fact is known again when it is told twice.
+    pub(crate) dedupe: Option<Dedupe>,
+    /// The lists that it goes through, and how many levels deep.
+    pub(crate) each: Vec<Place>,
+    pub(crate) levels: usize,
+    pub(crate) blocks: RangeInclusive<u64>,
+    /// Which rule of the set, as written: generations of one event share it.
+    pub(crate) source: usize,
+    /// Whether it asks about entities.
+    pub(crate) late: bool,
 }
 
-/// A whole set as it is written.
+/// A whole file as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetText {
@@ -103,32 +215,82 @@ struct SetText {
     version: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     commitment_mode: Mode,
+    /// Their events are in the rules by the time anything is hashed.
+    #[serde(default, skip_serializing)]
+    abi: Vec<String>,
     rule: Vec<RuleText>,
 }
 
+/// The JSON ABIs that a file names, to be read by whoever may read files. What is wrong with it is said when it is parsed.
+#[must_use]
+pub fn abi_files(toml: &str) -> Vec<String> {
+    let set = toml::from_str::<toml::Table>(toml).unwrap_or_default();
+    let list = set.get("abi").and_then(toml::Value::as_array).map_or(&[][..], Vec::as_slice);
+    list.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+}
+
 impl Mapping {
-    /// Reads and checks a set. `file` names it in errors.
+    /// Reads and checks a set of one file. `file` names it in errors.
     pub fn parse(file: &str, toml: &str, chain_id: u64, contracts: &Contracts) -> Result<Self, IndexerError> {
-        let set: SetText = toml::from_str(toml).map_err(|error| refused(file, error.to_string()))?;
-        let mut rules = Vec::with_capacity(set.rule.len());
-        let mut names = BTreeSet::new();
-        for text in &set.rule {
-            let in_rule = |reason: String| refused(file, format!("rule {:?}: {reason}", text.name));
-            if !names.insert(&text.name) {
-                return Err(in_rule("the name is taken by an earlier rule".to_owned()));
+        let file = MappingFile { name: file.to_owned(), toml: toml.to_owned(), abis: BTreeMap::new() };
+        Self::load(&[file], chain_id, contracts)
+    }
+
+    /// Reads and checks a set; the error is the first problem.
+    pub fn load(files: &[MappingFile], chain_id: u64, contracts: &Contracts) -> Result<Self, IndexerError> {
+        Self::check(files, chain_id, contracts).map_err(|problems| {
+            let (place, reason) = problems.first().map_or_else(Default::default, Problem::parts);
+            IndexerError::Configuration { what: format!("mapping {place}"), reason }
+        })
+    }
+
+    /// Reads and checks a set; every problem in it.
+    pub fn check(files: &[MappingFile], chain_id: u64, contracts: &Contracts) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut read = Vec::new();
+        for file in files {
+            match SetText::read(file) {
+                Ok(set) => read.push((file, Lines::of(&file.toml), set)),
+                Err(problem) => problems.push(problem),
             }
-            let rule = text.compile(contracts).map_err(in_rule)?;
-            prove_rule(&rule).map_err(in_rule)?;
-            rules.push(rule);
         }
-        let mut by_topic = BTreeMap::<B256, Vec<u16>>::new();
-        for (index, rule) in rules.iter().enumerate() {
-            let index = u16::try_from(index).map_err(|error| refused(file, format!("too many rules: {error}")))?;
-            by_topic.entry(rule.topic0).or_default().push(index);
+        let mut rules = Vec::new();
+        let mut places = Vec::new();
+        let mut sources = 0;
+        for (file, lines, set) in &read {
+            for (index, text) in set.rule.iter().enumerate() {
+                let at =
+                    |fault: Fault| Problem::new(&file.name, lines.line(index, &fault.at), &text.name, fault.reason);
+                match text.compile(contracts).and_then(|compiled| prove(&compiled).map(|()| compiled)) {
+                    Ok(mut compiled) => {
+                        sources += 1;
+                        compiled.iter_mut().for_each(|rule| rule.source = sources);
+                        places.extend(compiled.iter().map(|_| (file.name.as_str(), lines.line(index, &["name"]))));
+                        rules.extend(compiled);
+                    }
+                    Err(fault) => problems.push(at(fault)),
+                }
+            }
         }
-        let canonical = serde_json::json!({ "contracts": contracts, "mapping": set }).to_string();
-        let commitment_mode = set.commitment_mode;
-        Ok(Self { rules, by_topic, hash: keccak256(canonical), chain_id, commitment_mode })
+        conflict::leave_out_repeated(&mut rules, &mut places);
+        problems.extend(conflict::between(&rules, &places));
+        let commitment_mode = read.first().map_or_else(Mode::default, |(_, _, set)| set.commitment_mode);
+        if let Some((file, ..)) = read.iter().find(|(_, _, set)| set.commitment_mode != commitment_mode) {
+            problems.push(Problem::new(&file.name, 1, "", "commitment_mode is not that of the first file".to_owned()));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let sets: Vec<&SetText> = read.iter().map(|(_, _, set)| set).collect();
+        let by_topic = by_topic(&rules).map_err(|reason| vec![Problem::new("", 0, "", reason)])?;
+        Ok(Self { rules, by_topic, hash: hash(&sets, contracts), chain_id, commitment_mode })
+    }
+
+    /// Every kind that a rule may make, and its fields.
+    #[must_use]
+    pub fn kinds() -> Vec<(&'static str, &'static [&'static str])> {
+        let kinds = Payload::KINDS.iter().copied().filter(|kind| !text::is_system(kind));
+        kinds.filter_map(|kind| Some((kind, fields_of(kind_index(kind).ok()?).ok()?))).collect()
     }
 
     /// The set of the reference contracts.
@@ -136,7 +298,7 @@ impl Mapping {
         Self::parse("reference.toml", REFERENCE, chain_id, contracts)
     }
 
-    /// keccak256 of the canonical JSON of the set and the configured contracts.
+    /// keccak256 of the canonical JSON of the set and the configured contracts: of one file as it is, of several as a list.
     #[must_use]
     pub const fn hash(&self) -> B256 {
         self.hash
@@ -165,6 +327,11 @@ impl Mapping {
         indices.iter().filter_map(|index| self.rules.get(usize::from(*index)))
     }
 
+    /// By what facts of a rule are known again.
+    pub(crate) fn dedupe(&self, rule: &str) -> Option<&Dedupe> {
+        self.rules.iter().find(|one| &*one.name == rule)?.dedupe.as_ref()
+    }
+
     /// The rules, in the order of the set.
     #[cfg(test)]
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -177,7 +344,7 @@ impl Emitters {
     pub(crate) fn accept(&self, address: &Address) -> bool {
         match self {
             Self::Any => true,
-            Self::Listed(list) => list.contains(address),
+            Self::Listed(list, _) => list.contains(address),
         }
     }
 }
@@ -188,8 +355,46 @@ fn is_default(mode: &Mode) -> bool {
     *mode == Mode::default()
 }
 
-fn refused(file: &str, reason: String) -> IndexerError {
-    IndexerError::Configuration { what: format!("mapping {file}"), reason }
+fn by_topic(rules: &[Rule]) -> Result<BTreeMap<B256, Vec<u16>>, String> {
+    let mut by_topic = BTreeMap::<B256, Vec<u16>>::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let index = u16::try_from(index).map_err(|error| format!("too many rules: {error}"))?;
+        by_topic.entry(rule.topic0).or_default().push(index);
+    }
+    Ok(by_topic)
+}
+
+fn prove(rules: &[Rule]) -> Result<(), Fault> {
+    rules.iter().try_for_each(|rule| prove_rule(rule).map_err(|reason| Fault::of_field(&reason)))
+}
+
+fn hash(sets: &[&SetText], contracts: &Contracts) -> B256 {
+    let canonical = match sets {
+        [set] => serde_json::json!({ "contracts": contracts, "mapping": set }),
+        sets => serde_json::json!({ "contracts": contracts, "mappings": sets }),
+    };
+    keccak256(canonical.to_string())
+}
+
+impl SetText {
+    /// Reads a file, its events by name resolved.
+    fn read(file: &MappingFile) -> Result<Self, Problem> {
+        let mut set: Self = toml::from_str(&file.toml).map_err(|error| Problem::of_toml(file, &error))?;
+        let abis = Abis::read(&set.abi, &file.abis).map_err(|reason| Problem::new(&file.name, 1, "", reason))?;
+        let lines = Lines::of(&file.toml);
+        for (index, rule) in set.rule.iter_mut().enumerate() {
+            let line = lines.line(index, &["event"]);
+            rule.resolve(&abis).map_err(|reason| Problem::new(&file.name, line, &rule.name, reason))?;
+        }
+        Ok(set)
+    }
+}
+
+impl Rule {
+    /// Whether the logs it matches are kept.
+    pub(crate) fn keeps_log(&self) -> bool {
+        self.revenue != Some(Revenue::Ignore)
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub fn files() -> Vec<(String, String)> {
         out.push((format!("schemas/tables/{}.md", table.name), table.markdown()));
     }
     out.push(("schemas/tables/README.md".to_owned(), index));
+    let mapping = format!("{:#}\n", tributary_indexer::mapping::json_schema());
+    out.push(("schemas/mapping/mapping.schema.json".to_owned(), mapping));
     out.push(("schemas/graphql/schema.graphql".to_owned(), tributary_api::sdl()));
     out
 }

@@ -4,16 +4,23 @@
 //! after the other in the order of the arguments, and nothing follows them. What Solidity's `emit` writes is always so;
 //! bytes that are not so were made by hand, and reading them leniently would let one log mean two things.
 
-use alloy_dyn_abi::{DynSolType, Specifier as _};
-use alloy_json_abi::Event as AbiEvent;
+use alloy_json_abi::{Event as AbiEvent, Param as AbiParam};
+use alloy_primitives::B256;
+
+use super::sample::Sample;
 
 const WORD: usize = 32;
+/// Deepest nesting of tuples and arrays in a signature.
+const DEPTH_MAX: usize = 8;
+/// Most arguments, components and fixed elements of one signature.
+const PARTS_MAX: usize = 1024;
 
-/// The arguments of an event: their types, and which are topics.
+/// The arguments of an event or call: their types, and which are topics.
 #[derive(Debug, Clone)]
-pub(crate) struct EventShape {
+pub(crate) struct Shape {
     params: Vec<Param>,
     topics: usize,
+    /// Bytes of the heads of the arguments that are no topics.
     heads: usize,
 }
 
@@ -24,30 +31,45 @@ struct Param {
     indexed: bool,
 }
 
-#[derive(Debug, Clone)]
-enum Kind {
+/// The type of an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One word.
     Static(Static),
+    /// Bytes of any length.
     Bytes,
+    /// Text.
     Text,
-    Array(Static),
+    /// Any number of elements.
+    List(Box<Self>),
+    /// So many elements.
+    Fixed(Box<Self>, usize),
+    /// Components with their names.
+    Tuple(Vec<(String, Self)>),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Static {
+/// A type of one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Static {
+    /// An unsigned integer of so many bits.
     Uint(usize),
+    /// A signed integer of so many bits.
     Int(usize),
+    /// An address.
     Address,
+    /// A truth value.
     Bool,
+    /// So many bytes.
     Fixed(usize),
 }
 
 /// A decoded argument, borrowed from the log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Arg<'a> {
-    /// An unsigned integer or a truth value.
-    Uint(&'a [u8; WORD]),
-    /// A signed integer.
-    Int(&'a [u8; WORD]),
+    /// An unsigned integer and its bits.
+    Uint(&'a [u8; WORD], usize),
+    /// A signed integer and its bits.
+    Int(&'a [u8; WORD], usize),
     /// Fixed bytes of this length, left-aligned.
     Fixed(&'a [u8; WORD], usize),
     /// An address.
@@ -58,29 +80,41 @@ pub(crate) enum Arg<'a> {
     Bytes(&'a [u8]),
     /// Text.
     Text(&'a str),
-    /// The elements of an array, one word each, and their type.
-    Array(&'a [u8], Element),
+    /// The elements of a list of words, and their type.
+    Words(&'a [u8], Static),
+    /// Components of a tuple, or elements of any other list.
+    Many(Vec<Self>),
 }
 
-/// The type of an array's elements.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Element(Static);
+impl Shape {
+    /// The shape of an event.
+    pub(crate) fn event(event: &AbiEvent) -> Result<Self, String> {
+        let params = event.inputs.iter().map(|input| {
+            let kind = Kind::parse(&input.ty, &input.components, 0)?;
+            Ok(Param { name: input.name.clone(), kind, indexed: input.indexed })
+        });
+        Self::new(params.collect::<Result<_, String>>()?)
+    }
 
-impl EventShape {
-    pub(crate) fn new(event: &AbiEvent) -> Result<Self, String> {
-        let params = event
-            .inputs
-            .iter()
-            .map(|input| {
-                let resolved = input.resolve().map_err(|error| format!("argument {:?}: {error}", input.name))?;
-                Ok(Param { name: input.name.clone(), kind: Kind::new(&resolved)?, indexed: input.indexed })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
+    /// The shape of a call's arguments, or of what abi.encode wrote.
+    pub(crate) fn tuple(params: &[AbiParam]) -> Result<Self, String> {
+        let params = params.iter().map(|input| {
+            let kind = Kind::parse(&input.ty, &input.components, 0)?;
+            Ok(Param { name: input.name.clone(), kind, indexed: false })
+        });
+        Self::new(params.collect::<Result<_, String>>()?)
+    }
+
+    fn new(params: Vec<Param>) -> Result<Self, String> {
         let topics = params.iter().filter(|param| param.indexed).count();
         if topics > 3 {
             return Err(format!("{topics} indexed arguments: expected at most 3"));
         }
-        let heads = params.len() - topics;
+        let parts: usize = params.iter().map(|param| param.kind.parts()).sum();
+        if parts > PARTS_MAX {
+            return Err(format!("{parts} arguments and components: expected at most {PARTS_MAX}"));
+        }
+        let heads = params.iter().filter(|param| !param.indexed).map(|param| param.kind.head()).sum();
         Ok(Self { params, topics, heads })
     }
 
@@ -89,18 +123,31 @@ impl EventShape {
         1 + self.topics
     }
 
+    /// The names of the arguments.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.params.iter().map(|param| param.name.as_str())
+    }
+
+    /// Where the argument of this name stands, and what is there: of a dynamic topic, the hash.
+    pub(crate) fn argument(&self, name: &str) -> Option<(usize, Kind)> {
+        let index = self.params.iter().position(|param| param.name == name)?;
+        let param = self.params.get(index)?;
+        let hashed = param.indexed && !matches!(param.kind, Kind::Static(_));
+        Some((index, if hashed { Kind::Static(Static::Fixed(WORD)) } else { param.kind.clone() }))
+    }
+
     /// The arguments of a log, in the order of the signature, or what is wrong with it.
-    pub(crate) fn decode<'a>(
-        &self,
-        topics: &'a [alloy_primitives::B256],
-        data: &'a [u8],
-    ) -> Result<Vec<Arg<'a>>, String> {
+    pub(crate) fn decode<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<Vec<Arg<'a>>, String> {
         if topics.len() != self.topic_count() {
             return Err(format!("{} topics: expected {}", topics.len(), self.topic_count()));
         }
-        let mut indexed = topics[1..].iter();
-        let mut tail = self.heads * WORD;
-        let mut head = 0;
+        let (args, used) = self.read(topics, data)?;
+        if used == data.len() { Ok(args) } else { Err(format!("{} bytes of data: expected {used}", data.len())) }
+    }
+
+    fn read<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<(Vec<Arg<'a>>, usize), String> {
+        let mut indexed = topics.iter().skip(1);
+        let mut cursor = Cursor { data, head: 0, tail: self.heads };
         let mut args = Vec::with_capacity(self.params.len());
         for param in &self.params {
             let named = |reason: String| format!("argument {}: {reason}", param.name);
@@ -108,131 +155,229 @@ impl EventShape {
                 let topic = indexed.next().ok_or_else(|| named("has no topic".to_owned()))?;
                 param.kind.topic(&topic.0)
             } else {
-                let word = word_at(data, head).map_err(named)?;
-                head += WORD;
-                param.kind.argument(word, data, &mut tail)
+                param.kind.read(&mut cursor)
             };
             args.push(arg.map_err(named)?);
         }
-        if tail != data.len() {
-            return Err(format!("{} bytes of data: expected {tail}", data.len()));
-        }
-        Ok(args)
+        Ok((args, cursor.tail))
     }
 
-    /// The log that encodes `fill` in every word, one byte or element in every dynamic argument: what a rule is tried on.
-    pub(crate) fn sample(&self, fill: u8) -> (Vec<alloy_primitives::B256>, Vec<u8>) {
-        let mut topics = vec![alloy_primitives::B256::ZERO];
-        let mut heads = Vec::new();
-        let mut tail = Vec::new();
+    /// The log that encodes `fill` in every word, with one byte or element in everything of variable length: what a rule
+    /// is tried on.
+    pub(crate) fn sample(&self, fill: u8) -> (Vec<B256>, Vec<u8>) {
+        let mut topics = vec![B256::ZERO];
+        let mut body = Sample::new(fill, self.heads);
         for param in &self.params {
-            let word = param.kind.sample(fill);
             if param.indexed {
-                topics.push(word.into());
-            } else if let Kind::Static(_) = param.kind {
-                heads.extend(word);
+                topics.push(body.word(&param.kind).into());
             } else {
-                let offset = u64::try_from(self.heads * WORD + tail.len()).unwrap_or(u64::MAX);
-                heads.extend(number(offset));
-                tail.extend(number(1));
-                tail.extend(word);
+                body.push(&param.kind);
             }
         }
-        heads.extend(tail);
-        (topics, heads)
+        (topics, body.finish())
+    }
+}
+
+/// A place in a sequence of heads, with the tails behind them.
+struct Cursor<'a> {
+    data: &'a [u8],
+    head: usize,
+    tail: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn word(&mut self) -> Result<&'a [u8; WORD], String> {
+        let word = word_at(self.data, self.head)?;
+        self.head += WORD;
+        Ok(word)
     }
 }
 
 impl Kind {
-    fn new(resolved: &DynSolType) -> Result<Self, String> {
-        match resolved {
-            DynSolType::Bytes => Ok(Self::Bytes),
-            DynSolType::String => Ok(Self::Text),
-            DynSolType::Array(element) => Static::new(element).map(Self::Array),
-            other => Static::new(other).map(Self::Static),
+    /// Reads a type as JSON ABIs write it: `uint256`, `tuple[2][]`, the components apart.
+    pub(crate) fn parse(text: &str, components: &[AbiParam], depth: usize) -> Result<Self, String> {
+        if depth > DEPTH_MAX {
+            return Err(format!("type {text} is nested more than {DEPTH_MAX} deep"));
+        }
+        if let Some(rest) = text.strip_suffix(']') {
+            let (element, count) = rest.rsplit_once('[').ok_or_else(|| format!("type {text}: expected ["))?;
+            let element = Box::new(Self::parse(element, components, depth + 1)?);
+            if count.is_empty() {
+                return Ok(Self::List(element));
+            }
+            let count: usize = count.parse().map_err(|error| format!("type {text}: {error}"))?;
+            if !(1..=PARTS_MAX).contains(&count) {
+                return Err(format!("type {text}: expected 1 to {PARTS_MAX} elements"));
+            }
+            return Ok(Self::Fixed(element, count));
+        }
+        if text == "tuple" {
+            if components.is_empty() {
+                return Err("a tuple without components".to_owned());
+            }
+            let parts = components
+                .iter()
+                .map(|part| Self::parse(&part.ty, &part.components, depth + 1).map(|kind| (part.name.clone(), kind)));
+            return parts.collect::<Result<_, String>>().map(Self::Tuple);
+        }
+        match text {
+            "bytes" => Ok(Self::Bytes),
+            "string" => Ok(Self::Text),
+            _ => Static::parse(text).map(Self::Static),
         }
     }
 
-    /// An indexed argument; of a dynamic one only the hash is there.
+    fn parts(&self) -> usize {
+        match self {
+            Self::Static(_) | Self::Bytes | Self::Text => 1,
+            Self::List(element) => element.parts().saturating_add(1),
+            Self::Fixed(element, count) => element.parts().saturating_mul(*count),
+            Self::Tuple(parts) => parts.iter().fold(0, |sum, (_, kind)| kind.parts().saturating_add(sum)),
+        }
+    }
+
+    pub(super) fn is_dynamic(&self) -> bool {
+        match self {
+            Self::Static(_) => false,
+            Self::Bytes | Self::Text | Self::List(_) => true,
+            Self::Fixed(element, _) => element.is_dynamic(),
+            Self::Tuple(parts) => parts.iter().any(|(_, kind)| kind.is_dynamic()),
+        }
+    }
+
+    /// Bytes of its head.
+    pub(super) fn head(&self) -> usize {
+        match self {
+            Self::Fixed(element, count) if !element.is_dynamic() => element.head().saturating_mul(*count),
+            Self::Tuple(parts) if !self.is_dynamic() => {
+                parts.iter().fold(0, |sum, (_, kind)| kind.head().saturating_add(sum))
+            }
+            _ => WORD,
+        }
+    }
+
+    /// An indexed argument; of one of more than a word only the hash is there.
     fn topic<'a>(&self, topic: &'a [u8; WORD]) -> Result<Arg<'a>, String> {
         match self {
             Self::Static(kind) => kind.read(topic),
-            Self::Bytes | Self::Text | Self::Array(_) => Ok(Arg::Fixed(topic, WORD)),
+            _ => Ok(Arg::Fixed(topic, WORD)),
         }
     }
 
-    fn argument<'a>(&self, head: &'a [u8; WORD], data: &'a [u8], tail: &mut usize) -> Result<Arg<'a>, String> {
-        if let Self::Static(kind) = self {
-            return kind.read(head);
-        }
-        let offset = small(head).ok_or("offset beyond the data")?;
-        if offset != *tail {
-            return Err(format!("offset {offset}: expected {tail}"));
-        }
-        let length = small(word_at(data, offset)?).ok_or("length beyond the data")?;
-        let body = data.get(offset + WORD..).unwrap_or_default();
-        let size = if let Self::Array(_) = self { length.checked_mul(WORD) } else { Some(length) };
-        let padded = size.and_then(|size| size.checked_next_multiple_of(WORD));
-        let (Some(size), Some(padded)) = (size, padded) else { return Err(format!("length {length}")) };
-        let bytes = body.get(..padded).ok_or_else(|| format!("length {length}: only {} bytes are left", body.len()))?;
-        let (bytes, padding) = bytes.split_at(size);
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err("padding is not zero".to_owned());
-        }
-        *tail = offset + WORD + padded;
+    fn read<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
         match self {
-            Self::Text => std::str::from_utf8(bytes).map(Arg::Text).map_err(|error| error.to_string()),
-            Self::Array(kind) => {
-                let (words, _) = bytes.as_chunks::<WORD>();
-                for word in words {
-                    let _checked = kind.read(word)?;
-                }
-                Ok(Arg::Array(bytes, Element(*kind)))
+            Self::Static(kind) => return kind.read(cursor.word()?),
+            Self::Tuple(parts) if !self.is_dynamic() => {
+                return parts.iter().map(|(_, kind)| kind.read(cursor)).collect::<Result<_, String>>().map(Arg::Many);
             }
-            Self::Bytes | Self::Static(_) => Ok(Arg::Bytes(bytes)),
+            Self::Fixed(element, count) if !element.is_dynamic() => return element.several(*count, cursor),
+            _ => {}
+        }
+        let offset = small(cursor.word()?).ok_or("offset beyond the data")?;
+        if offset != cursor.tail {
+            return Err(format!("offset {offset}: expected {}", cursor.tail));
+        }
+        let body = cursor.data.get(offset..).ok_or_else(|| format!("offset {offset}: beyond the data"))?;
+        let (arg, size) = self.body(body)?;
+        cursor.tail = offset + size;
+        Ok(arg)
+    }
+
+    fn several<'a>(&self, count: usize, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
+        (0..count).map(|_| self.read(cursor)).collect::<Result<_, String>>().map(Arg::Many)
+    }
+
+    /// What the offset of a dynamic argument leads to, and its bytes.
+    fn body<'a>(&self, body: &'a [u8]) -> Result<(Arg<'a>, usize), String> {
+        let inner = |tail: usize| Cursor { data: body, head: 0, tail };
+        match self {
+            Self::Tuple(parts) => {
+                let mut cursor = inner(parts.iter().map(|(_, kind)| kind.head()).sum());
+                let args = parts.iter().map(|(_, kind)| kind.read(&mut cursor)).collect::<Result<_, String>>()?;
+                Ok((Arg::Many(args), cursor.tail))
+            }
+            Self::Fixed(element, count) => {
+                let mut cursor = inner(element.head().saturating_mul(*count));
+                Ok((element.several(*count, &mut cursor)?, cursor.tail))
+            }
+            Self::List(element) => element.list(body),
+            Self::Static(_) | Self::Bytes | Self::Text => {
+                let (bytes, size) = counted(body, 1)?;
+                match self {
+                    Self::Text => std::str::from_utf8(bytes).map(|text| (Arg::Text(text), size)),
+                    _ => Ok((Arg::Bytes(bytes), size)),
+                }
+                .map_err(|error| error.to_string())
+            }
         }
     }
 
-    fn sample(&self, fill: u8) -> [u8; WORD] {
-        let mut word = [0; WORD];
-        match self {
-            // One byte of text, so that it is valid UTF-8 whatever the fill.
-            Self::Text | Self::Bytes => word[0] = b'0' + fill,
-            Self::Static(Static::Fixed(_)) | Self::Array(Static::Fixed(_)) => word[0] = fill,
-            Self::Static(_) | Self::Array(_) => word[WORD - 1] = fill,
+    /// A list of elements of this type.
+    fn list<'a>(&self, body: &'a [u8]) -> Result<(Arg<'a>, usize), String> {
+        // Each element takes at least its head, so a length is never larger than the data.
+        let (heads, size) = counted(body, self.head())?;
+        if let Self::Static(kind) = self {
+            let (words, _) = heads.as_chunks::<WORD>();
+            for word in words {
+                let _checked = kind.read(word)?;
+            }
+            return Ok((Arg::Words(heads, *kind), size));
         }
-        word
+        let count = heads.len().checked_div(self.head()).unwrap_or_default();
+        let mut cursor = Cursor { data: body.get(WORD..).unwrap_or_default(), head: 0, tail: heads.len() };
+        let many = self.several(count, &mut cursor)?;
+        Ok((many, WORD + cursor.tail))
     }
 }
 
-impl Element {
-    /// The element in this word, which was checked when the array was read.
-    pub(crate) fn read(self, word: &[u8; WORD]) -> Result<Arg<'_>, String> {
-        self.0.read(word)
+/// The bytes behind a length in units of `unit` bytes, and how many they are with the length and the padding.
+fn counted(body: &[u8], unit: usize) -> Result<(&[u8], usize), String> {
+    let length = small(word_at(body, 0)?).ok_or("length beyond the data")?;
+    let rest = body.get(WORD..).unwrap_or_default();
+    let size = length.checked_mul(unit);
+    let padded = size.and_then(|size| size.checked_next_multiple_of(WORD));
+    let (Some(size), Some(padded)) = (size, padded) else { return Err(format!("length {length}")) };
+    let bytes = rest.get(..padded).ok_or_else(|| format!("length {length}: only {} bytes are left", rest.len()))?;
+    let (bytes, padding) = bytes.split_at(size);
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err("padding is not zero".to_owned());
     }
+    Ok((bytes, WORD + padded))
 }
 
 impl Static {
-    fn new(resolved: &DynSolType) -> Result<Self, String> {
-        match resolved {
-            DynSolType::Uint(bits) => Ok(Self::Uint(*bits)),
-            DynSolType::Int(bits) => Ok(Self::Int(*bits)),
-            DynSolType::Address => Ok(Self::Address),
-            DynSolType::Bool => Ok(Self::Bool),
-            DynSolType::FixedBytes(size) => Ok(Self::Fixed(*size)),
-            other => {
-                Err(format!("type {other} has no reading here: expected a static word, bytes, string or an array"))
+    /// Reads the name of a type of one word.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let none = || format!("type {text} has no reading here: expected a type of Solidity's ABI");
+        let bits = |digits: &str| {
+            digits.parse().ok().filter(|bits: &usize| (8..=256).contains(bits) && bits.is_multiple_of(8))
+        };
+        match text {
+            "address" => Ok(Self::Address),
+            "bool" => Ok(Self::Bool),
+            "uint" => Ok(Self::Uint(256)),
+            "int" => Ok(Self::Int(256)),
+            _ => {
+                if let Some(digits) = text.strip_prefix("uint") {
+                    return bits(digits).map(Self::Uint).ok_or_else(none);
+                }
+                if let Some(digits) = text.strip_prefix("int") {
+                    return bits(digits).map(Self::Int).ok_or_else(none);
+                }
+                let size = text.strip_prefix("bytes").and_then(|digits| digits.parse().ok());
+                size.filter(|size| (1..=WORD).contains(size)).map(Self::Fixed).ok_or_else(none)
             }
         }
     }
 
-    fn read(self, word: &[u8; WORD]) -> Result<Arg<'_>, String> {
+    /// What a word says, when it is of this type to its last bit.
+    pub(crate) fn read(self, word: &[u8; WORD]) -> Result<Arg<'_>, String> {
         let clean = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
         let checked = match self {
-            Self::Uint(bits) => clean(&word[..WORD - bits / 8]).then_some(Arg::Uint(word)),
+            Self::Uint(bits) => clean(&word[..WORD - bits / 8]).then_some(Arg::Uint(word, bits)),
             Self::Int(bits) => {
                 let sign = if word[WORD - bits / 8] & 0x80 == 0 { 0 } else { 0xff };
-                word[..WORD - bits / 8].iter().all(|byte| *byte == sign).then_some(Arg::Int(word))
+                word[..WORD - bits / 8].iter().all(|byte| *byte == sign).then_some(Arg::Int(word, bits))
             }
             Self::Address => clean(&word[..12]).then_some(Arg::Address(&word[12..])),
             Self::Bool => (clean(&word[..WORD - 1]) && word[WORD - 1] < 2).then_some(Arg::Bool(word[WORD - 1] == 1)),
@@ -255,22 +400,60 @@ fn small(word: &[u8; WORD]) -> Option<usize> {
     if high.iter().any(|byte| *byte != 0) { None } else { usize::try_from(low).ok() }
 }
 
-fn number(value: u64) -> [u8; WORD] {
-    let mut word = [0; WORD];
-    word[WORD - 8..].copy_from_slice(&value.to_be_bytes());
-    word
-}
-
-impl Arg<'_> {
+impl<'a> Arg<'a> {
     /// Whether it is a word of zeros, or empty.
     pub(crate) fn is_zero(&self) -> bool {
         let clean = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
         match self {
-            Self::Uint(word) | Self::Int(word) | Self::Fixed(word, _) => clean(&word[..]),
+            Self::Uint(word, _) | Self::Int(word, _) | Self::Fixed(word, _) => clean(&word[..]),
             Self::Address(bytes) => clean(bytes),
             Self::Bool(truth) => !truth,
-            Self::Bytes(bytes) | Self::Array(bytes, _) => bytes.is_empty(),
+            Self::Bytes(bytes) | Self::Words(bytes, _) => bytes.is_empty(),
             Self::Text(text) => text.is_empty(),
+            Self::Many(parts) => parts.iter().all(Self::is_zero),
+        }
+    }
+
+    /// Elements of a list; none for what is no list.
+    pub(crate) fn length(&self) -> Option<usize> {
+        match self {
+            Self::Words(bytes, _) => Some(bytes.len() / WORD),
+            Self::Many(parts) => Some(parts.len()),
+            _ => None,
+        }
+    }
+
+    /// A component or element.
+    pub(crate) fn part(&self, index: usize) -> Option<Self> {
+        match self {
+            Self::Words(bytes, kind) => kind.read(bytes.as_chunks::<WORD>().0.get(index)?).ok(),
+            Self::Many(parts) => parts.get(index).cloned(),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Static(kind) => kind.fmt(f),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Text => f.write_str("string"),
+            Self::List(element) => write!(f, "{element}[]"),
+            Self::Fixed(element, count) => write!(f, "{element}[{count}]"),
+            Self::Tuple(_) => f.write_str("tuple"),
+        }
+    }
+}
+
+impl std::fmt::Display for Static {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Uint(bits) => write!(f, "uint{bits}"),
+            Self::Int(bits) => write!(f, "int{bits}"),
+            Self::Address => f.write_str("address"),
+            Self::Bool => f.write_str("bool"),
+            Self::Fixed(size) => write!(f, "bytes{size}"),
         }
     }
 }

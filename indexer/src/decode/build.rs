@@ -4,50 +4,23 @@
 //! field needs no code here, and what does not fit is refused with the reader's own words. It is not human-readable,
 //! so ids are raw bytes and amounts are integers: nothing passes through text.
 
-use alloy_primitives::{Address, U256};
-use serde::de::value::{StrDeserializer, U32Deserializer};
+use alloy_primitives::U256;
+use serde::de::value::{SeqDeserializer, StrDeserializer, U32Deserializer};
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, SeqAccess, VariantAccess, Visitor,
 };
 use serde::{Deserialize as _, forward_to_deserialize_any};
 use std::fmt;
-use tributary_schemas::id::entity_id;
 use tributary_schemas::{Amount, Payload};
 
-use super::abi::Arg;
-use crate::TxInfo;
-use crate::mapping::{Constant, Expr};
-
-/// What a rule can read from.
-pub(crate) struct Source<'a> {
-    pub(crate) chain_id: u64,
-    pub(crate) emitter: Address,
-    pub(crate) tx: Option<&'a TxInfo>,
-    pub(crate) args: &'a [Arg<'a>],
-}
-
-/// Why no fact could be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BuildError {
-    /// A number is outside what its field can hold.
-    Range(String),
-    /// Anything else.
-    Shape(String),
-}
+use super::eval::{At, BuildError, Field, Source, Value, unfit};
+use crate::mapping::Expr;
 
 /// The fact of kind `kind` that `fields` yield, in the order of the vocabulary.
-pub(crate) fn build(kind: u32, fields: &[Expr], source: &Source<'_>) -> Result<Payload, BuildError> {
-    Payload::deserialize(Whole { kind, fields, source })
+pub(crate) fn build(kind: u32, fields: &[Expr], source: &Source<'_>, at: At) -> Result<Payload, BuildError> {
+    Payload::deserialize(Whole { kind, fields, source, at })
 }
 
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Range(reason) | Self::Shape(reason) => f.write_str(reason),
-        }
-    }
-}
-impl std::error::Error for BuildError {}
 impl de::Error for BuildError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Shape(message.to_string())
@@ -59,6 +32,7 @@ struct Whole<'a> {
     kind: u32,
     fields: &'a [Expr],
     source: &'a Source<'a>,
+    at: At,
 }
 
 impl<'de> Deserializer<'de> for Whole<'_> {
@@ -89,7 +63,7 @@ impl<'de> VariantAccess<'de> for Whole<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, BuildError> {
-        visitor.visit_seq(Fields { names, exprs: self.fields.iter(), source: self.source, at: 0 })
+        visitor.visit_seq(Fields { names: names.iter(), exprs: self.fields.iter(), source: self.source, at: self.at })
     }
     fn unit_variant(self) -> Result<(), BuildError> {
         Err(unfit("a kind without fields", "fields"))
@@ -103,19 +77,18 @@ impl<'de> VariantAccess<'de> for Whole<'_> {
 }
 
 struct Fields<'a> {
-    names: &'static [&'static str],
+    names: std::slice::Iter<'static, &'static str>,
     exprs: std::slice::Iter<'a, Expr>,
     source: &'a Source<'a>,
-    at: usize,
+    at: At,
 }
 
 impl<'de> SeqAccess<'de> for Fields<'_> {
     type Error = BuildError;
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, BuildError> {
         let Some(expr) = self.exprs.next() else { return Ok(None) };
-        let name = self.names.get(self.at).copied().unwrap_or("?");
-        self.at += 1;
-        let field = Field { expr, source: self.source, element: None };
+        let name = self.names.next().copied().unwrap_or("?");
+        let field = Field { expr, source: self.source, at: self.at };
         seed.deserialize(field).map(Some).map_err(|error| error.within(name))
     }
 }
@@ -124,111 +97,17 @@ impl BuildError {
     fn within(self, field: &str) -> Self {
         match self {
             Self::Range(reason) => Self::Range(format!("field {field}: {reason}")),
+            Self::Unknown(reason) => Self::Unknown(format!("field {field}: {reason}")),
+            Self::Spent(reason) => Self::Spent(format!("field {field}: {reason}")),
             Self::Shape(reason) => Self::Shape(format!("field {field}: {reason}")),
         }
     }
 }
 
-/// One field: an expression over the log, or over one element of its arrays.
-#[derive(Clone, Copy)]
-struct Field<'a> {
-    expr: &'a Expr,
-    source: &'a Source<'a>,
-    element: Option<usize>,
-}
-
-enum Value<'a> {
-    Nothing,
-    Unsigned([u8; 32]),
-    Signed([u8; 32]),
-    Id([u8; 32]),
-    Address([u8; 20]),
-    Bytes(&'a [u8]),
-    Text(&'a str),
-    Bool(bool),
-    Array(Field<'a>, usize),
-}
-
-impl<'a> Field<'a> {
-    fn value(self) -> Result<Value<'a>, BuildError> {
-        let tx = || self.source.tx.ok_or_else(|| unfit("a log without a transaction", "a transaction"));
-        Ok(match self.expr {
-            Expr::Nothing => Value::Nothing,
-            Expr::Arg(index) => self.argument(*index)?,
-            Expr::Emitter => Value::Address(self.source.emitter.into_array()),
-            Expr::TxFrom => Value::Address(
-                tx()?.sender().ok_or_else(|| unfit("a transaction without a sender", "a signature"))?.into_array(),
-            ),
-            Expr::TxValue => Value::Unsigned(tx()?.value.to_be_bytes()),
-            Expr::TxHash => Value::Id(tx()?.hash.0),
-            Expr::Const(Constant::Text(text)) => Value::Text(text),
-            Expr::Const(Constant::Number(number)) => Value::Unsigned(U256::from(*number).to_be_bytes()),
-            Expr::Const(Constant::Bool(truth)) => Value::Bool(*truth),
-            Expr::Const(Constant::Bytes(bytes)) => Value::Bytes(bytes),
-            Expr::Native(kind, key) => {
-                let id = |key: &[u8]| entity_id(*kind, self.source.chain_id, self.source.emitter, key);
-                Value::Id(match (Field { expr: key, ..self }).value()? {
-                    Value::Unsigned(word) | Value::Signed(word) | Value::Id(word) => id(&word).0,
-                    Value::Bytes(bytes) => id(bytes).0,
-                    Value::Text(text) => id(text.as_bytes()).0,
-                    Value::Address(address) => id(&address).0,
-                    Value::Nothing | Value::Bool(_) | Value::Array(..) => {
-                        return Err(unfit("this argument", "a native key"));
-                    }
-                })
-            }
-            Expr::NoneIf(none, inner) => match (Field { expr: inner, ..self }).value()? {
-                Value::Unsigned(word) | Value::Signed(word) | Value::Id(word) if word == none.0 => Value::Nothing,
-                Value::Bytes(bytes) if bytes == none.as_slice() => Value::Nothing,
-                Value::Address(address) if none[..12] == [0; 12] && address[..] == none[12..] => Value::Nothing,
-                value => value,
-            },
-            Expr::Zip(_) => Value::Array(self, self.zipped()?),
-        })
-    }
-
-    fn argument(self, index: usize) -> Result<Value<'a>, BuildError> {
-        let arg = self.source.args.get(index).ok_or_else(|| unfit("no argument", "an argument"))?;
-        let arg = match (arg, self.element) {
-            (Arg::Array(bytes, kind), Some(element)) => {
-                let (words, _) = bytes.as_chunks::<32>();
-                let word = words.get(element).ok_or_else(|| unfit("a shorter array", "an element"))?;
-                kind.read(word).map_err(BuildError::Shape)?
-            }
-            (arg, _) => *arg,
-        };
-        Ok(match arg {
-            Arg::Uint(word) => Value::Unsigned(*word),
-            Arg::Int(word) => Value::Signed(*word),
-            Arg::Fixed(word, size) => Value::Bytes(&word[..size]),
-            Arg::Address(bytes) => Value::Address(Address::from_slice(bytes).into_array()),
-            Arg::Bool(truth) => Value::Bool(truth),
-            Arg::Bytes(bytes) => Value::Bytes(bytes),
-            Arg::Text(text) => Value::Text(text),
-            Arg::Array(bytes, _) => Value::Array(self, bytes.len() / 32),
-        })
-    }
-
-    /// The length that all arrays of a zip have.
-    fn zipped(self) -> Result<usize, BuildError> {
-        let mut arguments = Vec::new();
-        self.expr.arguments(&mut arguments);
-        let mut lengths = arguments.iter().filter_map(|index| match self.source.args.get(*index) {
-            Some(Arg::Array(bytes, _)) => Some(bytes.len() / 32),
-            _ => None,
-        });
-        let first = lengths.next().ok_or_else(|| unfit("a zip without arrays", "at least one array"))?;
-        match lengths.find(|length| *length != first) {
-            Some(other) => {
-                Err(BuildError::Shape(format!("arrays of {first} and {other} elements: expected one length")))
-            }
-            None => Ok(first),
-        }
-    }
-
-    fn unsigned(self, bits: u32) -> Result<u128, BuildError> {
+impl Field<'_> {
+    pub(super) fn unsigned(self, bits: u32) -> Result<u128, BuildError> {
         let word = match self.value()? {
-            Value::Unsigned(word) | Value::Signed(word) => word,
+            Value::Unsigned(word, _) | Value::Signed(word, _) => word,
             other => return Err(unfit(other.what(), "an unsigned integer")),
         };
         let wide = U256::from_be_bytes(word);
@@ -242,8 +121,8 @@ impl<'a> Field<'a> {
     fn signed(self, bits: u32) -> Result<i128, BuildError> {
         let limit = if bits == 128 { Amount::LIMIT } else { 1 << (bits - 1) };
         let word = match self.value()? {
-            Value::Signed(word) => word,
-            Value::Unsigned(_) => return self.unsigned(bits - 1).map(u128::cast_signed),
+            Value::Signed(word, _) => word,
+            Value::Unsigned(..) => return self.unsigned(bits - 1).map(u128::cast_signed),
             other => return Err(unfit(other.what(), "an integer")),
         };
         let negative = word[0] & 0x80 != 0;
@@ -257,26 +136,6 @@ impl<'a> Field<'a> {
             ))),
         }
     }
-}
-
-impl Value<'_> {
-    const fn what(&self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Unsigned(_) => "an unsigned integer",
-            Self::Signed(_) => "a signed integer",
-            Self::Id(_) => "an id",
-            Self::Address(_) => "an address",
-            Self::Bytes(_) => "bytes",
-            Self::Text(_) => "text",
-            Self::Bool(_) => "a truth value",
-            Self::Array(..) => "an array",
-        }
-    }
-}
-
-fn unfit(got: &str, expected: &str) -> BuildError {
-    BuildError::Shape(format!("got {got}: expected {expected}"))
 }
 
 macro_rules! integers {
@@ -294,12 +153,13 @@ impl<'de> Deserializer<'de> for Field<'_> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
         match self.value()? {
             Value::Nothing => visitor.visit_none(),
-            Value::Unsigned(bytes) | Value::Signed(bytes) | Value::Id(bytes) => visitor.visit_bytes(&bytes),
+            Value::Unsigned(bytes, _) | Value::Signed(bytes, _) | Value::Id(bytes) => visitor.visit_bytes(&bytes),
             Value::Address(bytes) => visitor.visit_bytes(&bytes),
-            Value::Bytes(bytes) => visitor.visit_bytes(bytes),
-            Value::Text(text) => visitor.visit_str(text),
+            Value::Bytes(bytes) => visitor.visit_bytes(&bytes),
+            Value::Text(text) => visitor.visit_str(&text),
             Value::Bool(truth) => visitor.visit_bool(truth),
             Value::Array(field, length) => visitor.visit_seq(Elements { field, length, at: 0 }),
+            Value::Texts(texts) => visitor.visit_seq(SeqDeserializer::new(texts.into_iter())),
         }
     }
 
@@ -319,7 +179,7 @@ impl<'de> Deserializer<'de> for Field<'_> {
     /// Text is text only: bytes that happen to be readable are not.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
         match self.value()? {
-            Value::Text(text) => visitor.visit_str(text),
+            Value::Text(text) => visitor.visit_str(&text),
             other => Err(unfit(other.what(), "text")),
         }
     }
@@ -331,9 +191,9 @@ impl<'de> Deserializer<'de> for Field<'_> {
     /// Bytes are never read out of text, which would be taken for hex.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
         match self.value()? {
-            Value::Unsigned(bytes) | Value::Signed(bytes) | Value::Id(bytes) => visitor.visit_bytes(&bytes),
+            Value::Unsigned(bytes, _) | Value::Signed(bytes, _) | Value::Id(bytes) => visitor.visit_bytes(&bytes),
             Value::Address(bytes) => visitor.visit_bytes(&bytes),
-            Value::Bytes(bytes) => visitor.visit_bytes(bytes),
+            Value::Bytes(bytes) => visitor.visit_bytes(&bytes),
             other => Err(unfit(other.what(), "bytes")),
         }
     }
@@ -360,8 +220,13 @@ impl<'de> Deserializer<'de> for Field<'_> {
         words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, BuildError> {
-        let word = match self.value()? {
-            Value::Text(word) => word,
+        let value = self.value()?;
+        let word = match &value {
+            // While a rule is tried, a text that will be computed stands for any word of the set.
+            Value::Text(word) => match (self.source.sample, words.get(usize::from(self.source.sample.unwrap_or(0)))) {
+                (Some(fill), Some(any)) if **word == fill.to_string() => any,
+                _ => word.as_ref(),
+            },
             _ => {
                 let number = self.unsigned(8)?;
                 let word = usize::try_from(number).ok().and_then(|index| words.get(index));
@@ -378,7 +243,7 @@ impl<'de> Deserializer<'de> for Field<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, BuildError> {
-        let Expr::Zip(fields) = self.expr else { return Err(unfit("one value", "a zip of fields")) };
+        let Expr::Zip(_, fields) = self.expr else { return Err(unfit("one value", "a zip of fields")) };
         if let Some((unknown, _)) = fields.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             return Err(BuildError::Shape(format!("no field {unknown:?}: expected {names:?}")));
         }
@@ -406,7 +271,11 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         if self.at == self.length {
             return Ok(None);
         }
-        let field = Field { element: Some(self.at), ..self.field };
+        let mut field = self.field;
+        match (field.expr, field.at.indices.get_mut(field.at.levels)) {
+            (Expr::Zip(..), Some(index)) => *index = self.at,
+            _ => field.at.element = Some(self.at),
+        }
         self.at += 1;
         seed.deserialize(field).map(Some)
     }

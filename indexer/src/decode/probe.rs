@@ -5,7 +5,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserialize
 use serde::forward_to_deserialize_any;
 use tributary_schemas::Payload;
 
-use super::build::BuildError;
+use super::eval::BuildError;
+use crate::mapping::unknown;
 
 /// The index of a kind.
 pub(crate) fn kind_index(kind: &str) -> Result<u32, String> {
@@ -13,7 +14,7 @@ pub(crate) fn kind_index(kind: &str) -> Result<u32, String> {
         .iter()
         .position(|known| *known == kind)
         .and_then(|index| u32::try_from(index).ok())
-        .ok_or_else(|| format!("no kind {kind:?}: expected one of {}", Payload::KINDS.join(", ")))
+        .ok_or_else(|| unknown("no kind", kind, Payload::KINDS.iter().copied()))
 }
 
 /// The fields of the kind with this index, in the order of the vocabulary.

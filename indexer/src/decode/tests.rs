@@ -6,11 +6,18 @@ use rand_chacha::ChaCha8Rng;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{BlockRef, Payload};
 
-use super::{Decoded, decode_block};
+mod join;
+mod language;
+
+use super::{Decoded, Unknown, decode_block as decode_in};
 use crate::mapping::{Contracts, Mapping, REFERENCE};
 use crate::{Topics, Trust, VerifiedBlock, VerifiedLog};
 
 const ROLES: [&str; 5] = ["datanet_registry", "model_registry", "agent_registry", "attribution_hub", "reward_vault"];
+
+fn decode_block(mapping: &Mapping, block: &VerifiedBlock) -> Vec<Decoded> {
+    decode_in(mapping, block, &Unknown)
+}
 
 fn mapping() -> Mapping {
     let contracts: Contracts =

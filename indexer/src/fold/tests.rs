@@ -57,10 +57,14 @@ fn amount(units: u128) -> Amount {
 }
 
 /// A state that facts are told to, one block each.
+mod twice;
+
 #[derive(Default)]
 struct World {
     state: MemoryState,
     number: u64,
+    /// The rules that facts are of; one that knows nothing again when there are none.
+    rules: Option<Mapping>,
 }
 
 impl World {
@@ -76,7 +80,8 @@ impl World {
             refused: None,
         });
         let decoded: Vec<Decoded> = decoded.collect();
-        let mapping = Mapping::parse("t", "name = \"t\"\nversion = 1\nrule = []", 1, &Contracts::default()).unwrap();
+        let none = || Mapping::parse("t", "name = \"t\"\nversion = 1\nrule = []", 1, &Contracts::default()).unwrap();
+        let mapping = self.rules.clone().unwrap_or_else(none);
         let chronology = Chronology { chain_id: 1, epoch_origin: 0, epoch_seconds: 100 };
         let mut view = StateView::new(&self.state);
         let folded = fold_block(&mut view, &chronology, &mapping, &block, &[], decoded).unwrap();

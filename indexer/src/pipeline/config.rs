@@ -14,7 +14,7 @@ use crate::eigenda::{self, Cache, EigenDaError, Setup, Srs};
 use crate::endpoint::EndpointOptions;
 use crate::fold::Chronology;
 use crate::follow::FollowOptions;
-use crate::mapping::{Contracts, Mapping};
+use crate::mapping::{Contracts, Mapping, MappingFile};
 use crate::seal::{Imported, PublishLimits};
 use crate::{Clock, IndexerError};
 
@@ -155,13 +155,8 @@ pub enum MappingChoice {
     /// Those of the reference contracts.
     #[default]
     Reference,
-    /// Those of a file: its name for errors, and its text.
-    Text {
-        /// Name of the file.
-        file: String,
-        /// Its text.
-        toml: String,
-    },
+    /// Those of these files.
+    Files(Vec<MappingFile>),
 }
 
 impl IndexerConfig {
@@ -175,7 +170,7 @@ impl IndexerConfig {
     pub fn mapping(&self) -> Result<Mapping, IndexerError> {
         match &self.mapping {
             MappingChoice::Reference => Mapping::reference(self.chain_id, &self.contracts),
-            MappingChoice::Text { file, toml } => Mapping::parse(file, toml, self.chain_id, &self.contracts),
+            MappingChoice::Files(files) => Mapping::load(files, self.chain_id, &self.contracts),
         }
     }
 }

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::decode::{decode_block, is_watched};
-use crate::fold::{Chronology, Folded, fold_block};
+use crate::decode::is_watched;
+use crate::fold::{Chronology, Folded, fold_verified};
 use crate::state::StateView;
 use crate::{IndexerError, Mapping, Trust, VerifiedBlock};
 
@@ -75,12 +75,10 @@ pub fn ingest_block(
     mapping: &Mapping,
     block: &VerifiedBlock,
 ) -> Result<Body, IndexerError> {
-    let decoded = decode_block(mapping, block);
-    let hashes: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
-    let folded = fold_block(state, chronology, mapping, &block.block, &hashes, decoded)?;
+    let folded = fold_verified(state, chronology, mapping, block)?;
     let mut txs = BTreeMap::new();
     let mut raw_logs = Vec::new();
-    for log in block.logs.iter().filter(|log| is_watched(mapping, log)) {
+    for log in block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log)) {
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| block.transactions.get(index));
         if let Some(tx) = tx {
             txs.entry(log.tx_index).or_insert(TxBrief { hash: tx.hash, value: tx.value });

@@ -91,6 +91,10 @@ impl Key {
     pub(crate) fn published(vault: Address, epoch: u64, token: Address) -> Self {
         key(b'Z', &[vault.as_slice(), &epoch.to_be_bytes(), token.as_slice()])
     }
+    /// A fact was told, by the hash of what it is known again by.
+    pub(crate) fn told(digest: B256) -> Self {
+        key(b'd', &[digest.as_slice()])
+    }
     /// The mapping set was announced in the log.
     pub(crate) fn mapping() -> Self {
         key(b'!', &[])

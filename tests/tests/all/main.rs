@@ -28,6 +28,8 @@ mod late;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod mappings;
+#[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod overflow;

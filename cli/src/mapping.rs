@@ -1,0 +1,184 @@
+//! `tributary mapping`: the files that carry contracts' events onto the vocabulary.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::json;
+use tributary_indexer::decode::{Trace, fixture, trace_block};
+use tributary_indexer::mapping::{BUILT_IN, BuiltIn, MappingFile, abi_files, skeleton};
+use tributary_indexer::{Contracts, Mapping};
+
+use crate::arguments::{Mapping as Command, MappingCheck, MappingInit, MappingTest};
+use crate::config::Config;
+use crate::failure::{Exit, Failure, OrExit as _};
+use crate::{node, output};
+
+/// Runs a command of `mapping` that needs no configuration.
+pub(crate) fn mapping(command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::List(arguments) if arguments.json => {
+            let files =
+                BUILT_IN.iter().map(|file| json!({ "name": file.name, "about": file.about, "roles": file.roles }));
+            output::json(&files.collect::<Vec<_>>())?;
+        }
+        Command::List(_) => {
+            let rows = BUILT_IN.map(|file| vec![file.name.to_owned(), file.about.to_owned(), file.roles.join(", ")]);
+            output::result(&output::table(&["NAME", "ABOUT", "ROLES"], &rows));
+        }
+        Command::Show(arguments) => {
+            let known = || BUILT_IN.map(|file| file.name).join(", ");
+            let file = BuiltIn::named(&arguments.name);
+            let file =
+                file.ok_or_else(|| anyhow!("no mapping file {:?}: expected one of {}", arguments.name, known()))?;
+            output::result(file.toml.trim_end());
+        }
+        Command::Kinds(arguments) if arguments.json => {
+            output::json(&Mapping::kinds().into_iter().collect::<BTreeMap<_, _>>())?;
+        }
+        Command::Kinds(_) => {
+            let rows: Vec<Vec<String>> =
+                Mapping::kinds().into_iter().map(|(kind, fields)| vec![kind.to_owned(), fields.join(", ")]).collect();
+            output::result(&output::table(&["KIND", "FIELDS"], &rows));
+        }
+        Command::Init(arguments) => init(arguments)?,
+        Command::Check(_) | Command::Test(_) => return Err(anyhow!("this needs a configuration").into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks files, as one set; every problem is told, and the exit code is 4 when there is one.
+pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
+    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
+    match Mapping::check(&files, config.chain.chain_id, &contracts) {
+        Ok(mapping) if arguments.json => output::json(&json!({ "mapping_set_hash": mapping.hash(), "problems": [] }))?,
+        Ok(mapping) => output::result(&format!("sound: mapping set {}", mapping.hash())),
+        Err(problems) => {
+            if arguments.json {
+                let shown = problems
+                    .iter()
+                    .map(|one| json!({ "file": one.file, "line": one.line, "rule": one.rule, "reason": one.reason }));
+                output::json(&json!({ "problems": shown.collect::<Vec<_>>() }))?;
+            } else {
+                problems.iter().for_each(|problem| output::result(&problem.to_string()));
+            }
+            let count = problems.len();
+            let words = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+            return Err(Failure::new(Exit::Configuration, anyhow!("the mapping has {words}")));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tries files on the logs of a file.
+pub(crate) fn test(config: &Config, arguments: &MappingTest) -> Result<ExitCode, Failure> {
+    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
+    let mapping = Mapping::load(&files, config.chain.chain_id, &contracts).or_exit(Exit::Configuration)?;
+    let file = arguments.fixture.display();
+    let text = std::fs::read_to_string(&arguments.fixture).with_context(|| format!("reading {file}"))?;
+    let block = fixture(&text).map_err(|reason| anyhow!("{file}: {reason}"))?;
+    let traces = trace_block(&mapping, &block);
+    if arguments.json {
+        output::json(&json!({ "logs": block.logs.len(), "traces": traces }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for log in &block.logs {
+        let of_log: Vec<String> = traces.iter().filter(|trace| trace.log_index == log.log_index).map(words).collect();
+        let none = || "  no rule is for its first topic".to_owned();
+        let told = if of_log.is_empty() { none() } else { of_log.join("\n") };
+        output::result(&format!("log {} of {:#x}\n{told}", log.log_index, log.address));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A trace for a person.
+fn words(trace: &Trace) -> String {
+    let mut lines = vec![format!("  rule {}", trace.rule)];
+    lines.extend(trace.arguments.iter().map(|(name, value)| format!("    {name}: {value}")));
+    for (kind, payload) in &trace.facts {
+        lines.push(format!("    -> {kind} {payload}"));
+    }
+    if !trace.reason.is_empty() {
+        lines.push(format!("    because: {}", trace.reason));
+    }
+    lines.join("\n")
+}
+
+/// The files of a set, and the contracts they may name.
+fn set(config: &Config, names: &[String], roles: &[String]) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
+    let mut contracts = contracts(config)?;
+    for text in roles {
+        add_role(&mut contracts, text)?;
+    }
+    let files = files(names, &mut contracts)?;
+    Ok((files, contracts))
+}
+
+fn init(arguments: &MappingInit) -> anyhow::Result<()> {
+    let file = &arguments.abi;
+    let abi = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let name = file.file_stem().map_or_else(|| "mapping".to_owned(), |stem| stem.to_string_lossy().to_lowercase());
+    let text = skeleton(&name, &abi).map_err(|reason| anyhow!("{}: {reason}", file.display()))?;
+    let Some(out) = &arguments.out else {
+        output::result(text.trim_end());
+        return Ok(());
+    };
+    let opened = OpenOptions::new().write(true).create_new(true).open(out);
+    let mut opened = opened.with_context(|| format!("making {}: expected a file that is not there", out.display()))?;
+    opened
+        .write_all(text.as_bytes())
+        .and_then(|()| opened.sync_all())
+        .with_context(|| format!("writing {}", out.display()))?;
+    output::result(&out.display().to_string());
+    Ok(())
+}
+
+/// The configured contracts by role, those that mapping files ask for too.
+pub(crate) fn contracts(config: &Config) -> anyhow::Result<Contracts> {
+    let mut contracts = Contracts::new();
+    for (role, texts) in node::roles(&config.contracts) {
+        let list = contracts.entry(role.to_owned()).or_default();
+        for text in texts {
+            list.insert(text.parse().with_context(|| format!("contracts.{role}: {text:?} is no address"))?);
+        }
+    }
+    for text in &config.mapping.roles {
+        add_role(&mut contracts, text).context("mapping.roles")?;
+    }
+    Ok(contracts)
+}
+
+fn add_role(contracts: &mut Contracts, text: &str) -> anyhow::Result<()> {
+    let Some((role, address)) = text.split_once('=') else { bail!("{text:?} is not of the form ROLE=ADDRESS") };
+    let address = address.parse().with_context(|| format!("{text:?}: {address:?} is no address"))?;
+    contracts.entry(role.to_owned()).or_default().insert(address);
+    Ok(())
+}
+
+/// The mapping files of these names, with the ABIs they name: a file that comes with the program, or a path. Roles that
+/// only files of the program ask for are nobody's until they are configured.
+pub(crate) fn files(names: &[String], contracts: &mut Contracts) -> anyhow::Result<Vec<MappingFile>> {
+    let mut files = Vec::new();
+    for name in names {
+        if let Some(file) = BuiltIn::named(name) {
+            files.push(file.file(contracts));
+            continue;
+        }
+        let path = Path::new(name);
+        let known =
+            || format!("reading {name}, which is no file of the program ({})", BUILT_IN.map(|one| one.name).join(", "));
+        let toml = std::fs::read_to_string(path).with_context(known)?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let mut abis = BTreeMap::new();
+        for abi in abi_files(&toml) {
+            let text = std::fs::read_to_string(folder.join(&abi))
+                .with_context(|| format!("reading {abi}, which {name} names"))?;
+            abis.insert(abi, text);
+        }
+        files.push(MappingFile { name: name.clone(), toml, abis });
+    }
+    Ok(files)
+}

@@ -1,0 +1,87 @@
+//! Logs from a file, to try rules on: nobody vouches for them, and nothing but a trace is made of them.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use serde::Deserialize;
+use serde_json::Value;
+use tributary_schemas::BlockRef;
+
+use crate::{Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
+
+/// Most logs of a file.
+const LOGS_MAX: usize = 10_000;
+
+/// What a file holds, as nodes name it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Receipt {
+    transaction_hash: B256,
+    block_number: U256,
+    to: Option<Address>,
+    logs: Vec<Log>,
+    /// The transaction, when somebody put it there: receipts have no calldata and no value.
+    transaction: Option<Transaction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Log {
+    address: Address,
+    topics: Vec<B256>,
+    #[serde(default)]
+    data: Bytes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Transaction {
+    input: Bytes,
+    value: U256,
+}
+
+/// The logs of one transaction, as a block that no hash vouches for: a receipt (`eth_getTransactionReceipt`), a list of
+/// logs (`eth_getLogs`), or a node's whole answer with either as its `result`. Beside the logs of a receipt may stand the
+/// `transaction` with its `input` and `value`.
+pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
+    let tree: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let tree = tree.get("result").cloned().unwrap_or(tree);
+    let receipt = match tree {
+        Value::Array(_) => Receipt { logs: read(tree)?, ..Receipt::default() },
+        Value::Object(ref object) if object.contains_key("logs") => read(tree)?,
+        Value::Object(ref object) if object.contains_key("topics") => {
+            Receipt { logs: vec![read(tree)?], ..Receipt::default() }
+        }
+        _ => return Err("expected a receipt, a log or a list of logs".to_owned()),
+    };
+    if receipt.logs.len() > LOGS_MAX {
+        return Err(format!("{} logs: expected at most {LOGS_MAX}", receipt.logs.len()));
+    }
+    let transaction = receipt.transaction.unwrap_or_default();
+    let logs = (0..).zip(receipt.logs).map(|(log_index, log)| {
+        let count = log.topics.len();
+        let topics = Topics::new(&log.topics)
+            .ok_or_else(|| format!("log {log_index} has {count} topics: expected at most 4"))?;
+        Ok(VerifiedLog { tx_index: 0, log_index, address: log.address, topics, data: log.data })
+    });
+    Ok(VerifiedBlock {
+        block: BlockRef {
+            number: u64::try_from(receipt.block_number).map_err(|error| format!("blockNumber: {error}"))?,
+            ..BlockRef::default()
+        },
+        header: alloy::consensus::Header::default(),
+        l1_origin: None,
+        transactions: vec![TxInfo {
+            hash: receipt.transaction_hash,
+            kind: 2,
+            to: receipt.to,
+            value: transaction.value,
+            input: transaction.input,
+            success: true,
+            raw: Bytes::new(),
+        }],
+        logs: logs.collect::<Result<_, String>>()?,
+        trust: Trust::Unverified,
+    })
+}
+
+fn read<T: serde::de::DeserializeOwned>(tree: Value) -> Result<T, String> {
+    serde_json::from_value(tree).map_err(|error| error.to_string())
+}

@@ -54,10 +54,10 @@ impl Proxies {
     /// requests, as `s3` says.
     pub fn buckets(urls: &[Url], s3: &S3Options, clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
         let mut this = Self::of(Kind::Bucket, urls, clock)?;
-        let place = |(server, url): (Server, &Url)| {
+        let place = |(server, url): (Server, &Url)| -> Result<Server, IndexerError> {
             if is_s3(url) { Ok(server.in_bucket(s3.bucket(url)?)) } else { Ok(server) }
         };
-        this.proxies = this.proxies.into_iter().zip(urls).map(place).collect::<Result<_, IndexerError>>()?;
+        this.proxies = this.proxies.into_iter().zip(urls).map(place).collect::<Result<_, _>>()?;
         Ok(this)
     }
 

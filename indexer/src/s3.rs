@@ -113,7 +113,7 @@ pub(crate) fn refusal(status: u16, after: Option<Duration>, body: &[u8]) -> Fail
         "SignatureDoesNotMatch" => {
             "the secret access key is not the one of the access key id: expected the pair that belongs together"
         }
-        "InvalidAccessKeyId" => "nobody there knows the access key id",
+        "InvalidAccessKeyId" | "NotSignedUp" => "nobody there knows the access key id",
         "AccessDenied" => "the key may not read it, or it is absent and the key may not list the bucket",
         "NoSuchBucket" => "there is no such bucket",
         "RequestTimeTooSkewed" => "the clock of this machine differs too much from the bucket's",

@@ -110,7 +110,7 @@ mod tests {
         let server = Server::start(folder.path());
         let wrong = [
             (KEY_ID, "another", "the secret access key is not the one of the access key id"),
-            ("nobody", SECRET, "NotSignedUp"),
+            ("nobody", SECRET, "nobody there knows the access key id"),
         ];
         for (key_id, secret, expected) in wrong {
             let refused = fetch("s3://copies", &server.options(key_id, secret), hash).await.unwrap_err();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust and a C compiler: npm tools, Python readers, a browser.
+# Installs what the tests need beside Rust and a C compiler: npm tools, Python readers, a server of S3, a browser.
 # Node.js 20, npm, Python 3.11 with venv and apt are expected; everything else comes from here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +14,14 @@ if ! cmp -s tests/python/requirements.txt "$venv/.installed"; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt >&2
     cp tests/python/requirements.txt "$venv/.installed"
+fi
+
+# A server of S3 that checks signatures. In a workspace of its own: its features would compile half of ours anew.
+if [ "$("$cache/s3/bin/s3s-fs" --version 2>/dev/null)" != "s3s-fs 0.14.1" ]; then
+    build="$(mktemp -d)"
+    CARGO_TARGET_DIR="$build" cargo install --quiet --debug --locked --force --root "$cache/s3" \
+        --version 0.14.1 --features binary s3s-fs >&2
+    rm -r "$build"
 fi
 
 if ! [ -x /usr/bin/chromium ]; then

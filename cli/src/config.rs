@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::Value;
+use tributary_indexer::s3::S3Credentials;
 use tributary_schemas::eigenda::Form;
 
 /// Everything `tributary run` needs to know.
@@ -24,6 +25,10 @@ pub(crate) struct Config {
     pub(crate) settlement: Settlement,
     pub(crate) api: Api,
     pub(crate) engine: Engine,
+    /// What requests to buckets are signed with. From the environment alone, so that no file and no printed
+    /// configuration holds a secret.
+    #[serde(skip)]
+    pub(crate) s3_credentials: Option<S3Credentials>,
 }
 
 /// The L2 to follow.
@@ -98,6 +103,10 @@ pub(crate) struct EigenDa {
     pub(crate) proxy_urls: Vec<String>,
     /// Buckets with copies of blobs, by the URL that a key is appended to, best first; asked after the proxies.
     pub(crate) bucket_urls: Vec<String>,
+    /// The service that buckets named as `s3://bucket/prefix` are at; empty for Amazon's.
+    pub(crate) s3_endpoint: String,
+    /// Their region.
+    pub(crate) s3_region: String,
     /// File with the points of EigenDA's SRS; empty for none, and then no certificate's blob can be checked.
     pub(crate) srs_file: PathBuf,
     /// What the elements of encoded payloads are: `evaluations` or `coefficients`.
@@ -200,6 +209,8 @@ impl Default for Config {
             eigenda: EigenDa {
                 proxy_urls: Vec::new(),
                 bucket_urls: Vec::new(),
+                s3_endpoint: String::new(),
+                s3_region: "us-east-1".to_owned(),
                 srs_file: PathBuf::new(),
                 form: Form::default(),
                 router: String::new(),
@@ -218,6 +229,7 @@ impl Default for Config {
             settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
             api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
             engine: Engine { memory_mib: 512, partitions: 2 },
+            s3_credentials: None,
         }
     }
 }
@@ -294,11 +306,25 @@ pub(crate) fn load(
         let table = tree.entry(section).or_insert_with(|| Value::Table(toml::Table::new()));
         table.as_table_mut().context("a section that is no table")?.insert(field.to_owned(), value.clone());
     }
-    let config = Value::Table(tree).try_into::<Config>().context("reading the configuration")?;
+    let mut config = Value::Table(tree).try_into::<Config>().context("reading the configuration")?;
+    config.s3_credentials = credentials(environment)?;
     if config.settlement.epoch_seconds == 0 {
         bail!("settlement.epoch_seconds is 0: expected at least 1");
     }
     Ok(Loaded { config, values })
+}
+
+/// The key of S3, by the names that every client of it reads.
+fn credentials(environment: &BTreeMap<String, String>) -> anyhow::Result<Option<S3Credentials>> {
+    let of = |name: &str| environment.get(name).filter(|text| !text.is_empty()).cloned();
+    match (of("AWS_ACCESS_KEY_ID"), of("AWS_SECRET_ACCESS_KEY")) {
+        (Some(key_id), Some(secret)) => {
+            Ok(Some(S3Credentials { key_id, secret, session_token: of("AWS_SESSION_TOKEN") }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not: expected both or neither"),
+        (None, Some(_)) => bail!("AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not: expected both or neither"),
+    }
 }
 
 fn set(values: &mut BTreeMap<String, (Value, Origin)>, key: &str, value: Value, origin: Origin) -> anyhow::Result<()> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// The variables that concern us.
+/// The variables that concern us: our own, and the key of S3.
 pub(crate) fn variables() -> BTreeMap<String, String> {
-    std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_")).collect()
+    std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_") || name.starts_with("AWS_")).collect()
 }
 
 /// A moment to measure from.

@@ -18,6 +18,7 @@ use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::inbox::batch::Terms;
+use tributary_indexer::s3::S3Options;
 use tributary_indexer::seal::{Imported, PublishLimits};
 use tributary_indexer::{
     CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, SpaceOptions, Trust,
@@ -26,7 +27,7 @@ use tributary_indexer::{
 use tributary_store::{Archive, Lake, Tail, TailOptions};
 use url::Url;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, EigenDa};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -270,6 +271,7 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         l2: urls("chain.l2_urls", &config.chain.l2_urls)?,
         proxies: urls("eigenda.proxy_urls", &config.eigenda.proxy_urls)?,
         buckets: urls("eigenda.bucket_urls", &config.eigenda.bucket_urls)?,
+        s3: blob_buckets(config)?,
         certificates: certificates(config)?,
         contracts,
         mapping: MappingChoice::Files(files),
@@ -345,6 +347,14 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
         poll_interval: Duration::from_millis(chain.poll_interval_ms.saturating_mul(L1_POLL_FACTOR)),
         required: chain.seal == config::Seal::Anchored,
     }))
+}
+
+/// Where the buckets with copies of blobs are.
+pub(crate) fn blob_buckets(config: &Config) -> anyhow::Result<S3Options> {
+    let EigenDa { s3_endpoint, s3_region, .. } = &config.eigenda;
+    let url = |text| Url::parse(text).with_context(|| format!("eigenda.s3_endpoint: {text:?} is no URL"));
+    let endpoint = Some(s3_endpoint.as_str()).filter(|text| !text.is_empty()).map(url).transpose()?;
+    Ok(S3Options { endpoint, region: s3_region.clone(), credentials: config.s3_credentials.clone() })
 }
 
 /// How certificates are checked.

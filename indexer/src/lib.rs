@@ -17,7 +17,7 @@
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 9. [`pipeline`]: all of it together, as one service.
 //!
-//! [`probe`] looks at endpoints before anything is followed.
+//! [`probe`] looks at endpoints before anything is followed; [`s3`] is where buckets are.
 //!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block; it is pure.
 //! [`anchor`] follows L1 with it, beside all of the above, and hands its rows to the next publication; [`beacon`] has the
@@ -41,6 +41,7 @@ pub mod inbox;
 pub mod mapping;
 pub mod pipeline;
 pub mod probe;
+pub mod s3;
 pub mod seal;
 pub mod state;
 pub mod verify;

@@ -194,7 +194,7 @@ async fn start_anchoring(
 async fn finder(config: &IndexerConfig, archive: &Archive, clock: &Arc<dyn Clock>) -> Result<Finder, IndexerError> {
     let mut sources: Vec<Arc<dyn BlobSource>> = vec![Arc::new(Proxies::new(&config.proxies, Arc::clone(clock))?)];
     if !config.buckets.is_empty() {
-        sources.push(Arc::new(Proxies::buckets(&config.buckets, Arc::clone(clock))?));
+        sources.push(Arc::new(Proxies::buckets(&config.buckets, &config.s3, Arc::clone(clock))?));
     }
     let (certificates, endpoint) = (config.certificates.clone(), config.endpoint.clone());
     let (data_dir, clock_of_judge) = (config.data_dir.clone(), Arc::clone(clock));

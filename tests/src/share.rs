@@ -201,6 +201,7 @@ pub fn configuration(devnet: &Devnet, elements: usize, dir: &Path, until: u64) -
         chain_id: L2_CHAIN_ID,
         l2: vec![url(devnet.l2_http())],
         proxies: vec![url(devnet.proxy_url())],
+        s3: tributary_indexer::s3::S3Options::default(),
         buckets: Vec::new(),
         certificates: CertificateOptions {
             points: Points::KnownTau { tau: devnet.tau(), points: elements },

@@ -111,7 +111,8 @@ impl Findings {
 
 fn sources(config: &Config, proxies: &[Url], clock: &Arc<dyn Clock>) -> Vec<Arc<dyn BlobSource>> {
     let buckets: Vec<Url> = config.eigenda.bucket_urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
-    let made = [Proxies::new(proxies, Arc::clone(clock)), Proxies::buckets(&buckets, Arc::clone(clock))];
+    let s3 = node::blob_buckets(config).unwrap_or_default();
+    let made = [Proxies::new(proxies, Arc::clone(clock)), Proxies::buckets(&buckets, &s3, Arc::clone(clock))];
     made.into_iter().flatten().map(|source| Arc::new(source) as Arc<dyn BlobSource>).collect()
 }
 

@@ -1,5 +1,6 @@
 //! Blobs by the EigenDA proxy's routes, `GET {proxy}/get/0x<commitment>?return_encoded_payload=true`, and out of the
-//! bucket that proxies keep their fall-back copies in, `GET {bucket}/<keccak256 of the certificate>`.
+//! bucket that proxies keep their fall-back copies in, `GET {bucket}/<keccak256 of the certificate>`, signed where the
+//! bucket is named as `s3://bucket/prefix` ([`s3`](crate::s3)).
 //!
 //! What a proxy's status means (its own sources, and the rulings): 418 is a *claim* that a blob is void for ever, and
 //! void is only what our own decoding of matching bytes finds so; a status of 400 to 499 otherwise says that the
@@ -19,6 +20,7 @@ use url::Url;
 use super::judge::{Assessed, Found, Judge, Judgement};
 use super::{Answer, BlobSource, Lack, NotFound, Reference};
 use crate::endpoint::{EndpointHealth, EndpointOptions, Failure, REASON_BYTES_MAX, Server, excerpt};
+use crate::s3::{S3Options, is_s3};
 use crate::{Clock, IndexerError};
 
 /// How long one answer may take.
@@ -48,9 +50,15 @@ impl Proxies {
 
     /// Buckets, by the URL that a key is appended to: where proxies keep their fall-back copies, or anything else that
     /// answers like it. They hold payloads, each under the hex of keccak256 of its serialized certificate, or under
-    /// the hex of its own keccak256 where that is the commitment.
-    pub fn buckets(urls: &[Url], clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
-        Self::of(Kind::Bucket, urls, clock)
+    /// the hex of its own keccak256 where that is the commitment. One named as `s3://bucket/prefix` is asked with signed
+    /// requests, as `s3` says.
+    pub fn buckets(urls: &[Url], s3: &S3Options, clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {
+        let mut this = Self::of(Kind::Bucket, urls, clock)?;
+        let place = |(server, url): (Server, &Url)| -> Result<Server, IndexerError> {
+            if is_s3(url) { Ok(server.in_bucket(s3.bucket(url)?)) } else { Ok(server) }
+        };
+        this.proxies = this.proxies.into_iter().zip(urls).map(place).collect::<Result<_, _>>()?;
+        Ok(this)
     }
 
     fn of(kind: Kind, urls: &[Url], clock: Arc<dyn Clock>) -> Result<Self, IndexerError> {

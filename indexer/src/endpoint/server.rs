@@ -9,6 +9,7 @@ use url::Url;
 use super::{EndpointHealth, Failure, names, read_bounded, reason, retry_after};
 use crate::Clock;
 use crate::clock::millis;
+use crate::s3::{self, Bucket};
 
 /// The pause of a server that says "too many" and not for how long, and the longest it may ask for.
 const REST: Duration = Duration::from_secs(1);
@@ -27,12 +28,21 @@ pub(crate) type Refusal = fn(u16, Option<Duration>, &[u8]) -> Failure;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
-    base: String,
+    place: Place,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     refusal: Refusal,
     health: Mutex<EndpointHealth>,
     rests_until_ms: AtomicU64,
+}
+
+/// Where a server's routes are.
+#[derive(Debug)]
+enum Place {
+    /// Under this URL.
+    Url(String),
+    /// In a bucket whose requests are signed.
+    Bucket(Bucket),
 }
 
 impl Server {
@@ -41,13 +51,18 @@ impl Server {
         let servers = names(urls).into_iter().zip(urls).map(|(name, url)| Self {
             health: Mutex::new(EndpointHealth::new(name.clone())),
             name,
-            base: url.as_str().trim_end_matches('/').to_owned(),
+            place: Place::Url(url.as_str().trim_end_matches('/').to_owned()),
             client: client.clone(),
             clock: Arc::clone(clock),
             refusal,
             rests_until_ms: AtomicU64::new(0),
         });
         servers.collect()
+    }
+
+    /// The same server, its routes being objects of this bucket.
+    pub(crate) fn in_bucket(self, bucket: Bucket) -> Self {
+        Self { place: Place::Bucket(bucket), refusal: s3::refusal, ..self }
     }
 
     pub(crate) fn health<T>(&self, with: impl FnOnce(&mut EndpointHealth) -> T) -> T {
@@ -105,7 +120,11 @@ impl Server {
     }
 
     async fn read(&self, route: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let sent = self.client.get(format!("{}/{route}", self.base)).send().await;
+        let url = match &self.place {
+            Place::Url(base) => format!("{base}/{route}"),
+            Place::Bucket(bucket) => bucket.signed(route).await?,
+        };
+        let sent = self.client.get(url).send().await;
         let mut response = sent.map_err(|error| Failure::transient(reason(error)))?;
         let status = response.status().as_u16();
         if status == 200 {

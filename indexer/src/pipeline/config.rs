@@ -15,6 +15,7 @@ use crate::endpoint::EndpointOptions;
 use crate::fold::Chronology;
 use crate::follow::FollowOptions;
 use crate::mapping::{Contracts, Mapping, MappingFile};
+use crate::s3::S3Options;
 use crate::seal::{Imported, PublishLimits};
 use crate::{Clock, IndexerError};
 
@@ -29,6 +30,8 @@ pub struct IndexerConfig {
     pub proxies: Vec<Url>,
     /// Buckets with copies of blobs, in the order of preference; asked after the proxies.
     pub buckets: Vec<Url>,
+    /// How those named as `s3://bucket/prefix` are asked.
+    pub s3: S3Options,
     /// How certificates are checked.
     pub certificates: CertificateOptions,
     /// Contracts whose word about money and authority is taken, by role.

@@ -65,6 +65,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         l2: vec![devnet.l2_http().parse().unwrap()],
         proxies: vec![devnet.proxy_url().parse().unwrap()],
         buckets: Vec::new(),
+        s3: crate::s3::S3Options::default(),
         certificates: CertificateOptions::default(),
         contracts,
         mapping: MappingChoice::Reference,

@@ -12,6 +12,8 @@ mod benchmarks;
 #[cfg(test)]
 mod blobs;
 #[cfg(test)]
+mod buckets;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
 mod da;

@@ -99,7 +99,7 @@ pub use alarm::{Alarm, AlarmKind, alarms};
 pub use audit::{Audit, audit};
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
-pub use explain::{Explanation, ExplanationLine, MoneyPath, MoneyPaths, explain};
+pub use explain::{Explainer, Explanation, ExplanationLine, MoneyPath, MoneyPaths, Origins, Stand, explain};
 pub use folder::Folder;
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};

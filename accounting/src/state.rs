@@ -147,6 +147,10 @@ impl Contributions {
     pub(crate) fn get(&self, sk: i64) -> Option<&Contribution> {
         self.list.get(self.place(sk)?)
     }
+    /// The key of the contribution at a place.
+    pub(crate) fn key(&self, place: usize) -> Option<i64> {
+        self.keys.get(place).copied()
+    }
     /// The contributions, by key.
     pub(crate) fn list(&self) -> &[Contribution] {
         &self.list

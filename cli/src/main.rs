@@ -6,6 +6,7 @@ mod config;
 mod da;
 mod demo;
 mod doctor;
+mod drill;
 mod environment;
 mod failure;
 mod init;

@@ -195,6 +195,9 @@ pub(crate) async fn explain(config: &Config, arguments: &Explain) -> Result<Exit
         return Err(anyhow!("{account} earned nothing in epoch {}", arguments.epoch).into());
     }
     let ctx = tables.session().await?;
+    if let Some(by) = arguments.drill.by {
+        return crate::drill::drill(&ctx, (account, arguments.epoch), &tokens, by, arguments).await;
+    }
     let mut found = Vec::new();
     for token in tokens {
         found.push(tributary_accounting::explain(&ctx, account, token, arguments.epoch).await?);

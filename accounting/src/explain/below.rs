@@ -14,10 +14,9 @@ use crate::error::AccountingError;
 use crate::read::{list, rows};
 
 /// A line of a level below: what it is, and its base units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Below<T> {
     /// What it is.
-    #[serde(flatten)]
     pub of: T,
     /// Base units.
     pub amount: i128,
@@ -87,8 +86,8 @@ pub struct Payment {
     pub block: Option<i64>,
     /// Index of the log.
     pub log_index: Option<i64>,
-    /// Base units that were paid.
-    pub paid: Option<i128>,
+    /// Base units that were paid, as decimal text.
+    pub paid: Option<String>,
     /// Inference or batch it names.
     pub reference: Option<String>,
 }
@@ -253,7 +252,7 @@ pub async fn payments(ctx: &SessionContext, page: &[(Payer, i128)]) -> Result<Ve
                 tx: txs.get(&row.event_id).cloned().flatten(),
                 block: Some(row.block_number),
                 log_index: Some(row.log_index),
-                paid: Some(row.amount.0),
+                paid: Some(row.amount.0.to_string()),
                 ..nothing(kind)
             },
             (None, None) => nothing(kind),
@@ -272,7 +271,7 @@ fn of_payment(kind: &'static str, row: &PaymentRow) -> Payment {
         tx: Some(row.tx_hash.clone()),
         block: Some(row.block_number),
         log_index: Some(row.log_index),
-        paid: Some(row.amount.0),
+        paid: Some(row.amount.0.to_string()),
         reference: row.reference.clone(),
     }
 }

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use tokio::sync::OnceCell;
-use tributary_accounting::{Explainer, Origins};
+use tributary_accounting::{Alarm, Explainer, Origins};
 use tributary_schemas::Table;
 use tributary_schemas::column::Column;
 use tributary_schemas::facts::BlockRow;
@@ -112,6 +112,7 @@ pub(crate) struct Pinned {
     world: OnceCell<Arc<World>>,
     earned: tokio::sync::Mutex<BTreeMap<i64, Arc<Earned>>>,
     drill: Drill,
+    alarms: OnceCell<Vec<Alarm>>,
 }
 
 impl std::fmt::Debug for Pinned {
@@ -130,6 +131,7 @@ impl Pinned {
             world: OnceCell::new(),
             earned: Default::default(),
             drill: Drill::default(),
+            alarms: OnceCell::new(),
         }
     }
 
@@ -170,6 +172,16 @@ impl Pinned {
         }
         kept.insert(cut, Arc::clone(&earned));
         Ok(earned)
+    }
+
+    /// What the chain says of settled epochs and the settlement does not: looked for once.
+    pub(crate) async fn alarms(&self) -> Result<&[Alarm], Refusal> {
+        let session = self.session().await?;
+        let look = || async {
+            let found = Box::pin(tributary_accounting::alarms(session)).await;
+            found.map_err(|cause| Refusal::internal("comparing with the chain", &cause))
+        };
+        self.alarms.get_or_try_init(look).await.map(Vec::as_slice)
     }
 
     /// What a line came from. Whoever asks while it is being found waits for it.

@@ -92,19 +92,16 @@ impl View {
 
     /// What the chain says of settled epochs and the settlement does not.
     pub(crate) async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
-        let session = self.pinned().session().await?;
-        let found = Box::pin(tributary_accounting::alarms(session)).await;
-        let found = found.map_err(|cause| Refusal::internal("comparing with the chain", &cause))?;
-        let alarm = |one: tributary_accounting::Alarm| Alarm {
+        let alarm = |one: &tributary_accounting::Alarm| Alarm {
             kind: one.kind.as_str().to_owned(),
             epoch: one.epoch,
             vault: AddressText(one.vault),
             token: AddressText(one.token),
             block: BlockNumber(one.block),
-            detail: one.detail,
+            detail: one.detail.clone(),
             account: one.account.map(AddressText),
         };
-        Ok(found.into_iter().map(alarm).collect())
+        Ok(self.pinned().alarms().await?.iter().map(alarm).collect())
     }
 
     /// How much the snapshot holds.

@@ -16,6 +16,7 @@ mod progress;
 mod read;
 mod replay;
 mod settle;
+mod settling;
 mod signals;
 mod tree;
 mod verify;

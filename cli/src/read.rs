@@ -129,8 +129,11 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
         Some(tables) => tributary_accounting::alarms(&tables.session().await?).await?,
         None => Vec::new(),
     };
+    let settling = tributary_store::read_settling(dir).or_exit(Exit::Store)?;
     if arguments.json {
-        output::json(&json!({ "snapshot": snapshot, "follower": follower, "alarms": alarms }))?;
+        output::json(&json!({
+            "snapshot": snapshot, "follower": follower, "alarms": alarms, "settling": settling,
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
@@ -164,6 +167,9 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
             let reason = endpoint.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             line("endpoint", format!("{} is {}{reason}", endpoint.name, endpoint.state));
         }
+    }
+    if let Some(settling) = &settling {
+        line("settlement", crate::settling::words(settling));
     }
     for alarm in alarms {
         line("alarm", alarm.to_string());

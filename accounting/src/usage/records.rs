@@ -17,6 +17,7 @@ use super::inferences::Flows;
 use super::{Targets, stream};
 use crate::cascade::split;
 use crate::error::AccountingError;
+use crate::progress::Progress;
 use crate::read::{Columns, list, query};
 use crate::state::State;
 
@@ -109,12 +110,32 @@ pub(super) async fn sorted(
     Ok(sorted)
 }
 
+/// Tells whoever watches how many records are about to be looked at: those of the files and row groups of [`within`].
+pub(super) fn expect(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+    amounts: &[(usize, usize, u128)],
+) -> Option<Arc<Progress>> {
+    let progress = Progress::of(ctx)?;
+    let (epochs, first, last) = span(state, flows, amounts);
+    let batches = state.batches.range(first..=std::cmp::max(first, last)).map(|(_, batch)| batch);
+    progress.expect(batches.filter(|batch| epochs.contains(&batch.epoch)).map(|batch| batch.accepted).sum());
+    Some(progress)
+}
+
 /// Files and row groups that can hold records of these inferences.
 pub(super) fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> String {
+    let (epochs, first, last) = span(state, flows, amounts);
+    format!("a.epoch IN ({}) AND a.batch_sk BETWEEN {first} AND {last}", list(epochs))
+}
+
+/// Epochs, and the first and last batch, of these inferences.
+fn span(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> (BTreeSet<i64>, i64, i64) {
     let batches: BTreeSet<i64> = amounts.iter().map(|(inference, ..)| flows.inferences[*inference].batch_sk).collect();
     let epochs: BTreeSet<i64> = batches.iter().filter_map(|sk| Some(state.batches.get(sk)?.epoch)).collect();
     let (first, last) = (batches.first().copied().unwrap_or(0), batches.last().copied().unwrap_or(-1));
-    format!("a.epoch IN ({}) AND a.batch_sk BETWEEN {first} AND {last}", list(epochs))
+    (epochs, first, last)
 }
 
 fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)]) -> Result<(), AccountingError> {

@@ -130,3 +130,26 @@ async fn lines_of_other_channels_are_taken_back_to_payments() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn what_waited_is_taken_back_over_the_epoch_that_booked_it() {
+    check(
+        "policy data 100 challenge 3 resolve 4
+         data apples of fruit by alice
+         agent bot by carol
+         batch b1
+           bot: apples 1
+         pay 100 by dave for bot about b1
+         settle
+           alice pending:data apples 100
+           > alice pending:data apples: b1/0 100
+           > alice pending:data apples in b1/0: p1 100
+         wait 2
+         settle
+           alice posted 100
+           > alice posted: b1/0 100
+           > alice posted in b1/0: p1 100
+           > alice posted of b1/0: apples 100",
+    )
+    .await;
+}

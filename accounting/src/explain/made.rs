@@ -156,7 +156,7 @@ impl Made {
                 let line = self.line(line, *to)?;
                 if key.pot() == want.pot && want.waiting.is(hold) && want.lines.contains(&line) {
                     let sub = parts.iter().map(|part| part.sub).sum();
-                    let own = self.own(&mut judge, (key, hold, &line), *to, sub)?;
+                    let own = Self::own(&mut judge, (key, hold, &line), *to, sub)?;
                     let unit = |part: &&Part| {
                         let (by, inference) = (By::Flow(part.flow), part.inference);
                         Unit { by, inference, record: part.record, units: part.sub }
@@ -225,7 +225,6 @@ impl Made {
 
     /// What of a part is the account's.
     fn own(
-        &self,
         judge: &mut Judge<'_>,
         (key, hold, line): (Key, Option<Hold>, &Line),
         to: Reached,
@@ -331,6 +330,6 @@ impl Made {
 pub(super) fn best_first<K: Ord>(amounts: BTreeMap<K, u128>) -> Vec<(K, u128)> {
     let mut list: Vec<(K, u128)> = amounts.into_iter().collect();
     // Stable: equal amounts stay in the order of keys.
-    list.sort_by(|a, b| b.1.cmp(&a.1));
+    list.sort_by_key(|one| std::cmp::Reverse(one.1));
     list
 }

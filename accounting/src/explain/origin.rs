@@ -82,11 +82,11 @@ impl FromStr for Stand {
         let wrong =
             || AccountingError::Unknown { what: format!("{text:?}: expected EPOCH.BATCH.ORDINAL or EPOCH.none") };
         let parts: Vec<&str> = text.split('.').collect();
-        let number = |text: &str| text.parse::<i64>().map_err(|_| wrong());
+        let number = |text: &str| text.parse::<i64>().ok().ok_or_else(wrong);
         match parts.as_slice() {
             [epoch, "none"] => Ok(Self { epoch: number(epoch)?, inference: None }),
             [epoch, batch, ordinal] => {
-                let ordinal = ordinal.parse().map_err(|_| wrong())?;
+                let ordinal = ordinal.parse().ok().ok_or_else(wrong)?;
                 Ok(Self { epoch: number(epoch)?, inference: Some((number(batch)?, ordinal)) })
             }
             _ => Err(wrong()),

@@ -76,6 +76,6 @@ pub fn grouped<'a>(lines: impl IntoIterator<Item = &'a ExplanationLine>, group: 
         *sums.entry(key).or_default() += line.amount;
     }
     let mut list: Vec<(Option<String>, i128)> = sums.into_iter().collect();
-    list.sort_by(|a, b| b.1.cmp(&a.1));
+    list.sort_by_key(|one| std::cmp::Reverse(one.1));
     list
 }

@@ -74,6 +74,11 @@ pub(crate) struct Part {
     pub(crate) sub: u128,
 }
 
+/// Number, key and hold of a flow, and its line but for what was reached.
+type FlowLine = (usize, Key, Option<Hold>, Line);
+/// By place of the inference and number of the flow: sources, with the sub-units of each.
+type Sources = BTreeMap<(Option<u32>, usize), Vec<((Key, Source), u128)>>;
+
 /// Sub-units by what they stand on.
 #[derive(Debug, Clone, Copy)]
 struct Item {
@@ -98,7 +103,7 @@ impl Channel {
     }
 
     /// What flows have in common: number, key, hold, and their lines but for what each reached.
-    pub(crate) fn flows(&self, state: &State) -> Result<Vec<(usize, Key, Option<Hold>, Line)>, AccountingError> {
+    pub(crate) fn flows(&self, state: &State) -> Result<Vec<FlowLine>, AccountingError> {
         let line = |flow: &Flow| Line::through(Role::Data, state, flow.subject);
         let list = self.flows.list.iter().enumerate();
         list.map(|(number, flow)| Ok((number, flow.key, flow.hold, line(flow)?))).collect()
@@ -111,11 +116,7 @@ impl Channel {
 
     /// Where money on inferences came from: for each of `wanted` (place of the inference, number of the flow) the sources
     /// with the sub-units of each.
-    pub(crate) fn sources(
-        &self,
-        state: &State,
-        wanted: &BTreeSet<(Option<u32>, usize)>,
-    ) -> BTreeMap<(Option<u32>, usize), Vec<((Key, Source), u128)>> {
+    pub(crate) fn sources(&self, state: &State, wanted: &BTreeSet<(Option<u32>, usize)>) -> Sources {
         let keys: BTreeSet<Key> = wanted.iter().map(|(_, number)| self.flows.list[*number].key).collect();
         let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut take = |place: Option<u32>, flow: Flow, source: (Key, Source), sub: u128| {

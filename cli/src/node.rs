@@ -243,7 +243,7 @@ impl Settler {
             let session = || {
                 Ok(tributary_accounting::watched(tributary_accounting::session(Some(memory), partitions)?, &progress))
             };
-            let work = tributary_accounting::settle_next(session, &self.lake, &self.dir);
+            let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir));
             match self.watched(&progress, work).await? {
                 Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
                 Ok(SettleOutcome::Waiting { epoch, why }) => {

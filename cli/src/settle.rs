@@ -28,7 +28,8 @@ pub(crate) async fn settle(arguments: &Settle) -> Result<ExitCode, Failure> {
     let scratch = Scratch::new("settle")?;
     let progress = Arc::new(Progress::default());
     let session = || Ok(tributary_accounting::watched(tributary_accounting::session(None, 2)?, &progress));
-    let audit = tributary_accounting::audit(session, &folder, scratch.path(), arguments.epoch, policy.as_ref());
+    let audit =
+        Box::pin(tributary_accounting::audit(session, &folder, scratch.path(), arguments.epoch, policy.as_ref()));
     let tell = |one: Settling| output::say(&settling::words(&one));
     let audit = settling::watch(&progress, arguments.epoch, tell, audit).await?;
     if arguments.json {

@@ -16,7 +16,7 @@ pub(crate) async fn watch<T>(
     mut tell: impl FnMut(Settling),
     work: impl Future<Output = T>,
 ) -> T {
-    let mut work = std::pin::pin!(work);
+    let mut work = Box::pin(work);
     // Measured from when the first records were seen to be divided: what comes before them has another pace.
     let mut began = None;
     loop {

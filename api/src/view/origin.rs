@@ -90,7 +90,7 @@ impl Below {
             reference: bytes(row.of.reference),
             amount: self.view.money(self.token, row.amount),
         });
-        Ok(self.connection(&page, self.whole(&origins, of), nodes.collect()))
+        Ok(self.connection(&page, Self::whole(&origins, of), nodes.collect()))
     }
 
     /// By record, of an inference.
@@ -113,7 +113,7 @@ impl Below {
             score: row.of.score.to_string(),
             amount: self.view.money(self.token, row.amount),
         });
-        Ok(self.connection(&page, self.whole(&origins, Some(of)), nodes.collect()))
+        Ok(self.connection(&page, Self::whole(&origins, Some(of)), nodes.collect()))
     }
 
     async fn origins(&self) -> Result<Arc<Origins>, Refusal> {
@@ -121,7 +121,7 @@ impl Below {
     }
 
     /// What a level below an inference, or below everything, adds up to, and what is untraced of it.
-    fn whole(&self, origins: &Origins, of: Option<Stand>) -> (i128, i128) {
+    fn whole(origins: &Origins, of: Option<Stand>) -> (i128, i128) {
         let Some(of) = of else { return (origins.total(), origins.untraced()) };
         let found = origins.inferences().iter().find(|(stand, _)| *stand == of);
         (found.map_or(0, |(_, units)| *units), 0)

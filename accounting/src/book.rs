@@ -10,8 +10,12 @@ use crate::error::{self, AccountingError};
 use crate::intake::Key;
 pub(crate) use crate::names::{Hold, Line, Role};
 use crate::names::{LineKey, Names, Party, Share, Whose};
-use crate::state::{State, Subject};
+use crate::state::{Contribution, State, Subject};
 use crate::sums::Sums;
+
+mod judge;
+
+pub(crate) use judge::Judge;
 
 /// Whom a flow ends at, before payouts and penalties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +137,11 @@ impl Book {
         }
         (self.flows, self.sums) = (flows, sums);
         Ok(())
+    }
+
+    /// The credits that are in it, contributions apart.
+    pub(crate) fn credits(&self) -> impl Iterator<Item = (Key, Option<Hold>, Line, To, u128)> {
+        self.gross.iter().map(|((key, hold, line, to), sub)| (*key, *hold, *line, *to, *sub))
     }
 
     /// Which of the addresses that are wanted under a policy number its money reaches.
@@ -340,12 +349,7 @@ impl Closing<'_> {
             let (hold, purse) = (holds[flow], numbers[flow]);
             let DataFlow { key, line, .. } = flows[flow];
             let number = self.names.of_contribution(&line, place);
-            if one.removed {
-                self.treasury(key, hold, number, sub);
-            } else {
-                let scopes = [B256::ZERO, dataset(state, one.dataset_sk)?, one.id];
-                self.account(key, hold, number, one.contributor, None, &scopes, sub);
-            }
+            self.contribution(key, hold, number, &one, sub)?;
             let place = u32::try_from(place).unwrap_or(u32::MAX);
             let same = reached.iter_mut().rev().take_while(|last| last.place == place).find(|last| last.purse == purse);
             match same {
@@ -357,6 +361,24 @@ impl Closing<'_> {
         let token = |purse: u32| purses[crate::names::index(purse)].1;
         reached.sort_unstable_by_key(|one| (token(one.purse), self.names.rank(one.place), one.purse));
         Ok((purses, reached))
+    }
+
+    /// What came to a contribution: its contributor's, or the treasury's once it is removed.
+    fn contribution(
+        &mut self,
+        key: Key,
+        hold: Option<u32>,
+        line: LineKey,
+        one: &Contribution,
+        sub: u128,
+    ) -> Result<(), AccountingError> {
+        if one.removed {
+            self.treasury(key, hold, line, sub);
+        } else {
+            let scopes = [B256::ZERO, dataset(self.state, one.dataset_sk)?, one.id];
+            self.account(key, hold, line, one.contributor, None, &scopes, sub);
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "one credit, spelled out")]

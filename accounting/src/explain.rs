@@ -10,12 +10,18 @@ use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
-use crate::read::{amount, rows, standing};
+use crate::read::{address, amount, rows, standing};
 
+pub mod below;
+mod made;
+mod origin;
 mod paths;
+mod wanted;
 
+pub use origin::{Explainer, Origins, Payer, RecordKey, Stand};
 use paths::Edges;
 pub use paths::{MoneyPath, MoneyPaths};
+pub use wanted::{Group, Wanted, grouped};
 
 /// Why an account earned what it earned in an epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,8 @@ pub struct Explanation {
 /// A line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplanationLine {
+    /// The vault that pays it.
+    pub vault: Address,
     /// platform, agent, model, lineage, data, staker, posted or released.
     pub role: String,
     /// Dataset, where the money came through one.
@@ -224,6 +232,7 @@ fn line(row: EntitlementRow, edges: &Edges, outside: &BTreeSet<String>) -> Resul
         None => description,
     };
     Ok(ExplanationLine {
+        vault: address(&row.vault)?,
         role,
         dataset: row.dataset_id,
         contribution: row.contribution_id,

@@ -103,7 +103,7 @@ impl Channels {
         Ok(())
     }
 
-    /// Step 1, in the order platform, agent, model, data, stakers. A channel with nobody in it weighs nothing (ruling 20).
+    /// Step 1.
     fn payment(
         &mut self,
         state: &State,
@@ -113,17 +113,8 @@ impl Channels {
         (flat, rest): (u128, u128),
         book: &mut Book,
     ) -> Result<(), AccountingError> {
-        let shares = state.policy(key.ruling).split_ppb;
-        let when = |somebody: bool, share: u32| if somebody { u128::from(share) } else { 0 };
-        let weights = [
-            u128::from(shares.platform),
-            when(subject.kind == SubjectKind::Agent, shares.agent),
-            when(!state.graph.models_of(subject).is_empty(), shares.model),
-            u128::from(shares.data),
-            when(!staked(state, subject).is_empty(), shares.stakers),
-        ];
         let version = state.graph.version(subject)?;
-        let parts = split(rest, weights);
+        let parts = channels(state, key, subject, rest);
         let from = Node::Id(version.id);
         let [platform, agent, models, data, stakers] = parts.as_slice() else {
             book.credit(key, None, Line::of(Role::Platform), To::Treasury, flat);
@@ -147,6 +138,21 @@ impl Channels {
         add(&mut self.data, (key, Source::Payment(subject, named)), *data);
         Ok(())
     }
+}
+
+/// A payment over its channels, in the order platform, agent, model, data, stakers; empty when there is none. A channel
+/// with nobody in it weighs nothing (ruling 20).
+pub(crate) fn channels(state: &State, key: Key, subject: Subject, rest: u128) -> Vec<u128> {
+    let shares = state.policy(key.ruling).split_ppb;
+    let when = |somebody: bool, share: u32| if somebody { u128::from(share) } else { 0 };
+    let weights = [
+        u128::from(shares.platform),
+        when(subject.kind == SubjectKind::Agent, shares.agent),
+        when(!state.graph.models_of(subject).is_empty(), shares.model),
+        u128::from(shares.data),
+        when(!staked(state, subject).is_empty(), shares.stakers),
+    ];
+    split(rest, weights)
 }
 
 fn add<K: Ord>(map: &mut BTreeMap<K, u128>, key: K, sub: u128) {

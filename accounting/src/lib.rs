@@ -57,6 +57,13 @@
 //! paid then, and not again when something of it leaves suspense. `epochs` counts revenue alone: what is released was
 //! revenue, and held, before.
 //!
+//! Below a line of an explanation lie batches, inferences, records and payments ([`explain::Origins`]). None of that is
+//! kept: the epoch is divided again by the ordinary steps, of the records only those of the lines that are asked for, and
+//! a line's base units fall to what they came from by the cascade, in the order of flows, inferences and records, with
+//! the sub-units of each as weights; an inference's part falls to its sources likewise, and to what each source is made
+//! of. So every level adds up to the one above, and two levels below the same line need not agree to the unit with each
+//! other. What was posted is taken back over the epoch that booked it pending, for the batch that the entry waited for.
+//!
 //! Not checked: what a vault holds on chain against what it owes (ruling 6). No table has that balance.
 #![deny(clippy::float_arithmetic)]
 
@@ -77,6 +84,7 @@ mod journal;
 mod log;
 mod names;
 pub mod next;
+mod progress;
 pub mod proof;
 mod read;
 pub mod register;
@@ -99,10 +107,11 @@ pub use alarm::{Alarm, AlarmKind, alarms};
 pub use audit::{Audit, audit};
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
-pub use explain::{Explanation, ExplanationLine, MoneyPath, MoneyPaths, explain};
+pub use explain::{Explainer, Explanation, ExplanationLine, MoneyPath, MoneyPaths, Origins, Stand, explain};
 pub use folder::Folder;
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};
+pub use progress::{Progress, watched};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
 pub use replay::{Replayed, replay};

@@ -46,6 +46,11 @@ impl Role {
             Self::Released => "released",
         }
     }
+
+    /// Back from its word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
 }
 
 /// A line of a statement. The order of its fields is the canonical order of lines.

@@ -11,7 +11,7 @@ use tributary_store::DeclaredOutcome;
 use crate::balances::Balances;
 use crate::book::{Book, Closed, Line, Pot, Purse, Role};
 use crate::error::{AccountingError, hold};
-use crate::flow::{amounts, spread};
+use crate::flow::{DataIn, amounts, spread};
 use crate::intake::{Intake, Receipt, fits};
 use crate::journal::{CLEARING, Code, DISTRIBUTOR, ESCROW, Entry, Journal, OVERFLOW, Phase, of_party, step};
 use crate::names::{Names, Party, Share};
@@ -66,15 +66,7 @@ impl Settled {
 /// `None` when the epoch has no block.
 pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settled>, AccountingError> {
     let Some(bounds) = Bounds::of(ctx, input.epoch).await? else { return Ok(None) };
-    let mut state = State::load(ctx, bounds).await?;
-    let mut intake = Intake::collect(ctx, &state, input.epoch).await?;
-    received_once(ctx, input.epoch, &intake).await?;
-    let released = releases(ctx, &state, input.epoch).await?;
-    let weightless = crate::dealing::mark(ctx, &mut state, input.epoch, &mut intake.receipts).await?;
-    let (journal, purses) = (Journal::new(input.epoch), BTreeMap::new());
-    let mut run = Run { state, journal, purses, released: BTreeMap::new(), policies: BTreeSet::new() };
-    run.receive(ctx, &mut intake, input.epoch).await?;
-    run.release(&released)?;
+    let Opened { mut run, intake, released, weightless } = Opened::of(ctx, bounds, input.epoch).await?;
     let Closed { names, mut pots, flows } = run.divide(ctx, (&intake, &weightless), &released, input.epoch).await?;
 
     let mut standing = Standing::before(ctx, input.epoch).await?;
@@ -162,8 +154,32 @@ impl Total {
     }
 }
 
-struct Run {
-    state: State,
+/// An epoch up to where its money is divided.
+pub(crate) struct Opened {
+    pub(crate) run: Run,
+    pub(crate) intake: Intake,
+    pub(crate) released: Vec<Release>,
+    /// Inferences that have no part in pools.
+    pub(crate) weightless: BTreeSet<(i64, i32)>,
+}
+
+impl Opened {
+    pub(crate) async fn of(ctx: &SessionContext, bounds: Bounds, epoch: i64) -> Result<Self, AccountingError> {
+        let mut state = State::load(ctx, bounds).await?;
+        let mut intake = Intake::collect(ctx, &state, epoch).await?;
+        received_once(ctx, epoch, &intake).await?;
+        let released = releases(ctx, &state, epoch).await?;
+        let weightless = crate::dealing::mark(ctx, &mut state, epoch, &mut intake.receipts).await?;
+        let (journal, purses) = (Journal::new(epoch), BTreeMap::new());
+        let mut run = Run { state, journal, purses, released: BTreeMap::new(), policies: BTreeSet::new() };
+        run.receive(ctx, &mut intake, epoch).await?;
+        run.release(&released)?;
+        Ok(Self { run, intake, released, weightless })
+    }
+}
+
+pub(crate) struct Run {
+    pub(crate) state: State,
     journal: Journal,
     purses: BTreeMap<Purse, Total>,
     /// What left suspense, by what it adjusts.
@@ -235,8 +251,37 @@ impl Run {
         Ok(())
     }
 
-    fn scale(&self, purse: Purse) -> u128 {
+    /// Sub-units of a base unit.
+    pub(crate) fn scale(&self, purse: Purse) -> u128 {
         10u128.pow(self.purses.get(&purse).copied().unwrap_or_default().sub_digits())
+    }
+
+    /// Steps 1 to 3: what waits for the data step.
+    pub(crate) fn spread(
+        &self,
+        intake: &Intake,
+        released: &[Release],
+        book: &mut Book,
+    ) -> Result<DataIn, AccountingError> {
+        let again = released
+            .iter()
+            .filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt.as_ref()) } else { None });
+        let receipts = intake.receipts.iter().chain(again);
+        let mut data = spread(&self.state, receipts, |receipt| self.amounts(receipt), book)?;
+        for one in released {
+            let sub = one.amount * self.scale((one.key.vault, one.key.token));
+            match one.way {
+                Way::Payment(_) => {}
+                Way::Data(source) => *data.entry((one.key, source)).or_default() += sub,
+                Way::To(to) => book.credit(one.key, None, Line::of(Role::Released), to, sub),
+            }
+        }
+        Ok(data)
+    }
+
+    /// Sub-units of a receipt: the platform's flat fee, and the rest.
+    pub(crate) fn amounts(&self, receipt: &Receipt) -> (u128, u128) {
+        amounts(&self.state, receipt, self.scale((receipt.key.vault, receipt.key.token)))
     }
 
     /// Steps 1 to 5: sub-units of every payee. Σ = revenue · S, exactly; so it is of what adjusts each earlier epoch.
@@ -248,21 +293,7 @@ impl Run {
         epoch: i64,
     ) -> Result<Closed, AccountingError> {
         let mut book = Book::default();
-        let again = released
-            .iter()
-            .filter_map(|one| if let Way::Payment(receipt) = &one.way { Some(receipt.as_ref()) } else { None });
-        let receipts: Vec<&Receipt> = intake.receipts.iter().chain(again).collect();
-        let scale = |key: crate::intake::Key| self.scale((key.vault, key.token));
-        let scaled = |receipt: &Receipt| amounts(&self.state, receipt, scale(receipt.key));
-        let mut data = spread(&self.state, receipts.into_iter(), scaled, &mut book)?;
-        for one in released {
-            let sub = one.amount * scale(one.key);
-            match one.way {
-                Way::Payment(_) => {}
-                Way::Data(source) => *data.entry((one.key, source)).or_default() += sub,
-                Way::To(to) => book.credit(one.key, None, Line::of(Role::Released), to, sub),
-            }
-        }
+        let data = self.spread(intake, released, &mut book)?;
         crate::usage::divide(ctx, &self.state, epoch, (data, weightless), &mut book).await?;
         let revenue = self.purses.iter().map(|(purse, total)| ((*purse, None), total.revenue));
         let due = revenue.chain(self.released.iter().map(|(pot, sum)| (*pot, *sum))).filter(|(_, sum)| *sum > 0);

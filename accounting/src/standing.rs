@@ -271,6 +271,11 @@ impl Standing {
     }
 }
 
+/// The batch that a pending account waits for.
+pub(crate) fn batch_of(name: &str) -> Result<i64, AccountingError> {
+    pending(name).map(|(batch, ..)| batch)
+}
+
 /// Batch, release and payee of a pending account's name.
 fn pending(name: &str) -> Result<(i64, i64, Address), AccountingError> {
     let malformed = || AccountingError::inconsistent(format!("{name:?} is not a pending account"));

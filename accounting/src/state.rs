@@ -66,6 +66,8 @@ pub(crate) struct Batch {
     pub(crate) was_missing: bool,
     /// Inferences, as committed.
     pub(crate) inferences: i64,
+    /// Records that were accepted.
+    pub(crate) accepted: i64,
     pub(crate) epoch: i64,
     pub(crate) method: B256,
     pub(crate) state: String,
@@ -147,6 +149,10 @@ impl Contributions {
     pub(crate) fn get(&self, sk: i64) -> Option<&Contribution> {
         self.list.get(self.place(sk)?)
     }
+    /// The key of the contribution at a place.
+    pub(crate) fn key(&self, place: usize) -> Option<i64> {
+        self.keys.get(place).copied()
+    }
     /// The contributions, by key.
     pub(crate) fn list(&self) -> &[Contribution] {
         &self.list
@@ -194,6 +200,7 @@ impl State {
                     known_block: left.unwrap_or(row.reference_block),
                     was_missing: left.is_some() || row.state == MISSING,
                     inferences: row.inferences,
+                    accepted: row.accepted.unwrap_or(0),
                     epoch: row.epoch,
                     method: hash(&row.method_id)?,
                     state: row.state,

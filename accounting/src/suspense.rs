@@ -53,6 +53,8 @@ pub(crate) struct Release {
     pub(crate) account: String,
     pub(crate) key: Key,
     pub(crate) amount: u128,
+    /// The payment it was held of, if of one.
+    pub(crate) payment: Option<B256>,
     pub(crate) way: Way,
 }
 
@@ -230,7 +232,7 @@ impl Desk<'_> {
             orders.find_map(|order| self.ordered(held, payment, order.to, &receipt))
         });
         let way = way.or_else(|| self.expired(held, payment));
-        Ok(way.map(|way| Release { source, account: held.row.credit.clone(), key, amount, way }))
+        Ok(way.map(|way| Release { source, account: held.row.credit.clone(), key, amount, payment: held.payment, way }))
     }
 
     fn ordered(

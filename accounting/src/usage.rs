@@ -7,6 +7,7 @@
 mod inferences;
 mod records;
 mod stream;
+pub(crate) mod trace;
 
 use alloy_primitives::B256;
 use datafusion::prelude::SessionContext;
@@ -24,7 +25,7 @@ use crate::state::{State, Subject, SubjectKind};
 use crate::sums::Sums;
 
 use inferences::{Flow, Flows};
-use records::Target;
+pub(crate) use records::Target;
 
 /// Steps 4: from data channels to credits in the book. `weightless` inferences have no part in pools.
 pub(crate) async fn divide(
@@ -35,11 +36,15 @@ pub(crate) async fn divide(
     book: &mut Book,
 ) -> Result<(), AccountingError> {
     let whole = sums(data.iter().map(|((key, _), sub)| (*key, *sub)));
-    let mut flows = Flows::spread(ctx, state, epoch, data, weightless).await?;
+    let mut flows = Flows::spread(ctx, state, epoch, &data, weightless).await?;
     let mut targets = records::divide(ctx, state, &mut flows).await?;
 
     let mut due = Due { state, book, members: BTreeMap::new() };
-    due.load_members(ctx, &flows, &targets).await?;
+    let named = targets.others.keys().filter_map(|(_, target)| match target {
+        Target::DatasetVersion(sk) => Some(*sk),
+        Target::Contribution(_) | Target::ModelVersion(_) => None,
+    });
+    due.load_members(ctx, flows.fallback.keys(), named).await?;
     // What found no records falls back to the manifest of the subject's models, or as the policy says.
     let (fallback, held) = (std::mem::take(&mut flows.fallback), std::mem::take(&mut flows.held));
     let others = targets.others.iter().map(|((flow, ..), sub)| (flows.list[*flow].key, *sub));
@@ -124,21 +129,18 @@ struct Due<'a> {
 }
 
 impl Due<'_> {
-    async fn load_members(
+    /// Members of the datasets of these versions, and of those that the models behind the flows were trained on.
+    async fn load_members<'f>(
         &mut self,
         ctx: &SessionContext,
-        flows: &Flows,
-        targets: &Targets,
+        fallback: impl Iterator<Item = &'f Flow>,
+        versions: impl Iterator<Item = i64>,
     ) -> Result<(), AccountingError> {
         let graph = &self.state.graph;
-        let trained = flows.fallback.keys().flat_map(|flow| graph.models_of(flow.subject));
+        let trained = fallback.flat_map(|flow| graph.models_of(flow.subject));
         let trained = trained.flat_map(|edge| graph.training(edge.to).iter().map(|edge| edge.to).collect::<Vec<_>>());
-        let named = targets.others.keys().filter_map(|(_, target)| match target {
-            Target::DatasetVersion(sk) => Some(*sk),
-            Target::Contribution(_) | Target::ModelVersion(_) => None,
-        });
         let datasets =
-            trained.chain(named).filter_map(|version| Some(graph.dataset_versions.get(&version)?.dataset_sk));
+            trained.chain(versions).filter_map(|version| Some(graph.dataset_versions.get(&version)?.dataset_sk));
         let datasets: BTreeSet<i64> = datasets.collect();
         if datasets.is_empty() {
             return Ok(());
@@ -195,29 +197,35 @@ impl Due<'_> {
             ZeroTotal::Hold => self.book.credit(flow.key, flow.hold, line, To::Suspense("zero_total"), sub),
             ZeroTotal::Treasury => self.book.credit(flow.key, flow.hold, line, To::Treasury, sub),
             ZeroTotal::Manifest => {
-                let removed = policy.removed;
-                let models = self.state.graph.models_of(flow.subject);
-                let trained: Vec<Vec<(i64, u128)>> =
-                    models.iter().map(|edge| self.training(edge.to, removed)).collect();
-                let weights: Vec<u128> = models
-                    .iter()
-                    .zip(&trained)
-                    .map(|(edge, sets)| if sets.is_empty() { 0 } else { edge.weight })
-                    .collect();
-                let parts = split(sub, weights.iter().copied());
-                if parts.is_empty() {
+                let Some(parts) = self.manifests(flow, sub) else {
                     self.book.credit(flow.key, flow.hold, line, To::Suspense("no_manifest"), sub);
                     return Ok(());
-                }
+                };
                 let index = flows.index(flow);
-                for (sets, part) in trained.iter().zip(parts) {
-                    for ((set, _), part) in sets.iter().zip(split(part, sets.iter().map(|(_, weight)| *weight))) {
-                        targets.add(self.state, index, Target::DatasetVersion(*set), part)?;
-                    }
+                for (set, part) in parts {
+                    targets.add(self.state, index, Target::DatasetVersion(set), part)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// What falls to the dataset versions that the models behind a flow were trained on; `None` when there is none.
+    fn manifests(&self, flow: Flow, sub: u128) -> Option<Vec<(i64, u128)>> {
+        let removed = self.state.policy(flow.key.ruling).removed;
+        let models = self.state.graph.models_of(flow.subject);
+        let trained: Vec<Vec<(i64, u128)>> = models.iter().map(|edge| self.training(edge.to, removed)).collect();
+        let weights: Vec<u128> =
+            models.iter().zip(&trained).map(|(edge, sets)| if sets.is_empty() { 0 } else { edge.weight }).collect();
+        let parts = split(sub, weights.iter().copied());
+        if parts.is_empty() {
+            return None;
+        }
+        let over = |(sets, part): (&Vec<(i64, u128)>, u128)| {
+            let parts = split(part, sets.iter().map(|(_, weight)| *weight));
+            sets.iter().map(|(set, _)| *set).zip(parts).collect::<Vec<_>>()
+        };
+        Some(trained.iter().zip(parts).flat_map(over).collect())
     }
 
     /// The dataset versions a model was trained on that have members, with their weights.

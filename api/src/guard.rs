@@ -49,7 +49,18 @@ const CHAIN_MAX: usize = 60;
 /// Rows of a list that says nothing about `first`.
 const ROWS_DEFAULT: u64 = 50;
 /// Lists, by name: what is selected in them is resolved once a row.
-const LISTS: [&str; 6] = ["accounts", "agents", "contributions", "datasets", "epochs", "models"];
+const LISTS: [&str; 10] = [
+    "accounts",
+    "agents",
+    "batches",
+    "contributions",
+    "datasets",
+    "epochs",
+    "inferences",
+    "models",
+    "payments",
+    "records",
+];
 
 /// A document that may run.
 #[derive(Debug)]

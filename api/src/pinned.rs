@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use alloy_primitives::Address;
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use tokio::sync::OnceCell;
+use tributary_accounting::{Alarm, Explainer, Origins};
 use tributary_schemas::Table;
 use tributary_schemas::column::Column;
 use tributary_schemas::facts::BlockRow;
@@ -29,6 +31,31 @@ const MEMORY: usize = 512 << 20;
 const PARTITIONS: usize = 2;
 /// Cuts kept per snapshot: what was earned up to the newest settled epoch, and a few of the past.
 const CUTS_KEPT: usize = 4;
+
+/// Lines whose origins are kept per snapshot: somebody turns their pages.
+const ORIGINS_KEPT: usize = 8;
+
+/// A line of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OriginKey {
+    pub(crate) account: Address,
+    pub(crate) token: Address,
+    pub(crate) epoch: i64,
+    pub(crate) vault: String,
+    /// With `pending:` before it for what waits.
+    pub(crate) role: String,
+    /// Dataset, contribution, model and agent.
+    pub(crate) ids: [Option<String>; 4],
+    pub(crate) adjusts_epoch: Option<i64>,
+}
+
+/// What divides epochs again, in a session of its own.
+#[derive(Default)]
+struct Drill {
+    session: OnceCell<SessionContext>,
+    explainer: Explainer,
+    kept: tokio::sync::Mutex<Vec<(OriginKey, Arc<Origins>)>>,
+}
 
 /// The snapshots that requests read.
 #[derive(Debug)]
@@ -84,6 +111,8 @@ pub(crate) struct Pinned {
     session: OnceCell<SessionContext>,
     world: OnceCell<Arc<World>>,
     earned: tokio::sync::Mutex<BTreeMap<i64, Arc<Earned>>>,
+    drill: Drill,
+    alarms: OnceCell<Vec<Alarm>>,
 }
 
 impl std::fmt::Debug for Pinned {
@@ -94,7 +123,16 @@ impl std::fmt::Debug for Pinned {
 
 impl Pinned {
     fn new(lake: Lake, data_dir: PathBuf, snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, data_dir, lake, session: OnceCell::new(), world: OnceCell::new(), earned: Default::default() }
+        Self {
+            snapshot,
+            data_dir,
+            lake,
+            session: OnceCell::new(),
+            world: OnceCell::new(),
+            earned: Default::default(),
+            drill: Drill::default(),
+            alarms: OnceCell::new(),
+        }
     }
 
     /// Number of the sealed block.
@@ -134,6 +172,35 @@ impl Pinned {
         }
         kept.insert(cut, Arc::clone(&earned));
         Ok(earned)
+    }
+
+    /// What the chain says of settled epochs and the settlement does not: looked for once.
+    pub(crate) async fn alarms(&self) -> Result<&[Alarm], Refusal> {
+        let session = self.session().await?;
+        let look = || async {
+            let found = Box::pin(tributary_accounting::alarms(session)).await;
+            found.map_err(|cause| Refusal::internal("comparing with the chain", &cause))
+        };
+        self.alarms.get_or_try_init(look).await.map(Vec::as_slice)
+    }
+
+    /// What a line came from. Whoever asks while it is being found waits for it.
+    pub(crate) async fn origins(&self, key: &OriginKey) -> Result<Arc<Origins>, Refusal> {
+        let mut kept = self.drill.kept.lock().await;
+        if let Some((_, found)) = kept.iter().find(|(known, _)| known == key) {
+            return Ok(Arc::clone(found));
+        }
+        let open = || session::open(&self.lake, &self.snapshot, MEMORY, PARTITIONS);
+        let session = self.drill.session.get_or_try_init(open).await;
+        let session = session.map_err(|cause| Refusal::internal("opening tables", &cause))?;
+        let of = (key.account, key.token, key.epoch);
+        let found = Box::pin(self.drill.explainer.origins(session, of, |row| key.is(row))).await;
+        let found = Arc::new(found.map_err(|cause| Refusal::internal("taking a line back", &cause))?);
+        if kept.len() >= ORIGINS_KEPT {
+            kept.remove(0);
+        }
+        kept.push((key.clone(), Arc::clone(&found)));
+        Ok(found)
     }
 
     /// The session in which every table is registered under its name.

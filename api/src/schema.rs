@@ -8,6 +8,7 @@ pub(crate) mod blob;
 pub(crate) mod block;
 pub(crate) mod entity;
 pub(crate) mod epoch;
+pub(crate) mod origin;
 pub(crate) mod provenance;
 pub(crate) mod status;
 

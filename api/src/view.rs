@@ -4,6 +4,7 @@ mod blob;
 mod blocks;
 mod graph;
 mod money;
+mod origin;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::pinned::Pinned;
 use crate::scalar::{AddressText, BigInt, DateTime, Money, with_point};
 use crate::schema::AsOf;
 use crate::world::World;
+pub(crate) use origin::Below;
 use standing::Standings;
 
 /// A token's name for people.

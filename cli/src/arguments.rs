@@ -5,6 +5,10 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+mod drill;
+
+pub(crate) use drill::{By, Drill};
+
 /// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
 ///
 /// Results go to standard output and nothing else does; progress and logs go to standard error.
@@ -189,6 +193,8 @@ pub(crate) struct Explain {
     /// The token; all of them when not given
     #[arg(long)]
     pub(crate) token: Option<String>,
+    #[command(flatten)]
+    pub(crate) drill: Drill,
     #[command(flatten)]
     pub(crate) source: Source,
     /// JSON

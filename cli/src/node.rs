@@ -24,14 +24,14 @@ use tributary_indexer::{
     CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, SpaceOptions, Trust,
     VerifierOptions,
 };
-use tributary_store::{Archive, Lake, Tail, TailOptions};
+use tributary_store::{Archive, Lake, Settling, Tail, TailOptions};
 use url::Url;
 
 use crate::config::{self, Config, EigenDa};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{environment, init, mapping, output};
+use crate::{environment, init, mapping, output, settling};
 
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -49,6 +49,7 @@ pub(crate) struct Node {
     progress: watch::Receiver<Followed>,
     address: Option<SocketAddr>,
     settled: watch::Receiver<bool>,
+    settling: watch::Receiver<Option<String>>,
 }
 
 /// Which task ended, and that it was asked to.
@@ -76,6 +77,7 @@ impl Node {
         let (progress_sender, progress) = watch::channel(Followed::default());
         let (sealed_sender, sealed) = watch::channel(false);
         let (settled_sender, settled) = watch::channel(false);
+        let (settling_sender, settling) = watch::channel(None);
         let mut tasks = JoinSet::new();
         let mut address = None;
         if serve {
@@ -93,10 +95,17 @@ impl Node {
             sealed_sender.send_replace(true);
             Ok(Done::Indexer)
         });
-        let settler =
-            Settler { lake, dir, sealed, settled: settled_sender, stop: shutdown.clone(), config: config.clone() };
+        let settler = Settler {
+            lake,
+            dir,
+            sealed,
+            settled: settled_sender,
+            settling: settling_sender,
+            stop: shutdown.clone(),
+            config: config.clone(),
+        };
         tasks.spawn(settler.run());
-        Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled })
+        Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled, settling })
     }
 
     /// Where it serves.
@@ -126,7 +135,8 @@ impl Node {
                 },
                 _ = tick.tick() => {
                     let now = self.progress.borrow().clone();
-                    shown.show(now.sealed.unwrap_or(0), &doing(&now));
+                    let settling = self.settling.borrow().clone();
+                    shown.show(now.sealed.unwrap_or(0), &settling.unwrap_or_else(|| doing(&now)));
                 }
             }
         }
@@ -178,12 +188,16 @@ struct Settler {
     dir: PathBuf,
     sealed: watch::Receiver<bool>,
     settled: watch::Sender<bool>,
+    /// How far a long settlement is, in words.
+    settling: watch::Sender<Option<String>>,
     stop: CancellationToken,
     config: Config,
 }
 
 impl Settler {
     async fn run(self) -> Result<Done, Failure> {
+        // What a process that was killed said last.
+        tributary_store::write_settling(&self.dir, None).or_exit(Exit::Store)?;
         let mut seen = None;
         loop {
             // Asked before looking, so that nothing sealed last is overlooked.
@@ -203,12 +217,39 @@ impl Settler {
         }
     }
 
+    /// Does a settlement, and says how far it is where `status` looks for it.
+    async fn watched<T>(
+        &self,
+        progress: &tributary_accounting::Progress,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let settled = self.lake.latest().await.or_exit(Exit::Store)?.and_then(|snapshot| snapshot.heads.settled_epoch);
+        let epoch = settled.map_or(0, |settled| settled.saturating_add(1));
+        let tell = |one: Settling| {
+            let said = settling::words(&one);
+            tracing::info!("{said}");
+            self.settling.send_replace(Some(said));
+            if let Err(error) = tributary_store::write_settling(&self.dir, Some(one)) {
+                tracing::warn!(%error, "how far the settlement is cannot be written");
+            }
+        };
+        let done = settling::watch(progress, epoch, tell, work).await;
+        if self.settling.send_replace(None).is_some() {
+            tributary_store::write_settling(&self.dir, None).or_exit(Exit::Store)?;
+        }
+        Ok(done)
+    }
+
     async fn settle_ripe(&self) -> Result<(), Failure> {
         let memory = usize::try_from(self.config.engine.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let partitions = usize::try_from(self.config.engine.partitions).unwrap_or(1);
         loop {
-            let session = || tributary_accounting::session(Some(memory), partitions);
-            match tributary_accounting::settle_next(session, &self.lake, &self.dir).await {
+            let progress = Arc::new(tributary_accounting::Progress::default());
+            let session = || {
+                Ok(tributary_accounting::watched(tributary_accounting::session(Some(memory), partitions)?, &progress))
+            };
+            let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir));
+            match self.watched(&progress, work).await? {
                 Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
                 Ok(SettleOutcome::Waiting { epoch, why }) => {
                     tracing::debug!(epoch, ?why, "an epoch waits");

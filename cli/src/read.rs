@@ -129,8 +129,11 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
         Some(tables) => tributary_accounting::alarms(&tables.session().await?).await?,
         None => Vec::new(),
     };
+    let settling = tributary_store::read_settling(dir).or_exit(Exit::Store)?;
     if arguments.json {
-        output::json(&json!({ "snapshot": snapshot, "follower": follower, "alarms": alarms }))?;
+        output::json(&json!({
+            "snapshot": snapshot, "follower": follower, "alarms": alarms, "settling": settling,
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
@@ -165,6 +168,9 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
             line("endpoint", format!("{} is {}{reason}", endpoint.name, endpoint.state));
         }
     }
+    if let Some(settling) = &settling {
+        line("settlement", crate::settling::words(settling));
+    }
     for alarm in alarms {
         line("alarm", alarm.to_string());
     }
@@ -195,6 +201,9 @@ pub(crate) async fn explain(config: &Config, arguments: &Explain) -> Result<Exit
         return Err(anyhow!("{account} earned nothing in epoch {}", arguments.epoch).into());
     }
     let ctx = tables.session().await?;
+    if let Some(by) = arguments.drill.by {
+        return crate::drill::drill(&ctx, (account, arguments.epoch), &tokens, by, arguments).await;
+    }
     let mut found = Vec::new();
     for token in tokens {
         found.push(tributary_accounting::explain(&ctx, account, token, arguments.epoch).await?);

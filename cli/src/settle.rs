@@ -1,17 +1,19 @@
 //! `tributary settle`: anybody's tables settled, and what another policy would change.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tributary_accounting::Folder;
 use tributary_accounting::audit::{Audit, Change, Outcome};
+use tributary_accounting::{Folder, Progress};
 use tributary_schemas::policy::Policy;
+use tributary_store::Settling;
 
 use crate::arguments::Settle;
 use crate::failure::Failure;
-use crate::output;
 use crate::replay::Scratch;
+use crate::{output, settling};
 
 /// Settles an epoch of the tables in a folder.
 pub(crate) async fn settle(arguments: &Settle) -> Result<ExitCode, Failure> {
@@ -24,8 +26,12 @@ pub(crate) async fn settle(arguments: &Settle) -> Result<ExitCode, Failure> {
     };
     let folder = Folder::open(&arguments.tables, &arguments.without).await?;
     let scratch = Scratch::new("settle")?;
-    let session = || tributary_accounting::session(None, 2);
-    let audit = tributary_accounting::audit(session, &folder, scratch.path(), arguments.epoch, policy.as_ref()).await?;
+    let progress = Arc::new(Progress::default());
+    let session = || Ok(tributary_accounting::watched(tributary_accounting::session(None, 2)?, &progress));
+    let audit =
+        Box::pin(tributary_accounting::audit(session, &folder, scratch.path(), arguments.epoch, policy.as_ref()));
+    let tell = |one: Settling| output::say(&settling::words(&one));
+    let audit = settling::watch(&progress, arguments.epoch, tell, audit).await?;
     if arguments.json {
         output::json(&shown(arguments.epoch, policy.as_ref(), &audit))?;
     } else {

@@ -29,5 +29,7 @@ pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, V
 pub use error::{Remedy, StoreError};
 pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use space::free_bytes;
-pub use status::{AnchorStatus, EndpointStatus, Status, read_status, write_status};
+pub use status::{
+    AnchorStatus, EndpointStatus, Settling, Status, read_settling, read_status, write_settling, write_status,
+};
 pub use tail::{BlockRef, Tail, TailBlock, TailOptions};

@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::tail::BlockRef;
 
 const FILE: &str = "status.json";
+const SETTLING: &str = "settling.json";
 
 /// Where the follower stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,37 @@ pub struct EndpointStatus {
     pub reason: Option<String>,
 }
 
+/// How far the settlement of an epoch is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settling {
+    /// The epoch: the one after the last settled one.
+    pub epoch: i64,
+    /// Records that were divided.
+    pub records_done: u64,
+    /// Records that are to be divided; zero while that is not known.
+    pub records_total: u64,
+    /// Records a second.
+    pub per_second: u64,
+    /// Seconds until all records are divided, at that rate; none while nothing was.
+    pub eta_seconds: Option<u64>,
+}
+
+/// Says how far a settlement is; `None` once it ended.
+pub fn write_settling(dir: &Path, settling: Option<Settling>) -> Result<(), StoreError> {
+    let path = dir.join(SETTLING);
+    match settling {
+        Some(settling) => durable::replace(&path, durable::canonical_json(&settling, &path)?.as_bytes()),
+        None => durable::remove(&path),
+    }
+}
+
+/// How far the settlement is that is under way in a data folder, or was when its process ended.
+pub fn read_settling(dir: &Path) -> Result<Option<Settling>, StoreError> {
+    let path = dir.join(SETTLING);
+    durable::read(&path)?.map(|bytes| serde_json::from_slice(&bytes).map_err(durable::json(&path))).transpose()
+}
+
 /// Replaces the status of a data folder in one step.
 pub fn write_status(dir: &Path, status: &Status) -> Result<(), StoreError> {
     let path = dir.join(FILE);
@@ -95,6 +127,18 @@ pub fn read_status(dir: &Path) -> Result<Option<Status>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_settlement_says_how_far_it_is_until_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read_settling(dir.path()).unwrap(), None);
+        let settling = Settling { epoch: 3, records_done: 5, records_total: 20, per_second: 5, eta_seconds: Some(3) };
+        write_settling(dir.path(), Some(settling)).unwrap();
+        assert_eq!(read_settling(dir.path()).unwrap(), Some(settling));
+        write_settling(dir.path(), None).unwrap();
+        write_settling(dir.path(), None).unwrap();
+        assert_eq!(read_settling(dir.path()).unwrap(), None);
+    }
 
     #[test]
     fn a_status_comes_back_whole() {

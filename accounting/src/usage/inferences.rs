@@ -39,7 +39,7 @@ pub(super) struct Inference {
 pub(super) struct Flows {
     /// The flows, by number.
     pub(super) list: Vec<Flow>,
-    numbers: BTreeMap<Flow, usize>,
+    pub(super) numbers: BTreeMap<Flow, usize>,
     /// The inferences, by batch and ordinal.
     pub(super) inferences: Vec<Inference>,
     /// (inference, flow, sub-units): sorted, each pair once.
@@ -63,61 +63,30 @@ impl Flows {
         ctx: &SessionContext,
         state: &State,
         epoch: i64,
-        data: DataIn,
+        data: &DataIn,
         weightless: &BTreeSet<(i64, i32)>,
     ) -> Result<Self, AccountingError> {
-        let mut this = Self { inferences: load(ctx, state, epoch, &data).await?, ..Self::default() };
-        let mut by_subject: BTreeMap<(i64, Subject), Vec<usize>> = BTreeMap::new();
-        let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-        let named: BTreeSet<i64> = data.keys().filter_map(|(_, source)| named_batch(*source)).collect();
-        for (index, inference) in this.inferences.iter().enumerate() {
-            if let Some(batch) = state.batches.get(&inference.batch_sk) {
-                by_subject.entry((batch.epoch, inference.subject)).or_default().push(index);
-            }
-            if named.contains(&inference.batch_sk) {
-                by_batch.entry(inference.batch_sk).or_default().push(index);
-            }
-        }
+        let mut this = Self { inferences: load(ctx, state, epoch, data).await?, ..Self::default() };
+        let index = Index::new(state, &this.inferences, data);
         for ((key, source), sub) in data {
-            // Money that leaves suspense goes to what was answered when it was paid.
-            let epoch = key.adjusts.unwrap_or(epoch);
-            match source {
-                Source::Payment(subject, Named::Missing(payment)) => {
-                    let to = To::Held(BLOB_MISSING, Whose::Payment(payment));
-                    *this.held.entry((key, to, Some(subject))).or_default() += sub;
-                }
-                Source::Payment(subject, Named::Unresolved) => this.without_records(key, None, subject, sub),
-                Source::Payment(subject, Named::Nothing) => {
-                    let found = by_subject.get(&(epoch, subject)).cloned().unwrap_or_default();
-                    if !this.over(state, key, &found, sub) {
-                        this.without_records(key, None, subject, sub);
+            let found = this.reached(state, &index, (epoch, weightless), *key, *source);
+            match (source, found.is_empty()) {
+                (_, false) => {
+                    for (place, part) in this.parts(&found, *sub).filter(|(_, part)| *part > 0) {
+                        let number = this.index(this.flow(state, *key, place));
+                        this.amounts.push((place, number, part));
                     }
                 }
-                Source::Payment(subject, Named::Inference(batch, ordinal)) => {
-                    let found =
-                        this.inferences.binary_search_by_key(&(batch, ordinal), |one| (one.batch_sk, one.ordinal));
-                    if !found.is_ok_and(|index| this.over(state, key, &[index], sub)) {
-                        this.without_records(key, None, subject, sub);
-                    }
+                (Source::Payment(subject, Named::Missing(payment)), true) => {
+                    let to = To::Held(BLOB_MISSING, Whose::Payment(*payment));
+                    *this.held.entry((*key, to, Some(*subject))).or_default() += sub;
                 }
-                Source::Payment(subject, Named::Batch(batch)) => {
-                    let found = by_batch.get(&batch).cloned().unwrap_or_default();
-                    if !this.over(state, key, &found, sub) {
-                        this.without_records(key, None, subject, sub);
-                    }
+                (Source::Payment(subject, _), true) => {
+                    let flow = Flow { key: *key, hold: None, subject: *subject };
+                    *this.fallback.entry(flow).or_default() += sub;
                 }
-                Source::Pool(pool) => {
-                    let subjects =
-                        by_subject.iter().filter(|((of, subject), _)| *of == epoch && serves(state, pool, *subject));
-                    let mut found: Vec<usize> = subjects.flat_map(|(_, found)| found.iter().copied()).collect();
-                    found.retain(|index| {
-                        let one = this.inferences[*index];
-                        !weightless.contains(&(one.batch_sk, one.ordinal))
-                    });
-                    found.sort_unstable();
-                    if !this.over(state, key, &found, sub) {
-                        *this.held.entry((key, To::Suspense("no_inferences"), None)).or_default() += sub;
-                    }
+                (Source::Pool(_), true) => {
+                    *this.held.entry((*key, To::Suspense("no_inferences"), None)).or_default() += sub;
                 }
             }
         }
@@ -125,29 +94,63 @@ impl Flows {
         Ok(this)
     }
 
-    fn without_records(&mut self, key: Key, hold: Option<Hold>, subject: Subject, sub: u128) {
-        *self.fallback.entry(Flow { key, hold, subject }).or_default() += sub;
+    /// The inferences that a source is divided over, in their order: none where it named nothing that counts, or nothing
+    /// of the method that pays.
+    pub(super) fn reached(
+        &self,
+        state: &State,
+        index: &Index,
+        (epoch, weightless): (i64, &BTreeSet<(i64, i32)>),
+        key: Key,
+        source: Source,
+    ) -> Vec<usize> {
+        // Money that leaves suspense goes to what was answered when it was paid.
+        let epoch = key.adjusts.unwrap_or(epoch);
+        let mut found = match source {
+            Source::Payment(_, Named::Missing(_) | Named::Unresolved) => Vec::new(),
+            Source::Payment(subject, Named::Nothing) => {
+                index.by_subject.get(&(epoch, subject)).cloned().unwrap_or_default()
+            }
+            Source::Payment(_, Named::Inference(batch, ordinal)) => {
+                self.place(batch, ordinal).map_or_else(Vec::new, |place| vec![place])
+            }
+            Source::Payment(_, Named::Batch(batch)) => index.by_batch.get(&batch).cloned().unwrap_or_default(),
+            Source::Pool(pool) => {
+                let subjects =
+                    index.by_subject.iter().filter(|((of, subject), _)| *of == epoch && serves(state, pool, *subject));
+                let mut found: Vec<usize> = subjects.flat_map(|(_, found)| found.iter().copied()).collect();
+                found.retain(|place| {
+                    let one = self.inferences[*place];
+                    !weightless.contains(&(one.batch_sk, one.ordinal))
+                });
+                found.sort_unstable();
+                found
+            }
+        };
+        let policy = state.policy(key.ruling);
+        found.retain(|place| self.inferences.get(*place).is_some_and(|one| state.pays(one.batch_sk, policy)));
+        found
     }
 
-    /// Spreads over inferences in their order, by fee; equal when there is none. `false` when there is no inference of
-    /// the method that pays.
-    fn over(&mut self, state: &State, key: Key, found: &[usize], sub: u128) -> bool {
-        let policy = state.policy(key.ruling);
-        let pays = |index: &usize| self.inferences.get(*index).is_some_and(|one| state.pays(one.batch_sk, policy));
-        let found: Vec<usize> = found.iter().copied().filter(pays).collect();
-        let mut fees: Vec<u128> =
-            found.iter().map(|index| u128::try_from(self.inferences[*index].fee).unwrap_or(0)).collect();
+    /// The place of an inference.
+    pub(super) fn place(&self, batch_sk: i64, ordinal: i32) -> Option<usize> {
+        self.inferences.binary_search_by_key(&(batch_sk, ordinal), |one| (one.batch_sk, one.ordinal)).ok()
+    }
+
+    /// An amount over inferences in their order, by fee; equal when there is none.
+    pub(super) fn parts<'a>(&self, found: &'a [usize], sub: u128) -> impl Iterator<Item = (usize, u128)> + use<'a> {
+        let fee = |place: &usize| u128::try_from(self.inferences[*place].fee).unwrap_or(0);
+        let mut fees: Vec<u128> = found.iter().map(fee).collect();
         if fees.iter().all(|fee| *fee == 0) {
             fees.fill(1);
         }
-        for (index, part) in found.iter().zip(split(sub, fees.iter().copied())) {
-            if part > 0 {
-                let one = self.inferences[*index];
-                let number = self.index(Flow { key, hold: hold_of(state, key, one.batch_sk), subject: one.subject });
-                self.amounts.push((*index, number, part));
-            }
-        }
-        !found.is_empty()
+        found.iter().copied().zip(split(sub, fees.iter().copied()))
+    }
+
+    /// What money of a key on an inference is summed by.
+    pub(super) fn flow(&self, state: &State, key: Key, place: usize) -> Flow {
+        let one = self.inferences[place];
+        Flow { key, hold: hold_of(state, key, one.batch_sk), subject: one.subject }
     }
 
     fn merge(&mut self) {
@@ -159,6 +162,29 @@ impl Flows {
             }
             same
         });
+    }
+}
+
+/// Places of inferences by what names them.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    by_subject: BTreeMap<(i64, Subject), Vec<usize>>,
+    by_batch: BTreeMap<i64, Vec<usize>>,
+}
+
+impl Index {
+    pub(super) fn new(state: &State, inferences: &[Inference], data: &DataIn) -> Self {
+        let mut this = Self::default();
+        let named: BTreeSet<i64> = data.keys().filter_map(|(_, source)| named_batch(*source)).collect();
+        for (place, one) in inferences.iter().enumerate() {
+            if let Some(batch) = state.batches.get(&one.batch_sk) {
+                this.by_subject.entry((batch.epoch, one.subject)).or_default().push(place);
+            }
+            if named.contains(&one.batch_sk) {
+                this.by_batch.entry(one.batch_sk).or_default().push(place);
+            }
+        }
+        this
     }
 }
 

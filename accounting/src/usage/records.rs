@@ -17,19 +17,20 @@ use super::inferences::Flows;
 use super::{Targets, stream};
 use crate::cascade::split;
 use crate::error::AccountingError;
+use crate::progress::Progress;
 use crate::read::{Columns, list, query};
 use crate::state::State;
 
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
+pub(crate) enum Target {
     DatasetVersion(i64),
     Contribution(i64),
     ModelVersion(i64),
 }
 
 impl Target {
-    pub(super) fn new(kind: i64, sk: i64) -> Result<Self, AccountingError> {
+    pub(crate) fn new(kind: i64, sk: i64) -> Result<Self, AccountingError> {
         match kind {
             1 => Ok(Self::DatasetVersion(sk)),
             2 => Ok(Self::Contribution(sk)),
@@ -46,49 +47,95 @@ const INFERENCES_AT_ONCE: usize = 16_384;
 
 /// Divides every amount on an inference; what finds no usable record is added to the fallback of its flow.
 pub(super) async fn divide(ctx: &SessionContext, state: &State, flows: &mut Flows) -> Result<Targets, AccountingError> {
-    let touched = touched_by_removals(ctx, state, flows).await?;
-    let mut made = Vec::new();
-    let mut stored = std::mem::take(&mut flows.amounts);
-    stored.retain(|(inference, number, sub)| {
-        let flow = flows.list[*number];
-        let policy = state.policy(flow.key.ruling);
+    let amounts = std::mem::take(&mut flows.amounts);
+    let Sorted { stored, made, dry } = sorted(ctx, state, flows, amounts).await?;
+    for (_, number, sub) in dry {
+        *flows.fallback.entry(flows.list[number]).or_default() += sub;
+    }
+    let mut targets = Targets::default();
+    if !stored.is_empty() {
+        stream::by_stored_weights(ctx, state, flows, stored, &mut targets).await?;
+    }
+    let mut dry: BTreeMap<usize, u128> = BTreeMap::new();
+    by_made_weights(ctx, state, flows, &made, &mut |part| match part.record {
+        Some(record) => targets.add(state, part.number, record.target, part.sub),
+        None => {
+            *dry.entry(part.number).or_default() += part.sub;
+            Ok(())
+        }
+    })
+    .await?;
+    for (number, sub) in dry {
+        *flows.fallback.entry(flows.list[number]).or_default() += sub;
+    }
+    Ok(targets)
+}
+
+/// Amounts by how they are divided.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    /// By the stored running weights.
+    pub(super) stored: Vec<(usize, usize, u128)>,
+    /// By weights that are made again.
+    pub(super) made: Vec<(usize, usize, u128)>,
+    /// Not at all: their inferences have no usable record.
+    pub(super) dry: Vec<(usize, usize, u128)>,
+}
+
+/// Sorts amounts on inferences.
+pub(super) async fn sorted(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+    amounts: Vec<(usize, usize, u128)>,
+) -> Result<Sorted, AccountingError> {
+    let touched = touched_by_removals(ctx, state, flows, &amounts).await?;
+    let mut sorted = Sorted { stored: amounts, ..Sorted::default() };
+    sorted.stored.retain(|(inference, number, sub)| {
+        let policy = state.policy(flows.list[*number].key.ruling);
         let again = policy.normaliser != Normaliser::PositivePart
             || policy.min_share_ppb > 0
             || policy.mass_keep_ppb < PPB
             || policy.dedupe != Dedupe::None
             || (policy.removed == Removed::Redistribute && touched.contains(inference));
         if again {
-            made.push((*inference, *number, *sub));
+            sorted.made.push((*inference, *number, *sub));
         } else if flows.inferences[*inference].weight_total == 0 {
-            *flows.fallback.entry(flow).or_default() += sub;
+            sorted.dry.push((*inference, *number, *sub));
         } else {
             return true;
         }
         false
     });
-    let mut targets = Targets::default();
-    if !stored.is_empty() {
-        stream::by_stored_weights(ctx, state, flows, stored, &mut targets).await?;
-    }
-    let mut rest = made.as_slice();
-    while !rest.is_empty() {
-        // Amounts are sorted by inference: those of one inference stay together.
-        let mut count = std::cmp::min(INFERENCES_AT_ONCE, rest.len());
-        while count < rest.len() && rest[count].0 == rest[count - 1].0 {
-            count += 1;
-        }
-        by_made_weights(ctx, state, flows, &rest[..count], &mut targets).await?;
-        rest = &rest[count..];
-    }
-    Ok(targets)
+    Ok(sorted)
+}
+
+/// Tells whoever watches how many records are about to be looked at: those of the files and row groups of [`within`].
+pub(super) fn expect(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+    amounts: &[(usize, usize, u128)],
+) -> Option<Arc<Progress>> {
+    let progress = Progress::of(ctx)?;
+    let (epochs, first, last) = span(state, flows, amounts);
+    let batches = state.batches.range(first..=std::cmp::max(first, last)).map(|(_, batch)| batch);
+    progress.expect(batches.filter(|batch| epochs.contains(&batch.epoch)).map(|batch| batch.accepted).sum());
+    Some(progress)
 }
 
 /// Files and row groups that can hold records of these inferences.
 pub(super) fn within(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> String {
+    let (epochs, first, last) = span(state, flows, amounts);
+    format!("a.epoch IN ({}) AND a.batch_sk BETWEEN {first} AND {last}", list(epochs))
+}
+
+/// Epochs, and the first and last batch, of these inferences.
+fn span(state: &State, flows: &Flows, amounts: &[(usize, usize, u128)]) -> (BTreeSet<i64>, i64, i64) {
     let batches: BTreeSet<i64> = amounts.iter().map(|(inference, ..)| flows.inferences[*inference].batch_sk).collect();
     let epochs: BTreeSet<i64> = batches.iter().filter_map(|sk| Some(state.batches.get(sk)?.epoch)).collect();
     let (first, last) = (batches.first().copied().unwrap_or(0), batches.last().copied().unwrap_or(-1));
-    format!("a.epoch IN ({}) AND a.batch_sk BETWEEN {first} AND {last}", list(epochs))
+    (epochs, first, last)
 }
 
 fn register(ctx: &SessionContext, flows: &Flows, amounts: &[(usize, usize, u128)]) -> Result<(), AccountingError> {
@@ -112,20 +159,21 @@ async fn touched_by_removals(
     ctx: &SessionContext,
     state: &State,
     flows: &Flows,
+    amounts: &[(usize, usize, u128)],
 ) -> Result<BTreeSet<usize>, AccountingError> {
     let removed = state.contributions.removed();
     let redistributes = flows.list.iter().any(|flow| state.policy(flow.key.ruling).removed == Removed::Redistribute);
     let mut touched = BTreeSet::new();
-    if removed.is_empty() || !redistributes || flows.amounts.is_empty() {
+    if removed.is_empty() || !redistributes || amounts.is_empty() {
         return Ok(touched);
     }
-    register(ctx, flows, &flows.amounts)?;
+    register(ctx, flows, amounts)?;
     for chunk in removed.chunks(4096) {
         let sql = format!(
             "SELECT DISTINCT f.number FROM {FLOWS} f JOIN attributions a ON f.batch_sk = a.batch_sk AND f.inference = a.inference \
              WHERE a.target_kind = 2 AND a.target_sk IN ({}) AND {}",
             list(chunk.iter().copied()),
-            within(state, flows, &flows.amounts)
+            within(state, flows, amounts)
         );
         for batch in &query(ctx, &sql).await? {
             touched.extend(Columns(batch).int64("number")?.into_iter().filter_map(|one| usize::try_from(one).ok()));
@@ -137,23 +185,57 @@ async fn touched_by_removals(
 
 /// A record whose weight is to be made.
 #[derive(Debug, Clone, Copy)]
-struct Record {
-    order: ([u8; 32], u32),
-    target: Target,
-    score: i64,
+pub(super) struct Record {
+    pub(super) order: ([u8; 32], u32),
+    pub(super) target: Target,
+    pub(super) score: i64,
     in_lineage: bool,
     removed: bool,
     /// The first contribution with its content, where its dataset has that more than once.
     original: Option<i64>,
 }
 
-/// Weights made in the flow, inference by inference, records by (target id, row).
-async fn by_made_weights(
+/// A part of an amount on an inference.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    /// Place of the inference.
+    pub(super) inference: usize,
+    /// Number of the flow.
+    pub(super) number: usize,
+    /// Whose it is; `None` for all of it when no record counts.
+    pub(super) record: Option<&'a Record>,
+    pub(super) sub: u128,
+}
+
+type Take<'a> = dyn FnMut(Part<'_>) -> Result<(), AccountingError> + Send + 'a;
+
+/// Weights made in the flow, inference by inference, records by (target id, row); some inferences at a time.
+pub(super) async fn by_made_weights(
     ctx: &SessionContext,
     state: &State,
-    flows: &mut Flows,
+    flows: &Flows,
     amounts: &[(usize, usize, u128)],
-    targets: &mut Targets,
+    take: &mut Take<'_>,
+) -> Result<(), AccountingError> {
+    let mut rest = amounts;
+    while !rest.is_empty() {
+        // Amounts are sorted by inference: those of one inference stay together.
+        let mut count = std::cmp::min(INFERENCES_AT_ONCE, rest.len());
+        while count < rest.len() && rest[count].0 == rest[count - 1].0 {
+            count += 1;
+        }
+        some_by_made_weights(ctx, state, flows, &rest[..count], take).await?;
+        rest = &rest[count..];
+    }
+    Ok(())
+}
+
+async fn some_by_made_weights(
+    ctx: &SessionContext,
+    state: &State,
+    flows: &Flows,
+    amounts: &[(usize, usize, u128)],
+    take: &mut Take<'_>,
 ) -> Result<(), AccountingError> {
     let mut once = amounts.to_vec();
     once.dedup_by_key(|(inference, ..)| *inference);
@@ -169,19 +251,16 @@ async fn by_made_weights(
     for batch in &result? {
         read_records(state, batch, &mut records)?;
     }
-    for (inference, number, sub) in amounts {
-        let flow = flows.list[*number];
-        let found = records.get_mut(inference).map_or(&mut [][..], Vec::as_mut_slice);
+    for (inference, number, sub) in amounts.iter().copied() {
+        let found = records.get_mut(&inference).map_or(&mut [][..], Vec::as_mut_slice);
         found.sort_unstable_by_key(|record| record.order);
-        let weights = weights(state.policy(flow.key.ruling), found);
-        let parts = split(*sub, weights);
+        let weights = weights(state.policy(flows.list[number].key.ruling), found);
+        let parts = split(sub, weights);
         if parts.is_empty() {
-            *flows.fallback.entry(flow).or_default() += sub;
+            take(Part { inference, number, record: None, sub })?;
         }
-        for (record, part) in found.iter().zip(parts) {
-            if part > 0 {
-                targets.add(state, *number, record.target, part)?;
-            }
+        for (record, part) in found.iter().zip(parts).filter(|(_, part)| *part > 0) {
+            take(Part { inference, number, record: Some(record), sub: part })?;
         }
     }
     Ok(())

@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 use super::Targets;
 use super::inferences::{Flows, Inference};
-use super::records::{Target, within};
+use super::records::{Target, expect, within};
 use crate::cascade::Ready;
 use crate::error::AccountingError;
 use crate::names::index;
+use crate::progress::Progress;
 use crate::read::Columns;
 use crate::state::{Contributions, State};
 use crate::sums::Sums;
@@ -36,12 +37,13 @@ pub(super) async fn by_stored_weights(
         "SELECT batch_sk, inference, target_kind, target_sk, weight_before, weight FROM attributions a WHERE {}",
         within(state, flows, &amounts)
     );
+    let progress = expect(ctx, state, flows, &amounts);
     let paid = Arc::new(Paid::new(std::mem::take(&mut flows.inferences), amounts, Arc::clone(&state.contributions)));
     let frame = ctx.sql(&sql).await.map_err(AccountingError::query(WHAT))?;
     let streams = frame.execute_stream_partitioned().await.map_err(AccountingError::query(WHAT))?;
     let mut tasks = tokio::task::JoinSet::new();
     for stream in streams {
-        tasks.spawn(divide(stream, Arc::clone(&paid)));
+        tasks.spawn(divide(stream, Arc::clone(&paid), progress.clone()));
     }
     while let Some(done) = tasks.join_next().await {
         let done = done.map_err(|error| AccountingError::inconsistent(format!("a scan of records ended: {error}")))?;
@@ -56,12 +58,19 @@ pub(super) async fn by_stored_weights(
     Ok(())
 }
 
-async fn divide(mut stream: SendableRecordBatchStream, paid: Arc<Paid>) -> Result<Divided, AccountingError> {
+async fn divide(
+    mut stream: SendableRecordBatchStream,
+    paid: Arc<Paid>,
+    progress: Option<Arc<Progress>>,
+) -> Result<Divided, AccountingError> {
     let mut divided = Divided::default();
     let mut run = Run::default();
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(AccountingError::query("attributions"))?;
         divided.take(&paid, &mut run, &batch)?;
+        if let Some(progress) = &progress {
+            progress.divided(batch.num_rows());
+        }
     }
     Ok(divided)
 }

@@ -1,12 +1,13 @@
 //! `account`: what someone earned, why, and how to claim it.
 
-use async_graphql::{Enum, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Enum, ID, Object, SimpleObject};
 
 use crate::error::Refusal;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, Money};
 use crate::schema::blob::Blob;
 use crate::schema::entity::{ContributionConnection, Owned};
-use crate::view::View;
+use crate::schema::origin::{BatchConnection, InferenceConnection, PaymentConnection};
+use crate::view::{Below, View};
 
 /// An account. Money answers are those of the last settled epoch at or before the block asked for.
 #[derive(Debug, Clone)]
@@ -250,7 +251,12 @@ pub(crate) struct BlockRange {
 
 /// One reason for money.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct ExplanationLine {
+    #[graphql(skip)]
+    pub(crate) below: Below,
+    /// The vault that pays it.
+    pub(crate) vault: AddressText,
     /// platform, agent, model, lineage, data, staker; posted or released for what waited in an earlier epoch.
     pub(crate) role: String,
     /// Dataset it came through.
@@ -277,6 +283,23 @@ pub(crate) struct ExplanationLine {
     pub(crate) paths: Vec<MoneyPath>,
     /// For models and lineage: what came over ways that are not listed; with the paths, the amount.
     pub(crate) other_paths: Option<Money>,
+}
+
+/// One reason for money.
+#[ComplexObject]
+impl ExplanationLine {
+    /// The inferences that the money came by, each with its payments and records.
+    async fn inferences(&self, first: Option<i64>, after: Option<String>) -> Result<InferenceConnection, Refusal> {
+        self.below.inferences(first, after).await
+    }
+    /// The batches that these inferences are in, each in one block and one blob.
+    async fn batches(&self, first: Option<i64>, after: Option<String>) -> Result<BatchConnection, Refusal> {
+        self.below.batches(first, after).await
+    }
+    /// The payments that the money came out of.
+    async fn payments(&self, first: Option<i64>, after: Option<String>) -> Result<PaymentConnection, Refusal> {
+        self.below.payments(None, first, after).await
+    }
 }
 
 /// A way that money took up the lineage.

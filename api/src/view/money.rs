@@ -10,12 +10,12 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::money::{EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
 
-use super::View;
 use super::standing::StandingKey;
+use super::{Below, View};
 use crate::earned::whole_units;
 use crate::error::{ErrorCode, Refusal};
 use crate::page::FIRST_MAX;
-use crate::pinned::column;
+use crate::pinned::{OriginKey, column};
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
 use crate::schema::account::{
     BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, MoneyPath, Proof, Statement,
@@ -92,19 +92,16 @@ impl View {
 
     /// What the chain says of settled epochs and the settlement does not.
     pub(crate) async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
-        let session = self.pinned().session().await?;
-        let found = Box::pin(tributary_accounting::alarms(session)).await;
-        let found = found.map_err(|cause| Refusal::internal("comparing with the chain", &cause))?;
-        let alarm = |one: tributary_accounting::Alarm| Alarm {
+        let alarm = |one: &tributary_accounting::Alarm| Alarm {
             kind: one.kind.as_str().to_owned(),
             epoch: one.epoch,
             vault: AddressText(one.vault),
             token: AddressText(one.token),
             block: BlockNumber(one.block),
-            detail: one.detail,
+            detail: one.detail.clone(),
             account: one.account.map(AddressText),
         };
-        Ok(found.into_iter().map(alarm).collect())
+        Ok(self.pinned().alarms().await?.iter().map(alarm).collect())
     }
 
     /// How much the snapshot holds.
@@ -320,16 +317,16 @@ impl View {
         if explained.lines.is_empty() && explained.pending.is_empty() {
             return Ok(None);
         }
-        let lines = |lines: Vec<tributary_accounting::ExplanationLine>| {
-            lines.into_iter().map(|line| self.line(token, line)).collect()
+        let lines = |lines: Vec<tributary_accounting::ExplanationLine>, waits: bool| {
+            lines.into_iter().map(|line| self.line((account, epoch, token), waits, line)).collect()
         };
         Ok(Some(Explanation {
             epoch,
             total: self.money(token, explained.total),
             rounding: self.money(token, explained.rounding),
             payments: explained.payments,
-            lines: lines(explained.lines),
-            pending: lines(explained.pending),
+            lines: lines(explained.lines, false),
+            pending: lines(explained.pending, true),
             blocks: BlockRange { first: BlockNumber(first), last: BlockNumber(last) },
             blobs: self.blobs_of(&explained.blobs).await?,
         }))
@@ -376,7 +373,21 @@ impl View {
         }))
     }
 
-    fn line(&self, token: AddressText, line: tributary_accounting::ExplanationLine) -> ExplanationLine {
+    fn line(
+        &self,
+        (account, epoch, token): (AddressText, i64, AddressText),
+        waits: bool,
+        line: tributary_accounting::ExplanationLine,
+    ) -> ExplanationLine {
+        let key = OriginKey {
+            account: account.0,
+            token: token.0,
+            epoch,
+            vault: hex_text(line.vault),
+            role: if waits { format!("pending:{}", line.role) } else { line.role.clone() },
+            ids: [line.dataset.clone(), line.contribution.clone(), line.model.clone(), line.agent.clone()],
+            adjusts_epoch: line.adjusts_epoch,
+        };
         let label = |id: &Option<String>| id.as_ref().map(|id| self.world().label(id, self.number()));
         let through = [label(&line.contribution), label(&line.dataset), label(&line.model), label(&line.agent)];
         let other_paths = line.paths.as_ref().map(|paths| self.money(token, paths.other));
@@ -386,6 +397,8 @@ impl View {
             amount: self.money(token, path.amount),
         });
         ExplanationLine {
+            below: Below { view: self.clone(), token, key },
+            vault: AddressText(line.vault),
             paths: paths.collect(),
             other_paths,
             through: through.into_iter().flatten().collect(),

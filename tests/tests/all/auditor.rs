@@ -75,7 +75,7 @@ async fn cumulative_never_falls_and_money_is_conserved() {
 }
 
 /// A change of a state table is pushed as the new state; the store ends the one before.
-fn as_changes(mut facts: tributary_schemas::facts::Rows) -> tributary_schemas::facts::Rows {
+pub(crate) fn as_changes(mut facts: tributary_schemas::facts::Rows) -> tributary_schemas::facts::Rows {
     facts.contributions.iter_mut().for_each(|row| row.valid_to_block = None);
     facts.models.iter_mut().for_each(|row| row.valid_to_block = None);
     facts.accounts.iter_mut().for_each(|row| row.valid_to_block = None);

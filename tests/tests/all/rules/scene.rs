@@ -26,6 +26,7 @@
 //!   = payable 45                      the trial balance of an account, as far as it is asked for
 //!   ~ alice 45 claimed 20             where an account stands
 //!   ? alice based on models outside   words of an explanation
+//!   > alice data apples: b1/0 30, b1/1 15    what a line came by, best first; see `rules/origin.rs`
 //! ```
 //!
 //! `anything` stands for lines that nobody would write down; `refused WORDS` for a settlement that must not happen.
@@ -77,17 +78,17 @@ fn remark_off(line: &str) -> &str {
 /// Everything that happened so far.
 pub(super) struct Scene {
     pub(super) facts: Rows,
-    money: money::Rows,
+    pub(super) money: money::Rows,
     auditor: Auditor,
     input: Input,
     pub(super) epoch: i64,
     pub(super) block: i64,
     pub(super) logs: i64,
     /// Names of accounts, and of ids as the tables have them.
-    accounts: BTreeMap<String, String>,
-    things: BTreeMap<String, String>,
+    pub(super) accounts: BTreeMap<String, String>,
+    pub(super) things: BTreeMap<String, String>,
     /// Surrogate keys by kind and name.
-    keys: BTreeMap<(&'static str, String), i64>,
+    pub(super) keys: BTreeMap<(&'static str, String), i64>,
 }
 
 impl Scene {
@@ -165,7 +166,7 @@ impl Scene {
         extend(&mut self.money, settled.tables.rows());
         let agreed = compare(&self.facts, &mut self.auditor, self.epoch, &settled, &self.money);
         let (asked, lines): (Vec<&str>, Vec<&str>) =
-            expected.iter().copied().partition(|line| line.starts_with(['=', '~', '?']));
+            expected.iter().copied().partition(|line| line.starts_with(['=', '~', '?', '>']));
         let lines: Vec<String> = lines.iter().filter(|line| **line != "nothing").map(|line| spaced(line)).collect();
         if lines != ["anything"] {
             assert_eq!(sorted(self.statements()), sorted(lines), "statements of epoch {}", self.epoch);
@@ -176,6 +177,7 @@ impl Scene {
             match words[0] {
                 "=" => self.check_balance(words[1], &words[2..]),
                 "~" => self.check_standing(words[1], &words[2..]),
+                ">" => self.check_origin(line).await,
                 _ => self.check_explanation(words[1], &words[2..].join(" ")).await,
             }
         }

@@ -128,6 +128,8 @@ impl Node {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             tokio::select! {
+                // In this order: the tasks end as soon as everything is settled.
+                biased;
                 done = self.settled.wait_for(|settled| *settled) => return done.map(|_| ()).or_exit(Exit::Failed),
                 ended = self.tasks.join_next() => match joined(ended)? {
                     Some(Done::Indexer | Done::Settler) => {}

@@ -17,6 +17,7 @@ mod contracts;
 mod da;
 #[cfg(test)]
 mod demo;
+mod eas;
 #[cfg(test)]
 mod house;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod abi;
 mod build;
+mod call;
 mod eval;
 mod fixture;
 mod join;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{Payload, Position};
 
-use crate::mapping::{Mapping, Revenue, Rule, Step};
+use crate::mapping::{Call, Mapping, Revenue, Rule, Step};
 use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
+use call::{Called, Calls};
 use eval::{At, BuildError, Field, Joined, Source};
 pub use fixture::fixture;
 use join::Spent;
@@ -96,13 +98,15 @@ pub struct Decoder<'a> {
     yielded: BTreeMap<u32, (usize, Option<Decoded>)>,
     /// Logs of the transaction that back a payment.
     spent: Spent,
+    /// What the calls of the transaction say.
+    calls: Calls<'a>,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the beginning of a block.
     #[must_use]
     pub const fn new(mapping: &'a Mapping, block: &'a VerifiedBlock) -> Self {
-        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new() }
+        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new(), calls: Calls::new() }
     }
 
     /// The transactions that have logs.
@@ -115,6 +119,7 @@ impl<'a> Decoder<'a> {
     pub fn first(&mut self, tx_index: u32, known: &dyn Known, out: &mut Vec<Decoded>) {
         self.yielded.clear();
         self.spent.clear();
+        self.calls.clear();
         for log in self.logs(tx_index) {
             let rules = candidates(self.mapping, self.block.block.number, log);
             let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
@@ -148,7 +153,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn logs(&self, tx_index: u32) -> impl Iterator<Item = &'a VerifiedLog> + use<'a> {
-        let logs = &self.block.logs;
+        Self::logs_of(self.block, tx_index)
+    }
+
+    fn logs_of(block: &'a VerifiedBlock, tx_index: u32) -> impl Iterator<Item = &'a VerifiedLog> + use<'a> {
+        let logs = &block.logs;
         let start = logs.partition_point(|log| log.tx_index < tx_index);
         logs[start..].iter().take_while(move |log| log.tx_index == tx_index)
     }
@@ -226,6 +235,12 @@ impl<'a> Decoder<'a> {
             return Ok(Vec::new());
         }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
+        let called = rule.call.as_ref().map(|call| {
+            let read = || Called::read(call, rule, tx, Self::logs_of(self.block, log.tx_index));
+            let of_rule = self.calls.entry((Arc::clone(&rule.name), rule.topic0)).or_insert_with(read);
+            (call, of_rule.of(log.log_index))
+        });
+        let disagreement;
         let mut source = Source {
             chain_id: self.mapping.chain_id(),
             emitter: log.address,
@@ -233,15 +248,21 @@ impl<'a> Decoder<'a> {
             tx,
             log: Some(log),
             args: &args,
-            call: &[],
+            call: called.map_or(Err("the rule has no call"), |(_, called)| called),
             joined: None,
             known,
             sample: None,
             work: &Source::allowance(log.data.len() + tx.map_or(0, |tx| tx.input.len())),
         };
+        if let Some((call, Ok(_))) = called
+            && let Err(reason) = call::agrees(call, rule, &source)
+        {
+            disagreement = reason;
+            source.call = Err(&disagreement);
+        }
         let found = match &rule.join {
             None => None,
-            Some(join) => join::find(join, self.logs(log.tx_index), &self.spent, &source)?,
+            Some(join) => join::find(join, Decoder::logs_of(self.block, log.tx_index), &self.spent, &source)?,
         };
         if found.is_none() && rule.join.as_ref().is_some_and(|join| !join.optional) {
             return Ok(Vec::new());
@@ -282,6 +303,9 @@ impl Rule {
                 meant = meant && source.passes(expr, test, at)?;
             }
             if meant {
+                if let (Some(Call { optional: false, .. }), Err(reason)) = (&self.call, source.call) {
+                    return Err(BuildError::Shape(reason.to_owned()));
+                }
                 let emitter = match &self.on_behalf_of {
                     None => source.emitter,
                     Some(expr) => (Field { expr, source, at }).address()?,

@@ -33,6 +33,7 @@
 //! | `{ utf8 = EXPR }`, `{ json = EXPR, path = "a.0.b", as = "uint64" }` | text of bytes; a value inside a JSON text |
 //! | `{ owner = EXPR }`, `{ latest_version = EXPR }` | what is known of the entity with this id |
 //! | `{ first = [EXPR, …] }` | the first whose arguments this generation of the event has |
+//! | `{ if_joined = EXPR, else = EXPR }`, `{ if_called = EXPR, else = EXPR }` | the first where the join, or the call, was found |
 //! | `{ erc8021 = { from = "tx.input" } }` | the codes of a suffix, read from the end |
 //!
 //! Beside any of them, `none_if = CONSTANT` makes nothing of a value, and `or = EXPR` something of nothing.
@@ -53,6 +54,13 @@
 //! `{ if_joined = EXPR, else = EXPR }` tells the cases apart. A log backs one payment: those that rules of revenue joined,
 //! or counted themselves, are not found again in their transaction.
 //!
+//! `[rule.call]` reads the call that a log comes from. Each `[[rule.call.function]]` has a `signature`, the list (`each`)
+//! whose elements emit a log each, and `values`: names for parts of its arguments, the same for every function. They are
+//! `call.name`. The transaction must call the emitter, or Multicall3 with calls that may not fail, and the calls must make
+//! as many logs of the event as there are; then the n-th log comes from the n-th, and `on` says what the log's arguments
+//! must be: a log whose call does not agree, or is hidden inside another contract, is kept as `DECODE_ERROR`, unless the
+//! call is `optional = true`: then `{ if_called = EXPR, else = EXPR }` tells the cases apart.
+//!
 //! Contracts that tell a fact twice, or again later: `dedupe_key` lists the fields by which it is known again, per emitter
 //! and kind, and `on_exists` says what becomes of it then: `reject` (kept as refused), `ignore` (left out) or `update` (it
 //! holds; a registration becomes `MetadataUpdated`).
@@ -66,7 +74,9 @@
 //! which is counted elsewhere says `distribution` (it is kept) or `ignore`, and makes no fact. A set that could count one
 //! payment twice is refused.
 
+mod call;
 mod conflict;
+mod each;
 mod expr;
 mod join;
 mod library;
@@ -90,6 +100,7 @@ use tributary_schemas::eigenda::Mode;
 
 use crate::IndexerError;
 use crate::decode::{Shape, fields_of, kind_index, prove_rule};
+pub(crate) use call::{Call, Function};
 pub(crate) use expr::{Around, Constant, Expr, Lookup, Made, Place, Root, Step, Test};
 pub(crate) use join::{Join, On};
 pub use library::{BUILT_IN, BuiltIn};
@@ -99,6 +110,7 @@ use problem::{Fault, Lines};
 pub use published::json_schema;
 #[cfg(test)]
 pub(crate) use signature::event as event_of;
+pub(crate) use signature::function;
 pub use skeleton::skeleton;
 #[cfg(test)]
 pub(crate) use text::is_authority;
@@ -195,6 +207,8 @@ pub(crate) struct Rule {
     pub(crate) on_behalf_of: Option<Expr>,
     /// The log of the same transaction that it wants beside its own.
     pub(crate) join: Option<Join>,
+    /// The call that its log comes from.
+    pub(crate) call: Option<Call>,
     /// By what the fact is known again when it is told twice.
     pub(crate) dedupe: Option<Dedupe>,
     /// The lists that it goes through, and how many levels deep.

@@ -105,6 +105,11 @@ impl Shape {
         Self::new(params.collect::<Result<_, String>>()?)
     }
 
+    /// The shape of values with these names.
+    pub(crate) fn named(values: Vec<(String, Kind)>) -> Result<Self, String> {
+        Self::new(values.into_iter().map(|(name, kind)| Param { name, kind, indexed: false }).collect())
+    }
+
     fn new(params: Vec<Param>) -> Result<Self, String> {
         let topics = params.iter().filter(|param| param.indexed).count();
         if topics > 3 {
@@ -143,6 +148,11 @@ impl Shape {
         }
         let (args, used) = self.read(topics, data)?;
         if used == data.len() { Ok(args) } else { Err(format!("{} bytes of data: expected {used}", data.len())) }
+    }
+
+    /// The arguments of a call. What follows them is not read, as Solidity does not: a suffix stands there.
+    pub(crate) fn decode_call<'a>(&self, data: &'a [u8]) -> Result<Vec<Arg<'a>>, String> {
+        self.read(&[], data).map(|(args, _)| args)
     }
 
     fn read<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<(Vec<Arg<'a>>, usize), String> {

@@ -26,7 +26,8 @@ pub(crate) struct Source<'a> {
     pub(crate) tx: Option<&'a TxInfo>,
     pub(crate) log: Option<&'a VerifiedLog>,
     pub(crate) args: &'a [Arg<'a>],
-    pub(crate) call: &'a [Arg<'a>],
+    /// The values of the call that the log comes from, or why there are none.
+    pub(crate) call: Result<&'a [Arg<'a>], &'a str>,
     pub(crate) joined: Option<Joined<'a>>,
     pub(crate) known: &'a dyn Known,
     /// Only types matter: what is computed is a word of this fill.
@@ -128,11 +129,19 @@ impl<'a> Source<'a> {
         self.joined.ok_or_else(|| unfit("no joined log", "one"))
     }
 
+    const fn has(&self, root: Root) -> bool {
+        match root {
+            Root::Log => true,
+            Root::Call => self.call.is_ok(),
+            Root::Joined => self.joined.is_some(),
+        }
+    }
+
     /// The argument at a place, or nothing when a list there is shorter.
     pub(crate) fn reach(&self, place: &Place, at: At) -> Result<Cow<'a, Arg<'a>>, BuildError> {
         let args = match place.root {
             Root::Log => self.args,
-            Root::Call => self.call,
+            Root::Call => self.call.map_err(|reason| BuildError::Shape(reason.to_owned()))?,
             Root::Joined => self.joined()?.args,
         };
         let root = args.get(place.index).ok_or_else(|| unfit("no argument", "an argument"))?;
@@ -193,7 +202,7 @@ impl<'a> Field<'a> {
                 Value::Nothing => of(other).value()?,
                 value => value,
             },
-            Expr::IfJoined(one, other) => of(if self.source.joined.is_some() { one } else { other }).value()?,
+            Expr::IfThere(root, one, other) => of(if self.source.has(*root) { one } else { other }).value()?,
             Expr::Zip(arrays, _) => Value::Array(self, self.source.zipped(arrays, self.at)?),
             Expr::Made(made, ty) => match self.source.sample {
                 Some(fill) => Value::sample(ty, fill),
@@ -404,6 +413,14 @@ impl<'a> Value<'a> {
             Self::Unsigned(word, _) | Self::Signed(word, _) | Self::Id(word) => Some(*word),
             _ => None,
         }
+    }
+
+    /// Whether both are one value: integers of other widths are the same number, so words are compared where they are.
+    pub(super) fn same(&self, other: &Value<'_>) -> Result<bool, BuildError> {
+        Ok(match (self.word(), other.word()) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.packed("a value to compare")? == other.packed("a value to compare")?,
+        })
     }
 
     /// Its bytes as `abi.encodePacked` writes them.

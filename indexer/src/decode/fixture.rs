@@ -28,6 +28,9 @@ struct Log {
     topics: Vec<B256>,
     #[serde(default)]
     data: Bytes,
+    /// The time of its block, which many nodes write here.
+    #[serde(default, rename = "blockTimestamp")]
+    block_timestamp: U256,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +58,7 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
         return Err(format!("{} logs: expected at most {LOGS_MAX}", receipt.logs.len()));
     }
     let transaction = receipt.transaction.unwrap_or_default();
+    let timestamp = receipt.logs.first().map(|log| log.block_timestamp).unwrap_or_default();
     let logs = (0..).zip(receipt.logs).map(|(log_index, log)| {
         let count = log.topics.len();
         let topics = Topics::new(&log.topics)
@@ -64,6 +68,7 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
     Ok(VerifiedBlock {
         block: BlockRef {
             number: u64::try_from(receipt.block_number).map_err(|error| format!("blockNumber: {error}"))?,
+            timestamp: u64::try_from(timestamp).map_err(|error| format!("blockTimestamp: {error}"))?,
             ..BlockRef::default()
         },
         header: alloy::consensus::Header::default(),

@@ -47,9 +47,5 @@ fn holds(place: &Place, on: &On, args: &[Arg<'_>], source: &Source<'_>) -> Resul
     };
     let theirs = Field { expr: &place, source: &theirs, at: At::default() }.value()?;
     let ours = Field { expr, source, at: At::default() }.value()?;
-    // Integers of other widths are the same number, so words are compared where there are words.
-    Ok(match (theirs.word(), ours.word()) {
-        (Some(one), Some(other)) => one == other,
-        _ => theirs.packed("a joined value")? == ours.packed("a joined value")?,
-    })
+    theirs.same(&ours)
 }

@@ -29,6 +29,11 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             (Some(join), Some((topics, data))) => Some(join.shape.decode(topics, data)?),
             _ => None,
         };
+        let called = rule.call.as_ref().map(|call| call.values.sample(fill));
+        let called = match (&rule.call, &called) {
+            (Some(call), Some((topics, data))) => Some(call.values.decode(topics, data)?),
+            _ => None,
+        };
         let (tx, block) = (sample_tx(), BlockRef::default());
         let mut source = Source {
             chain_id: 0,
@@ -37,7 +42,7 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             tx: Some(&tx),
             log: Some(&log),
             args: &args,
-            call: &[],
+            call: called.as_deref().ok_or("the rule has no call"),
             joined: joined.as_ref().map(|args| Joined { log: &log, args }),
             known: &Unknown,
             sample: Some(fill),
@@ -47,6 +52,10 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
         build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
         if rule.join.as_ref().is_some_and(|join| join.optional) {
             source.joined = None;
+            build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
+        }
+        if rule.call.as_ref().is_some_and(|call| call.optional) {
+            source.call = Err("the call is hidden");
             build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
         }
     }

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use tributary_schemas::code::Reason;
 use tributary_schemas::{BlockRef, Payload};
 
+mod call;
 mod join;
 mod language;
 

@@ -25,8 +25,8 @@ pub(crate) enum Expr {
     NoneIf(Constant, Box<Self>),
     /// The second where the first is nothing.
     Or(Box<Self>, Box<Self>),
-    /// The first when the rule's join found a log, else the second.
-    IfJoined(Box<Self>, Box<Self>),
+    /// The first when the rule's join or call was found, else the second.
+    IfThere(Root, Box<Self>, Box<Self>),
     /// One struct per element of parallel arrays: the arrays, and fields by name.
     Zip(Vec<Place>, Vec<(String, Self)>),
     /// Something made of other values; its type is known beforehand.
@@ -169,7 +169,7 @@ impl Expr {
                     namespace.as_ref().is_some_and(|inner| inner.any(found)) || key.any(found)
                 }
                 Self::NoneIf(_, inner) => inner.any(found),
-                Self::Or(one, other) | Self::IfJoined(one, other) => one.any(found) || other.any(found),
+                Self::Or(one, other) | Self::IfThere(_, one, other) => one.any(found) || other.any(found),
                 Self::Zip(_, fields) => fields.iter().any(|(_, inner)| inner.any(found)),
                 Self::Made(made, _) => made.operands().iter().any(|inner| inner.any(found)),
             }

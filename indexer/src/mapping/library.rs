@@ -26,7 +26,7 @@ pub const BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "eas",
         about: "attestations of the Ethereum Attestation Service, which every OP Stack chain has as a predeploy",
-        roles: &["eas"],
+        roles: &["eas", "attribution_hub"],
         toml: include_str!("../../mappings/eas.toml"),
     },
     BuiltIn {

@@ -19,7 +19,7 @@ pub(crate) const ALWAYS: [(&str, &str); 2] =
     [("none_if", "nothing when the value is this constant"), ("or", "what to take where the value is nothing")];
 
 /// Every operator.
-pub(crate) const ALL: [Operator; 22] = [
+pub(crate) const ALL: [Operator; 23] = [
     op("arg", &[], "an argument, or another expression"),
     op("from", &[], "what surrounds the log: emitter, tx.*, block.*, log.*, chain.id, each.index, joined.*"),
     op("const", &[], "a fixed value: text, 0x hex, a number from zero or a truth value"),
@@ -40,6 +40,7 @@ pub(crate) const ALL: [Operator; 22] = [
     op("latest_version", &[], "the id of the last version of the entity with this id"),
     op("first", &[], "the first expression whose arguments this generation of the event has"),
     op("if_joined", &["else"], "a value when the join found a log, else another"),
+    op("if_called", &["else"], "a value when the call was found that the log comes from, else another"),
     op("erc8021", &[], "the codes of an ERC-8021 suffix, read from the end of calldata"),
     op("state", &[], "refused: state reads are not made"),
 ];

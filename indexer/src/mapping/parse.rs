@@ -34,6 +34,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) levels: usize,
     /// Whether `joined.` may be named: the join must find something, or this is behind `if_joined`.
     pub(crate) joined_is_there: bool,
+    /// Whether `call.` may be named, likewise.
+    pub(crate) call_is_there: bool,
     pub(crate) contracts: Option<&'a Contracts>,
     nodes: Rc<Cell<usize>>,
     depth: usize,
@@ -127,7 +129,7 @@ impl<'a> Scope<'a> {
             "native" => self.native(table),
             "zip" => self.zipped(value),
             "first" => self.first(value),
-            "if_joined" => self.if_joined(table),
+            "if_joined" | "if_called" => self.if_there(operator, table),
             "keccak" => Ok((made(Made::Keccak(self.packed(value)?), &Type::Id), Type::Id)),
             "concat" => Ok((made(Made::Concat(self.packed(value)?), &Type::Bytes), Type::Bytes)),
             "slice" => self.slice(table),
@@ -181,7 +183,12 @@ impl<'a> Scope<'a> {
     /// The place that a path names: `name`, `call.name` or `joined.name`, then `.component`, `[INDEX]` or `[]`.
     pub(crate) fn place(&self, path: &str) -> Read<(Place, Kind)> {
         let (root, shape, rest) = match path.split_once('.') {
-            Some(("call", rest)) if self.call.is_some() => (Root::Call, self.call, rest),
+            Some(("call", rest)) if self.call.is_some() => {
+                if !self.call_is_there {
+                    return Err(format!("{path:?}: the call may be hidden: expected it behind if_called").into());
+                }
+                (Root::Call, self.call, rest)
+            }
             Some(("joined", rest)) if self.joined.is_some() => {
                 if !self.joined_is_there {
                     return Err(format!("{path:?}: the join may find nothing: expected it behind if_joined").into());
@@ -297,12 +304,14 @@ impl<'a> Scope<'a> {
         Err(absent.unwrap_or_else(|| "first: expected at least one expression".into()))
     }
 
-    fn if_joined(&self, table: &Table) -> Read<Typed> {
-        if self.joined.is_none() {
-            return Err("if_joined: the rule has no join".into());
-        }
-        let inner = Scope { joined_is_there: true, ..self.below() };
-        let (found, ty) = inner.read(&table["if_joined"])?;
+    fn if_there(&self, operator: &str, table: &Table) -> Read<Typed> {
+        let (root, inner) = match operator {
+            "if_called" if self.call.is_none() => return Err("if_called: the rule has no call".into()),
+            "if_called" => (Root::Call, Scope { call_is_there: true, ..self.below() }),
+            _ if self.joined.is_none() => return Err("if_joined: the rule has no join".into()),
+            _ => (Root::Joined, Scope { joined_is_there: true, ..self.below() }),
+        };
+        let (found, ty) = inner.read(&table[operator])?;
         let other = match table.get("else") {
             None => Expr::Nothing,
             Some(value) => {
@@ -311,7 +320,7 @@ impl<'a> Scope<'a> {
                 other
             }
         };
-        Ok((Expr::IfJoined(Box::new(found), Box::new(other)), ty))
+        Ok((Expr::IfThere(root, Box::new(found), Box::new(other)), ty))
     }
 
     fn operand(&self, table: &Table) -> Read<Typed> {

@@ -78,10 +78,50 @@ fn rule() -> Value {
                     },
                 },
             },
+            "call": call(),
             "fields": {
                 "type": "object",
                 "description": "Where each field of the kind comes from",
                 "additionalProperties": { "$ref": "#/$defs/expression" },
+            },
+        },
+    })
+}
+
+/// The calls that a rule's log may come from.
+fn call() -> Value {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "description": "The call that the log comes from, whose values are call.NAME",
+        "required": ["function"],
+        "additionalProperties": false,
+        "properties": {
+            "optional": { "type": "boolean", "description": "Whether the rule does without it" },
+            "on": {
+                "type": "object",
+                "description": "What the log's arguments must be: expressions over the log and the call",
+                "additionalProperties": { "$ref": "#/$defs/expression" },
+            },
+            "function": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["signature", "values"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "signature": described(&text, "The function with the names of its parameters"),
+                        "each": {
+                            "type": "array", "items": text, "maxItems": 1,
+                            "description": "The list whose every element emits a log",
+                        },
+                        "values": {
+                            "type": "object",
+                            "description": "Names for parts of its arguments, the same for every function",
+                            "additionalProperties": text,
+                        },
+                    },
+                },
             },
         },
     })

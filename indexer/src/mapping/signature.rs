@@ -3,6 +3,7 @@
 //! The ABI crate reads signatures too, but no names inside tuples, and those are what paths are made of.
 
 use alloy_json_abi::{Event as AbiEvent, EventParam, Param as AbiParam};
+use alloy_primitives::{Selector, keccak256};
 
 use crate::decode::Kind;
 
@@ -33,6 +34,21 @@ pub(crate) fn event(text: &str) -> Result<AbiEvent, String> {
         internal_type: None,
     });
     Ok(AbiEvent { name: name.to_owned(), inputs: inputs.collect(), anonymous })
+}
+
+/// Reads the signature of a function; its selector and its parameters.
+pub(crate) fn function(text: &str) -> Result<(Selector, Vec<AbiParam>), String> {
+    let trimmed = text.trim();
+    let trimmed = trimmed.strip_prefix("function ").unwrap_or(trimmed).trim_end_matches(';').trim();
+    let expected = || format!("function {text:?}: expected NAME(ARGUMENTS)");
+    let (name, list) = trimmed.strip_suffix(')').and_then(|rest| rest.split_once('(')).ok_or_else(expected)?;
+    if !is_name(name.trim()) {
+        return Err(expected());
+    }
+    let inputs = parameters(list)?;
+    let types: Vec<_> = inputs.iter().map(AbiParam::selector_type).collect();
+    let hash = keccak256(format!("{}({})", name.trim(), types.join(",")));
+    Ok((Selector::from_slice(&hash[..4]), inputs))
 }
 
 /// Reads a list of parameters: `uint256 amount, string uri`.

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Payload;
 
+use super::call::CallText;
 use super::join::JoinText;
 use super::parse::{Scope, constant};
 use super::problem::Fault;
 use super::types::Type;
 use super::word::unknown;
-use super::{Constant, Contracts, Dedupe, Emitters, Expr, LEVELS_MAX, OnExists, Revenue, Rule, Step, Test};
+use super::{Constant, Contracts, Dedupe, Emitters, Expr, OnExists, Revenue, Rule, Test};
 use crate::decode::{Shape, Static, fields_of, kind_index};
 
 /// Facts that are believed only from listed contracts (ruling 5): money, policy, producers, challenges, stakes,
@@ -97,6 +98,8 @@ pub(super) struct RuleText {
     each: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     join: Option<JoinText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<CallText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dedupe_key: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,6 +209,7 @@ impl RuleText {
                 blocks: self.from_block.unwrap_or(0)..=self.to_block.unwrap_or(u64::MAX),
                 on_behalf_of: None,
                 join: None,
+                call: None,
                 dedupe: self.dedupe(kind)?,
                 late: false,
             };
@@ -213,6 +217,14 @@ impl RuleText {
             let join = self.join.as_ref().map(|join| join.compile(&scope, contracts)).transpose()?;
             scope.joined = join.as_ref().map(|join| &join.shape);
             scope.joined_is_there = join.as_ref().is_some_and(|join| !join.optional);
+            let calls =
+                self.call.as_ref().map(|call| Ok::<_, Fault>((call, call.functions(contracts)?))).transpose()?;
+            if let Some((text, (functions, values))) = &calls {
+                (scope.call, scope.call_is_there) = (Some(values), true);
+                let call = text.compile(functions.clone(), values, &scope)?;
+                scope.call_is_there = !call.optional;
+                rule.call = Some(call);
+            }
             self.fill(&mut rule, &mut scope, contracts)?;
             Self::check_backing(&rule, join.is_some())?;
             rule.join = join;
@@ -228,13 +240,16 @@ impl RuleText {
             let missing = || Fault::at(&["unless_zero"], unknown("no argument", name, rule.shape.names()));
             rule.unless_zero.push(found.ok_or_else(missing)?.0);
         }
-        self.each(scope).map_err(|reason| Fault::at(&["each"], reason))?;
+        scope.go_through(&self.each).map_err(|reason| Fault::at(&["each"], reason))?;
         (rule.each, rule.levels) = (scope.each.clone(), scope.levels);
+        // What a call says comes after the question whether the log is meant.
+        let there = std::mem::take(&mut scope.call_is_there);
         for (name, value) in &self.conditions {
             let condition = condition(scope, name, value, contracts);
             rule.conditions.push(condition.map_err(|reason| Fault::at(&["where", name], reason))?);
         }
         rule.on_behalf_of = self.behalf(scope)?;
+        scope.call_is_there = there;
         rule.fields = match rule.kind {
             None => Vec::new(),
             Some(kind) => self.fields(kind, scope)?,
@@ -288,28 +303,6 @@ impl RuleText {
         }
         let read = scope.read(&toml::Value::String(path.clone()));
         read.map(|(expr, _)| Some(expr)).map_err(|refusal| Fault::at(&["on_behalf_of"], refusal.reason))
-    }
-
-    /// The lists that the rule goes through: several of one level, or one of several levels.
-    fn each(&self, scope: &mut Scope<'_>) -> Result<(), String> {
-        let mut places = Vec::new();
-        for path in &self.each {
-            scope.levels = LEVELS_MAX;
-            let (place, kind) = scope.place(path).map_err(|refusal| refusal.reason)?;
-            scope.levels = 1 + place.steps.iter().filter(|step| matches!(step, Step::Each(_))).count();
-            if !matches!(kind, crate::decode::Kind::List(_)) {
-                return Err(format!("{path:?} is {kind}: expected a list"));
-            }
-            if self.each.len() > 1 && scope.levels > 1 || scope.levels >= LEVELS_MAX {
-                return Err(format!("{path:?}: expected lists of one level, or one list of fewer than {LEVELS_MAX}"));
-            }
-            places.push(place);
-        }
-        if places.is_empty() {
-            scope.levels = 0;
-        }
-        scope.each = places;
-        Ok(())
     }
 
     fn fields(&self, kind: u32, scope: &Scope<'_>) -> Result<Vec<Expr>, Fault> {

@@ -19,6 +19,7 @@ mod contracts;
 mod da;
 #[cfg(test)]
 mod demo;
+mod eas;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]

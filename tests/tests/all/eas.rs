@@ -19,7 +19,6 @@ const SCHEMA: &str =
 const SCHEMA_ID: B256 = b256!("88ea2e909f1700492e2fcadd814f9988e65c55babfa14b187a745f4ae62f9e92");
 const HUB: Address = Address::repeat_byte(0x4b);
 
-#[expect(clippy::too_many_arguments, reason = "generated")]
 mod abi {
     alloy::sol! {
         struct Data { address recipient; uint64 expirationTime; bool revocable; bytes32 refUID; bytes data; uint256 value; }

@@ -19,6 +19,7 @@ mod contracts;
 mod da;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod eas;
 #[cfg(test)]
 mod explain;

@@ -107,7 +107,9 @@ fn a_call_that_may_not_have_been_the_one_is_refused_with_the_reason() {
     let mapping = mapping();
     let twice = aggregate3(&[(EMITTER, true, say(3)), (EMITTER, false, say(3))]);
     let broken = say(3)[..60].to_vec();
-    let cases: [(Option<Address>, Vec<u8>, &[(u8, u8)], &str); 9] = [
+    /// To whom, with what input, which logs came of it, and the reason.
+    type Case = (Option<Address>, Vec<u8>, &'static [(u8, u8)], &'static str);
+    let cases: [Case; 9] = [
         (Some(Address::repeat_byte(9)), say(3), &[(3, 1)], "from inside another contract"),
         (None, say(3), &[(3, 1)], "made a contract"),
         (Some(EMITTER), Vec::new(), &[(3, 1)], "no listed function"),

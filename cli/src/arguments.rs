@@ -531,14 +531,10 @@ pub(crate) struct MappingInit {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Checks mapping files, as one set, and tells every problem with its file and line.
-///
-/// It checks types against the ABI and the vocabulary, money that could be counted twice, facts of authority that
-/// anyone could say, rules that nothing reaches or that repeat others. A sound set's hash is printed, as snapshots and
-/// answers name it. Exit 4 when there is a problem. The roles of contracts come from the configuration.
+/// Mapping files that are read as one set, and the contracts they may name.
 #[derive(Debug, Args)]
-pub(crate) struct MappingCheck {
-    /// The files: paths, or names that `list` gives
+pub(crate) struct MappingSet {
+    /// The mapping files: paths, or names that `list` gives
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<String>,
     /// A contract of a role, beside the configured ones; can be given more than once
@@ -546,6 +542,17 @@ pub(crate) struct MappingCheck {
     pub(crate) roles: Vec<String>,
     #[command(flatten)]
     pub(crate) source: Source,
+}
+
+/// Checks mapping files, as one set, and tells every problem with its file and line.
+///
+/// It checks types against the ABI and the vocabulary, money that could be counted twice, facts of authority that
+/// anyone could say, rules that nothing reaches or that repeat others. A sound set's hash is printed, as snapshots and
+/// answers name it. Exit 4 when there is a problem. The roles of contracts come from the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct MappingCheck {
+    #[command(flatten)]
+    pub(crate) set: MappingSet,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -558,17 +565,11 @@ pub(crate) struct MappingCheck {
 /// is known of entities here, so what rules look up is refused.
 #[derive(Debug, Args)]
 pub(crate) struct MappingTest {
-    /// The mapping files: paths, or names that `list` gives
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<String>,
+    #[command(flatten)]
+    pub(crate) set: MappingSet,
     /// The logs, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) fixture: PathBuf,
-    /// A contract of a role, beside the configured ones; can be given more than once
-    #[arg(long = "role", value_name = "ROLE=ADDRESS")]
-    pub(crate) roles: Vec<String>,
-    #[command(flatten)]
-    pub(crate) source: Source,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

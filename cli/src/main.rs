@@ -92,10 +92,10 @@ async fn command(
         Command::Da(arguments) => da::da(&arguments),
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
         Command::Mapping(arguments::Mapping::Check(arguments)) => {
-            mapping::check(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
+            mapping::check(&configuration(&arguments.set.source, variables, Vec::new())?.config, &arguments)
         }
         Command::Mapping(arguments::Mapping::Test(arguments)) => {
-            mapping::test(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments)
+            mapping::test(&configuration(&arguments.set.source, variables, Vec::new())?.config, &arguments)
         }
         Command::Mapping(arguments) => mapping::mapping(&arguments),
         Command::Config(arguments::Config::Show(arguments)) => {

@@ -12,7 +12,7 @@ use tributary_indexer::decode::{Trace, fixture, trace_block};
 use tributary_indexer::mapping::{BUILT_IN, BuiltIn, MappingFile, abi_files, skeleton};
 use tributary_indexer::{Contracts, Mapping};
 
-use crate::arguments::{Mapping as Command, MappingCheck, MappingInit, MappingTest};
+use crate::arguments::{Mapping as Command, MappingCheck, MappingInit, MappingSet, MappingTest};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::{node, output};
@@ -52,7 +52,7 @@ pub(crate) fn mapping(command: &Command) -> Result<ExitCode, Failure> {
 
 /// Checks files, as one set; every problem is told, and the exit code is 4 when there is one.
 pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
-    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
+    let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
     match Mapping::check(&files, config.chain.chain_id, &contracts) {
         Ok(mapping) if arguments.json => output::json(&json!({ "mapping_set_hash": mapping.hash(), "problems": [] }))?,
         Ok(mapping) => output::result(&format!("sound: mapping set {}", mapping.hash())),
@@ -75,7 +75,7 @@ pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCod
 
 /// Tries files on the logs of a file.
 pub(crate) fn test(config: &Config, arguments: &MappingTest) -> Result<ExitCode, Failure> {
-    let (files, contracts) = set(config, &arguments.files, &arguments.roles).or_exit(Exit::Configuration)?;
+    let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
     let mapping = Mapping::load(&files, config.chain.chain_id, &contracts).or_exit(Exit::Configuration)?;
     let file = arguments.fixture.display();
     let text = std::fs::read_to_string(&arguments.fixture).with_context(|| format!("reading {file}"))?;
@@ -108,12 +108,12 @@ fn words(trace: &Trace) -> String {
 }
 
 /// The files of a set, and the contracts they may name.
-fn set(config: &Config, names: &[String], roles: &[String]) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
+fn set(config: &Config, given: &MappingSet) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
     let mut contracts = contracts(config)?;
-    for text in roles {
+    for text in &given.roles {
         add_role(&mut contracts, text)?;
     }
-    let files = files(names, &mut contracts)?;
+    let files = files(&given.files, &mut contracts)?;
     Ok((files, contracts))
 }
 

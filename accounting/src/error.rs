@@ -74,6 +74,14 @@ pub enum AccountingError {
         /// The values that differ.
         what: String,
     },
+    /// A cluster did not do its part; nothing was published.
+    #[error("the cluster at {cluster} did not divide the records: {what}")]
+    Cluster {
+        /// Where it is.
+        cluster: String,
+        /// Why.
+        what: String,
+    },
     /// Something that was asked for does not exist.
     #[error("no {what}")]
     Unknown {
@@ -87,7 +95,7 @@ impl AccountingError {
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::File { .. } => Remedy::Retry,
+            Self::File { .. } | Self::Cluster { .. } => Remedy::Retry,
             Self::Store(error) => error.remedy(),
             Self::Query { .. }
             | Self::Schema(_)

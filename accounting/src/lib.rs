@@ -22,6 +22,12 @@
 //!     ([`folder`]) settled, by the recorded policies and by others. Both keep their ledger in a folder of its own
 //!     (`scratch`).
 //!
+//! The scan of 5 may be done by other machines: a session that carries a [`Cluster`] ships it as one plan,
+//! `sum(cascade(…))` by flow and target over `attributions` and what is to be divided, to a Ballista cluster that knows
+//! both functions; [`cluster`] says what the caller brings along. Records whose weights are made again (`usage::records`)
+//! are few and stay here, and so does everything else. Partial sums of partitions are added, again checked, so the
+//! digest is that of one machine whatever the number of executors, tasks and tries.
+//!
 //! All splits are cascades ([`cascade`]); inside an epoch money is in sub-units, so that the one rounding is at the end.
 //! The rows of payments and graph are few and are worked on in memory; payees are as many as contributors, so what
 //! they are due stays numbers until it is published; records are many and stream by.
@@ -72,6 +78,7 @@ pub mod audit;
 mod balances;
 mod book;
 pub mod cascade;
+pub mod cluster;
 mod dealing;
 mod digest;
 pub mod engine;
@@ -105,6 +112,7 @@ pub mod verify;
 
 pub use alarm::{Alarm, AlarmKind, alarms};
 pub use audit::{Audit, audit};
+pub use cluster::Cluster;
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
 pub use explain::{Explainer, Explanation, ExplanationLine, MoneyPath, MoneyPaths, Origins, Stand, explain};

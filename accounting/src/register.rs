@@ -106,13 +106,17 @@ pub(crate) fn provider_of_files(
     if files.is_empty() {
         return Ok(Arc::new(EmptyTable::new(schema)));
     }
-    let failed = || AccountingError::query(name);
-    let urls = files
-        .iter()
-        .map(|file| ListingTableUrl::parse(file.to_string_lossy()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed())?;
+    let urls: Vec<String> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+    provider_of_urls(schema, &urls).map_err(AccountingError::query(name))
+}
+
+/// Files as a table, by their URLs or paths; at least one.
+pub(crate) fn provider_of_urls(
+    schema: SchemaRef,
+    files: &[String],
+) -> datafusion::common::Result<Arc<dyn TableProvider>> {
+    let urls = files.iter().map(ListingTableUrl::parse).collect::<Result<Vec<_>, _>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config).map_err(failed())?))
+    Ok(Arc::new(ListingTable::try_new(config)?))
 }

@@ -6,6 +6,7 @@
 
 mod inferences;
 mod records;
+mod remote;
 mod stream;
 pub(crate) mod trace;
 

@@ -57,9 +57,50 @@ pub(crate) enum Command {
     /// Lists, shows, begins and checks mapping files: how events of contracts become facts
     #[command(subcommand)]
     Mapping(Mapping),
+    /// The machines of a cluster that settlement runs on
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),
+}
+
+/// A cluster is one scheduler and any number of executors, all with the same configuration: `settlement.engine` is the
+/// scheduler, and `settlement.cluster_inputs` where files are read. They trust whoever reaches them: keep them in a
+/// network of their own. All are of one version of this program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Hands the tasks of settlements to executors, until interrupted; prints where it listens
+    Scheduler(ClusterScheduler),
+    /// Does the tasks of the scheduler that `settlement.engine` names, until interrupted
+    Executor(ClusterExecutor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterScheduler {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50050")]
+    pub(crate) bind: SocketAddr,
+    /// Seconds of silence after which an executor is given up and its tasks go to others
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) lost_after: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterExecutor {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Address to listen on for whoever reads what tasks made; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) bind: SocketAddr,
+    /// The name others reach this machine by; the address it calls the scheduler from when not given
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
+    /// Where to keep what tasks made; a new folder among the temporary files when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
 }
 
 /// Runs the whole job on an embedded chain: no network, no configuration.

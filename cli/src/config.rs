@@ -160,6 +160,15 @@ pub(crate) struct Settlement {
     pub(crate) epoch_origin: u64,
     /// Length of an epoch.
     pub(crate) epoch_seconds: u64,
+    /// What divides the records: `local`, or a cluster as `ballista://host:port`.
+    pub(crate) engine: String,
+    /// The bucket that a cluster reads what it divides from, `s3://bucket/prefix`; empty where its machines see the data
+    /// folder under the same path.
+    pub(crate) cluster_inputs: String,
+    /// The service that bucket is at; empty for Amazon's.
+    pub(crate) s3_endpoint: String,
+    /// Its region.
+    pub(crate) s3_region: String,
 }
 
 /// Where answers are served.
@@ -226,7 +235,14 @@ impl Default for Config {
             },
             mapping: Mapping { files: vec!["reference".to_owned()], roles: Vec::new() },
             storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30 },
-            settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
+            settlement: Settlement {
+                epoch_origin: 0,
+                epoch_seconds: 86_400,
+                engine: "local".to_owned(),
+                cluster_inputs: String::new(),
+                s3_endpoint: String::new(),
+                s3_region: "us-east-1".to_owned(),
+            },
             api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
             engine: Engine { memory_mib: 512, partitions: 2 },
             s3_credentials: None,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod blobs;
+mod cluster;
 mod config;
 mod da;
 mod demo;
@@ -98,6 +99,12 @@ async fn command(
             mapping::test(&configuration(&arguments.set.source, variables, Vec::new())?.config, &arguments)
         }
         Command::Mapping(arguments) => mapping::mapping(&arguments),
+        Command::Cluster(arguments::Cluster::Scheduler(arguments)) => {
+            cluster::scheduler(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Cluster(arguments::Cluster::Executor(arguments)) => {
+            cluster::executor(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
         Command::Config(arguments::Config::Show(arguments)) => {
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)

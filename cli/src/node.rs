@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tributary_accounting::SettleOutcome;
+use tributary_accounting::{AccountingError, Cluster, SettleOutcome};
 use tributary_api::Token;
 use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
@@ -27,14 +27,17 @@ use tributary_indexer::{
 use tributary_store::{Archive, Lake, Settling, Tail, TailOptions};
 use url::Url;
 
-use crate::config::{self, Config, EigenDa};
+use crate::config::{self, Config};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{environment, init, mapping, output, settling};
+use crate::{cluster, environment, init, mapping, output, settling};
 
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
+
+/// How soon a settlement is tried again that its cluster did not do.
+const CLUSTER_POLL: Duration = Duration::from_secs(5);
 
 /// The L1 is looked at so many times less often than the L2: its blocks come every twelve seconds, not every two.
 const L1_POLL_FACTOR: u64 = 5;
@@ -74,6 +77,7 @@ impl Node {
         let tail = Arc::new(Tail::open(&dir, TailOptions::default()).or_exit(Exit::Store)?);
         let archive = Archive::open(&dir).or_exit(Exit::Store)?;
         let indexer = indexer_config(config, until_block).or_exit(Exit::Configuration)?;
+        let cluster = cluster::configured(config, dir.join("jobs")).or_exit(Exit::Configuration)?;
         let (progress_sender, progress) = watch::channel(Followed::default());
         let (sealed_sender, sealed) = watch::channel(false);
         let (settled_sender, settled) = watch::channel(false);
@@ -103,6 +107,7 @@ impl Node {
             settling: settling_sender,
             stop: shutdown.clone(),
             config: config.clone(),
+            cluster,
         };
         tasks.spawn(settler.run());
         Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled, settling })
@@ -194,6 +199,7 @@ struct Settler {
     settling: watch::Sender<Option<String>>,
     stop: CancellationToken,
     config: Config,
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl Settler {
@@ -205,16 +211,20 @@ impl Settler {
             // Asked before looking, so that nothing sealed last is overlooked.
             let all_sealed = *self.sealed.borrow();
             let version = self.lake.latest().await.or_exit(Exit::Store)?.map(|snapshot| snapshot.version);
+            let mut pause = SETTLE_POLL;
             if version != seen {
-                self.settle_ripe().await?;
-                seen = version;
+                if self.settle_ripe().await? {
+                    seen = version;
+                } else {
+                    pause = CLUSTER_POLL;
+                }
             } else if all_sealed {
                 self.settled.send_replace(true);
                 return Ok(Done::Settler);
             }
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(Done::Settler),
-                () = tokio::time::sleep(SETTLE_POLL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -242,26 +252,35 @@ impl Settler {
         Ok(done)
     }
 
-    async fn settle_ripe(&self) -> Result<(), Failure> {
+    /// Whether everything that is ripe is settled: not while the cluster fails, which stops nothing else.
+    async fn settle_ripe(&self) -> Result<bool, Failure> {
         let memory = usize::try_from(self.config.engine.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let partitions = usize::try_from(self.config.engine.partitions).unwrap_or(1);
         loop {
             let progress = Arc::new(tributary_accounting::Progress::default());
             let session = || {
-                Ok(tributary_accounting::watched(tributary_accounting::session(Some(memory), partitions)?, &progress))
+                let session = tributary_accounting::session(Some(memory), partitions)?;
+                if let Some(cluster) = &self.cluster {
+                    cluster.carry(&session);
+                }
+                Ok(tributary_accounting::watched(session, &progress))
             };
             let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir));
             match self.watched(&progress, work).await? {
                 Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
                 Ok(SettleOutcome::Waiting { epoch, why }) => {
                     tracing::debug!(epoch, ?why, "an epoch waits");
-                    return Ok(());
+                    return Ok(true);
                 }
-                Ok(SettleOutcome::NothingToDo) => return Ok(()),
+                Ok(SettleOutcome::NothingToDo) => return Ok(true),
+                Err(error @ AccountingError::Cluster { .. }) => {
+                    tracing::warn!(%error, "settlement waits for its cluster");
+                    return Ok(false);
+                }
                 Err(error) => return Err(Failure::new(Exit::Failed, error)),
             }
             if self.stop.is_cancelled() {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -394,10 +413,14 @@ fn anchor_options(config: &Config) -> anyhow::Result<Option<AnchorOptions>> {
 
 /// Where the buckets with copies of blobs are.
 pub(crate) fn blob_buckets(config: &Config) -> anyhow::Result<S3Options> {
-    let EigenDa { s3_endpoint, s3_region, .. } = &config.eigenda;
-    let url = |text| Url::parse(text).with_context(|| format!("eigenda.s3_endpoint: {text:?} is no URL"));
-    let endpoint = Some(s3_endpoint.as_str()).filter(|text| !text.is_empty()).map(url).transpose()?;
-    Ok(S3Options { endpoint, region: s3_region.clone(), credentials: config.s3_credentials.clone() })
+    s3("eigenda.s3_endpoint", &config.eigenda.s3_endpoint, &config.eigenda.s3_region, config)
+}
+
+/// A service of S3, by its endpoint and region; `key` is the endpoint's.
+pub(crate) fn s3(key: &str, endpoint: &str, region: &str, config: &Config) -> anyhow::Result<S3Options> {
+    let url = |text| Url::parse(text).with_context(|| format!("{key}: {text:?} is no URL"));
+    let endpoint = Some(endpoint).filter(|text| !text.is_empty()).map(url).transpose()?;
+    Ok(S3Options { endpoint, region: region.to_owned(), credentials: config.s3_credentials.clone() })
 }
 
 /// How certificates are checked.

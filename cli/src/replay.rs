@@ -9,15 +9,22 @@ use tributary_accounting::Replayed;
 
 use crate::arguments::Replay;
 use crate::config::Config;
-use crate::failure::{Exit, Failure};
-use crate::{output, read::Tables};
+use crate::failure::{Exit, Failure, OrExit as _};
+use crate::{cluster, output, read::Tables};
 
 /// Replays up to an epoch; exit 3 when something comes out otherwise.
 pub(crate) async fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Failure> {
     let dir = &config.storage.data_dir;
     let tables = Tables::open(dir).await?;
     let scratch = Scratch::new("replay")?;
-    let session = || tributary_accounting::session(None, 2);
+    let cluster = cluster::configured(config, scratch.path().join("jobs")).or_exit(Exit::Configuration)?;
+    let session = || {
+        let session = tributary_accounting::session(None, 2)?;
+        if let Some(cluster) = &cluster {
+            cluster.carry(&session);
+        }
+        Ok(session)
+    };
     let epochs = tributary_accounting::replay(session, tables.lake(), dir, scratch.path(), arguments.epoch).await?;
     let differs = epochs.last().and_then(|epoch| Some((epoch.epoch, epoch.differences.first()?)));
     if arguments.json {

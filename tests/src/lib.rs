@@ -18,6 +18,7 @@ pub mod lists;
 pub mod measure;
 pub mod program;
 pub mod python;
+pub mod s3;
 pub mod settle_bench;
 pub mod share;
 pub mod shared;

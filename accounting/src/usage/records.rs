@@ -14,8 +14,9 @@ use tributary_schemas::code::Flag;
 use tributary_schemas::policy::{Dedupe, Normaliser, PPB, Policy, Removed};
 
 use super::inferences::Flows;
-use super::{Targets, stream};
+use super::{Targets, remote, stream};
 use crate::cascade::split;
+use crate::cluster::Cluster;
 use crate::error::AccountingError;
 use crate::progress::Progress;
 use crate::read::{Columns, list, query};
@@ -54,7 +55,12 @@ pub(super) async fn divide(ctx: &SessionContext, state: &State, flows: &mut Flow
     }
     let mut targets = Targets::default();
     if !stored.is_empty() {
-        stream::by_stored_weights(ctx, state, flows, stored, &mut targets).await?;
+        match Cluster::of(ctx) {
+            Some(cluster) => {
+                remote::by_stored_weights(ctx, &cluster, state, flows, &stored, &mut targets).await?;
+            }
+            None => stream::by_stored_weights(ctx, state, flows, stored, &mut targets).await?,
+        }
     }
     let mut dry: BTreeMap<usize, u128> = BTreeMap::new();
     by_made_weights(ctx, state, flows, &made, &mut |part| match part.record {

@@ -44,7 +44,7 @@ const NEVER: [(&str, &[&str]); 7] = [
     ("tributary-schemas", &["tokio", "datafusion", "sled", "axum", "reqwest", "object_store"]),
     ("tributary-store", &["datafusion", "axum", "reqwest", "alloy", "async-graphql"]),
     ("tributary-indexer", &["datafusion", "axum", "async-graphql", "sled"]),
-    ("tributary-accounting", &["alloy", "reqwest", "axum", "async-graphql", "sled"]),
+    ("tributary-accounting", &["alloy", "reqwest", "axum", "async-graphql", "sled", "object_store", "ballista-core"]),
     ("tributary-api", &["alloy", "reqwest", "sled"]),
     ("tributary-dashboards", &["axum", "tokio", "datafusion"]),
     ("tributary-devnet", &["datafusion", "sled", "async-graphql"]),

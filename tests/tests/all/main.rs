@@ -14,6 +14,8 @@ mod blobs;
 #[cfg(test)]
 mod buckets;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
 mod da;

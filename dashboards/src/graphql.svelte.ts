@@ -73,3 +73,59 @@ export class Answer<T> {
     this.loading = false;
   }
 }
+
+export type Connection<T> = {
+  totalCount: number;
+  pageInfo: { hasNextPage: boolean; endCursor: string | null };
+  edges: { node: T }[];
+};
+
+/** A list that grows page by page; another question empties it. */
+export class Pages<T> {
+  rows: T[] = $state.raw([]);
+  total: number | null = $state(null);
+  more = $state(false);
+  private cursor: string | null = null;
+  private readonly answer = new Answer<Connection<T>>();
+  private question: (after: string | null) => Promise<Connection<T>>;
+
+  constructor(question: (after: string | null) => Promise<Connection<T>>) {
+    this.question = question;
+  }
+
+  get error(): string | null {
+    return this.answer.error;
+  }
+
+  get loading(): boolean {
+    return this.answer.loading;
+  }
+
+  async begin(question: (after: string | null) => Promise<Connection<T>> = this.question): Promise<void> {
+    this.question = question;
+    this.answer.clear();
+    this.rows = [];
+    this.total = null;
+    this.cursor = null;
+    this.more = false;
+    await this.next();
+  }
+
+  async next(): Promise<void> {
+    const found = await this.answer.load(() => this.question(this.cursor));
+    if (found === null) return;
+    this.rows = [...this.rows, ...found.edges.map(({ node }) => node)];
+    this.total = found.totalCount;
+    this.cursor = found.pageInfo.endCursor;
+    this.more = found.pageInfo.hasNextPage;
+  }
+}
+
+/** Asks now and again every so often while somebody looks; gives what ends it. */
+export function repeated(question: () => void, everyMs: number): () => void {
+  question();
+  const timer = setInterval(() => {
+    if (!document.hidden) question();
+  }, everyMs);
+  return () => clearInterval(timer);
+}

@@ -1,20 +1,31 @@
-//! The web application of Tributary, embedded: three pages over `POST /graphql` of the same origin.
+//! The web application of Tributary, embedded: pages over `POST /graphql` of the same origin.
 //!
 //! - **Overview**: how far the chain was followed and settled, money by token (revenue = credited + held), recent epochs
 //!   with their roots, the accounts that earned most.
-//! - **Provenance map** (`#/map/<id>`): the graph around a node, one hop at first, further by depth or by expanding. A
-//!   selected node lights everything it was made from, each edge as wide as the money that ran along it; a table beside
-//!   the drawing holds the same nodes, edges and selection.
-//! - **Account statement** (`#/account/<address>`): what is owed, earnings by group, the lines that explain them and
-//!   their sum, and the Merkle proof, hashed in the browser up to the root.
+//! - **Map** (`#/map/<id>`): the graph around a node, one hop at first, further by depth or by expanding, as of any block,
+//!   without what little money ran through. A selected node lights everything it was made from, each edge as wide as the
+//!   money that ran along it; a table beside the drawing holds the same nodes, edges and selection.
+//! - **Accounts** (`#/account/<address>`): what is owed, earnings by group, the lines that explain them and their sum,
+//!   taken apart down to inferences, payments, blocks and blobs, and the Merkle proof, hashed in the browser up to the root.
+//! - **Epochs** (`#/epoch/<number>`): conservation by vault and token, roots, and the money as a river from what was paid
+//!   for to contributors, with who kept what did not flow on.
+//! - **Datasets, models, agents** (`#/dataset/<id>` …): lists, and of each its versions, what these were made from, and
+//!   where its money goes.
+//! - **Blobs** (`#/blob/<hash>`): what batches and manifests refer to, and how far each was verified; **Blocks**: what
+//!   carries a block on L1.
+//! - **Proofs** (`#/proof`): of an account, of a file, or of a link that holds the whole proof.
+//! - **Status**: heads, what is waited for, alarms, endpoints, invariants, counters.
+//!
+//! Every view has a link, every picture a table with the same content, every table its CSV.
 //!
 //! The sources are Svelte and TypeScript beside this file; what they build to is committed in `dist/`, so that building
 //! this crate needs no Node. `build.sh` makes it anew, `check.sh` proves that it is what the sources say: the build has
 //! no timestamps and no paths in it.
 //!
-//! In the order the data travels: `graphql.svelte.ts` asks, `queries.ts` says what, `money.ts` keeps amounts as integers
+//! In the order the data travels: `graphql.svelte.ts` asks, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers
 //! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/webgl.ts`
-//! (or `map/SvgMap.svelte`, where there is no WebGL) draws, `pages/` shows.
+//! (or `map/SvgMap.svelte`, where there is no WebGL) draws, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
+//! an explanation into a tree whose levels add up, `pages/` shows.
 //!
 //! This crate knows no other room; the server asks it for [`asset`]s by path. Nothing here is fetched from elsewhere: the
 //! pages work under [`CONTENT_SECURITY_POLICY`].

@@ -3,7 +3,8 @@
 import { ask } from './graphql.svelte';
 import type { Amount } from './money';
 
-const AMOUNT = 'raw token symbol decimals';
+export const AMOUNT = 'raw token symbol decimals';
+export const PAGE = 'totalCount pageInfo { hasNextPage endCursor }';
 const BLOCK = 'number hash timestamp';
 
 export type Block = { number: string | number; hash: string; timestamp: string | null };
@@ -149,30 +150,44 @@ export type Provenance = {
 };
 export type Direction = 'UPSTREAM' | 'DOWNSTREAM' | 'BOTH';
 
-export const provenance = (of: string, direction: Direction, depth: number): Promise<{ provenance: Provenance | null }> =>
+/** `at` is the block to look from; null for the newest sealed one. */
+export const provenance = (
+  of: string,
+  direction: Direction,
+  depth: number,
+  at: number | null,
+): Promise<{ provenance: Provenance | null }> =>
   ask(
-    `query Provenance($of: ID!, $direction: Direction!, $depth: Int!) {
-      provenance(of: $of, direction: $direction, depth: $depth, first: 300) {
+    `query Provenance($of: ID!, $direction: Direction!, $depth: Int!, $asOf: AsOf) {
+      provenance(of: $of, direction: $direction, depth: $depth, first: 300, asOf: $asOf) {
         focus
         nodes { id kind label entity layer x y owner hidden earned { ${AMOUNT} } }
         edges { id source target relation sharePpb contributions money { ${AMOUNT} } }
         leftOut { relation count }
       }
     }`,
-    { of, direction, depth },
+    { of, direction, depth, asOf: at === null ? null : { number: at } },
   );
 
 export type Entry = { id: string; kind: string; label: string };
 type Named = Edges<{ id: string; label: string; lastVersion: number | null }>;
 type Flows = Edges<{ flows: { step: string; source: string }[] }>;
-export type Entries = { list: Entry[]; first: string | null };
+/** `sealed` is the newest block that can be looked from. */
+export type Entries = { list: Entry[]; first: string | null; sealed: number };
 
 /**
  * Where a walk over the map may begin: agents before models and datasets, because money enters there. `first` is what
  * the largest payments of the last epoch went to. What has no version yet is in no graph.
  */
 export async function entries(): Promise<Entries> {
-  const found = await ask<{ agents: Named; models: Named; datasets: Named; epochs: Flows }>(`query Entries {
+  const found = await ask<{
+    agents: Named;
+    models: Named;
+    datasets: Named;
+    epochs: Flows;
+    status: { sealed: { number: number | string } };
+  }>(`query Entries {
+    status { sealed { number } }
     agents(first: 200) { edges { node { id label lastVersion } } }
     models(first: 200) { edges { node { id label lastVersion } } }
     datasets(first: 200) { edges { node { id label lastVersion } } }
@@ -185,7 +200,7 @@ export async function entries(): Promise<Entries> {
   const list = [...of('agent', found.agents), ...of('model', found.models), ...of('dataset', found.datasets)];
   const flows = found.epochs.edges.flatMap(({ node }) => node.flows);
   const paid = flows.find((flow) => flow.step === 'model' && /^0x[0-9a-f]{64}$/i.test(flow.source));
-  return { list, first: paid?.source ?? list[0]?.id ?? null };
+  return { list, first: paid?.source ?? list[0]?.id ?? null, sealed: Number(found.status.sealed.number) };
 }
 
 export type Proof = {
@@ -251,6 +266,8 @@ export type ExplanationLine = {
   model: string | null;
   agent: string | null;
   description: string;
+  /** Names of what it came through, from what earned to what was paid. */
+  through: string[];
   amount: Amount;
   rounding: Amount;
   depth: number | null;
@@ -283,7 +300,7 @@ export const explanation = (
       account(address: $address) {
         explanation(epoch: $epoch, token: $token) {
           total { ${AMOUNT} }
-          lines { role dataset contribution model agent description depth amount { ${AMOUNT} } rounding { ${AMOUNT} }
+          lines { role dataset contribution model agent description through depth amount { ${AMOUNT} } rounding { ${AMOUNT} }
             paths { labels amount { ${AMOUNT} } } otherPaths { ${AMOUNT} } }
           blocks { first last }
           blobs { payloadHash commitmentHash level dataLevel trust }

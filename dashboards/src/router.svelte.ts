@@ -1,14 +1,27 @@
 // Deep links live in the fragment: #/page/<id>?parameters. So every view can be shared and the server needs no routes.
 
-export type Page = 'overview' | 'map' | 'account' | 'block' | 'unknown';
+export type Page =
+  | 'overview'
+  | 'map'
+  | 'account'
+  | 'epoch'
+  | 'dataset'
+  | 'model'
+  | 'agent'
+  | 'blob'
+  | 'block'
+  | 'proof'
+  | 'status'
+  | 'unknown';
 export type Route = { page: Page; id: string; params: URLSearchParams };
 
-const PAGES: Record<string, Page> = { '': 'overview', map: 'map', account: 'account', block: 'block' };
+const NAMED: Page[] = ['map', 'account', 'epoch', 'dataset', 'model', 'agent', 'blob', 'block', 'proof', 'status'];
 
 function parse(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
   const [page = '', ...rest] = path.split('/');
-  return { page: PAGES[page] ?? 'unknown', id: decoded(rest.join('/')), params: new URLSearchParams(query) };
+  const known = page === '' ? 'overview' : (NAMED.find((one) => one === page) ?? 'unknown');
+  return { page: known, id: decoded(rest.join('/')), params: new URLSearchParams(query) };
 }
 
 // A link that someone cut off in the middle of an escape is still a link.

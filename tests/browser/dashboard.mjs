@@ -165,7 +165,7 @@ async function overview() {
 
 async function provenanceMap() {
   await check('the map opens from the navigation at a node', async () => {
-    await page.getByRole('link', { name: 'Provenance map' }).click();
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Map' }).click();
     await page.locator('tr[aria-current="true"]').waitFor();
     await page.locator(`${MAP}[data-ready="true"]`).waitFor();
     return unless(/#\/map\/.+/.test(page.url()), page.url());
@@ -300,7 +300,7 @@ async function withoutWebgl(id) {
 
 async function accountStatement() {
   await check('accounts are listed and one opens', async () => {
-    await page.getByRole('link', { name: 'Account statement' }).click();
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Accounts' }).click();
     await page.locator('tbody a[href^="#/account/0x"]').first().waitFor();
     const links = await page.locator('tbody a[href^="#/account/0x"]').evaluateAll((all) => all.map((one) => one.href));
     // The first that has a leaf on the tree: who earned less than the least payout has none yet.

@@ -102,6 +102,34 @@ export function within(answer: Provenance, focus: string, up: number, down: numb
   };
 }
 
+/**
+ * The scene without the `percent` of its nodes that least money ran through, and how many that are. What is `kept` stays;
+ * of nodes with the same money those later in the answer go first.
+ */
+export function important(
+  scene: Scene,
+  token: string,
+  percent: number,
+  kept: readonly string[],
+): { scene: Scene; hidden: number } {
+  const free = [...scene.nodes.values()].filter((node) => !kept.includes(node.id));
+  const hidden = Math.floor((free.length * percent) / 100);
+  if (hidden === 0) return { scene, hidden };
+  const money = new Map(free.map((node) => [node.id, moneyIn(node.earned, token)]));
+  const least = (a: MapNode, b: MapNode): number => {
+    const difference = (money.get(b.id) ?? 0n) - (money.get(a.id) ?? 0n);
+    return difference > 0n ? 1 : difference < 0n ? -1 : 0;
+  };
+  const gone = new Set(free.toSorted(least).slice(free.length - hidden).map((node) => node.id));
+  return {
+    scene: {
+      nodes: new Map([...scene.nodes].filter(([id]) => !gone.has(id))),
+      edges: new Map([...scene.edges].filter(([, edge]) => !gone.has(edge.source) && !gone.has(edge.target))),
+    },
+    hidden,
+  };
+}
+
 /** Everything upstream of a node that the scene holds: where its money goes. */
 export function ancestry(scene: Scene, id: string | null): Lit {
   if (id === null || !scene.nodes.has(id)) return { nodes: new Set(), edges: new Set() };
@@ -117,12 +145,11 @@ function reach(
   near: (edge: MapEdge) => string,
   far: (edge: MapEdge) => string,
 ): Set<string> {
-  const out = new Map<string, string[]>();
-  for (const edge of edges) out.set(near(edge), [...(out.get(near(edge)) ?? []), far(edge)]);
+  const out = Map.groupBy(edges, near);
   const found = new Set([start]);
   let frontier = [start];
   for (let hop = 0; hop < hops && frontier.length > 0; hop++) {
-    frontier = frontier.flatMap((id) => out.get(id) ?? []).filter((id) => !found.has(id) && found.add(id));
+    frontier = frontier.flatMap((id) => (out.get(id) ?? []).map(far)).filter((id) => !found.has(id) && found.add(id));
   }
   return found;
 }

@@ -1,0 +1,71 @@
+// Where everything stands, for whoever keeps it running.
+
+import { ask } from '../graphql.svelte';
+import type { Block } from '../queries';
+
+export type Alarm = {
+  kind: string;
+  epoch: number;
+  vault: string;
+  token: string;
+  block: number | string;
+  detail: string;
+  account: string | null;
+};
+export type Standing = {
+  chainId: string;
+  head: Block | null;
+  safe: Block | null;
+  finalized: Block | null;
+  indexed: Block | null;
+  sealed: Block;
+  finality: string;
+  trust: string;
+  settledEpoch: number | null;
+  openEpoch: number;
+  epochSeconds: number;
+  logRoot: string;
+  mappingSetHash: string;
+  manifestHash: string | null;
+  ledgerDigest: string | null;
+  merkleRoots: { vault: string; root: string }[];
+  snapshot: number;
+  lagBlocks: number | null;
+  waiting: string[];
+  endpoints: { name: string; state: string; reason: string | null }[];
+  counters: { name: string; value: string }[];
+  anchored: {
+    state: string;
+    reason: string | null;
+    head: number | string | null;
+    finalized: number | string | null;
+    lagBlocks: number | null;
+    open: number;
+    notAnchored: number;
+    unknown: number;
+    l1Head: number | string | null;
+    l1Finalized: number | string | null;
+    l1Read: number | string | null;
+  } | null;
+  counts: Record<string, number>;
+  alarms: Alarm[];
+  invariants: { id: string; holds: string; broken: number }[];
+};
+
+const BLOCK = 'number hash timestamp';
+
+export const standing = async (): Promise<Standing> =>
+  (
+    await ask<{ status: Standing }>(`query Standing {
+      status {
+        chainId head { ${BLOCK} } safe { ${BLOCK} } finalized { ${BLOCK} } indexed { ${BLOCK} } sealed { ${BLOCK} }
+        finality trust settledEpoch openEpoch epochSeconds logRoot mappingSetHash manifestHash ledgerDigest
+        merkleRoots { vault root } snapshot lagBlocks waiting endpoints { name state reason } counters { name value }
+        anchored { state reason head finalized lagBlocks open notAnchored unknown l1Head l1Finalized l1Read }
+        counts { blocks events rejectedEvents payments batches blobs attributions datasets contributions models agents
+          accounts }
+        alarms { kind epoch vault token block detail account }
+        invariants { id holds broken }
+      }
+    }`)
+  ).status;

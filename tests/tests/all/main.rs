@@ -48,4 +48,6 @@ mod rules;
 #[cfg(test)]
 mod season;
 #[cfg(test)]
+mod subscriptions;
+#[cfg(test)]
 mod trees;

@@ -79,6 +79,8 @@ codes! {
     BadCursor "BAD_CURSOR" 400;
     /// A cursor of a block that is no longer there.
     CursorReorged "CURSOR_REORGED" 409;
+    /// Events that are no longer kept.
+    EventsGone "EVENTS_GONE" 410;
     /// No snapshot is published yet.
     NotReady "NOT_READY" 503;
     /// The deadline passed.

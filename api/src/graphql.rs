@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
 use async_graphql::{PathSegment, ServerError, Value, Variables};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -31,6 +32,15 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// From a message of a WebSocket.
+    pub(crate) fn of(query: String, variables: Variables, operation_name: Option<String>) -> Self {
+        let variables = match serde_json::to_value(&variables) {
+            Ok(serde_json::Value::Object(variables)) => Some(variables),
+            _ => None,
+        };
+        Self { query, variables, operation_name, extensions: None }
+    }
+
     /// From the body of a POST.
     pub(crate) fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -68,6 +78,15 @@ pub(crate) struct Ready {
     request: async_graphql::Request,
     /// What it costs of the quota, beside the one that every request costs.
     pub(crate) units: u32,
+    /// Whether it is a subscription.
+    pub(crate) watches: bool,
+}
+
+impl Ready {
+    /// The request, to be given what it may read.
+    pub(crate) fn into_request(self) -> async_graphql::Request {
+        self.request
+    }
 }
 
 /// Judges what was asked.
@@ -77,13 +96,33 @@ pub(crate) fn prepare(asked: Asked, limits: &GuardLimits) -> Result<Ready, Refus
     }
     let variables = Variables::from_json(serde_json::Value::Object(asked.variables.unwrap_or_default()));
     let admitted = guard::admit(&asked.query, &variables, limits)?;
+    let watches = operation(&admitted.document, asked.operation_name.as_deref()) == Some(OperationType::Subscription);
     let units = u32::try_from(admitted.complexity / 100).unwrap_or(u32::MAX);
     let mut request = async_graphql::Request::new(asked.query).variables(variables);
     if let Some(name) = asked.operation_name {
         request = request.operation_name(name);
     }
     request.set_parsed_query(admitted.document);
-    Ok(Ready { request, units })
+    Ok(Ready { request, units, watches })
+}
+
+/// Refuses a subscription where there is one answer.
+pub(crate) fn not_watching(ready: Ready) -> Result<Ready, Refusal> {
+    if ready.watches {
+        let message = "a subscription needs a WebSocket (graphql-transport-ws) or `accept: text/event-stream`";
+        return Err(Refusal::new(ErrorCode::BadRequest, message));
+    }
+    Ok(ready)
+}
+
+/// The kind of the operation that will run; `None` where the schema will say that there is none.
+fn operation(document: &ExecutableDocument, name: Option<&str>) -> Option<OperationType> {
+    let found = match (&document.operations, name) {
+        (DocumentOperations::Single(only), _) => Some(only),
+        (DocumentOperations::Multiple(many), Some(name)) => many.get(name),
+        (DocumentOperations::Multiple(_), None) => None,
+    };
+    found.map(|operation| operation.node.ty)
 }
 
 /// Runs a request over a snapshot.

@@ -49,10 +49,12 @@ const CHAIN_MAX: usize = 60;
 /// Rows of a list that says nothing about `first`.
 const ROWS_DEFAULT: u64 = 50;
 /// Lists, by name: what is selected in them is resolved once a row.
-const LISTS: [&str; 10] = [
+const LISTS: [&str; 12] = [
     "accounts",
     "agents",
+    "attributionBatches",
     "batches",
+    "blobs",
     "contributions",
     "datasets",
     "epochs",

@@ -8,9 +8,13 @@
 //! 3. `pinned`: the newest snapshot, held for as long as the request reads: its graph in memory (`world`), its tables
 //!    in an SQL session (`session`), what each thing earned (`earned`);
 //! 4. `view`: that snapshot at one block (`asOf`, or the block of a cursor, or the sealed head), up to the last epoch
-//!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else;
+//!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else,
+//!    with one query for however many of them ask the same; `filter`: what `where` and `orderBy` mean;
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
 //! 6. [`sql_gate`]: the one way in for SQL, for this server and for `tributary sql` alike.
+//!
+//! Subscriptions ([`serve()`]'s streams, over WebSocket and as server-sent events) pass the same guard and quota; `live`
+//! watches the tail's feed and the newest snapshot for all of them, and each reads on from its own sequence number.
 //!
 //! Archived blobs go another way: `GET /get/0x00<keccak256>`, the route of an EigenDA proxy, reads one from the archive
 //! and hashes it again, for op-nodes and other followers to fall back on (`serve::blobs`).
@@ -24,12 +28,14 @@
 
 mod earned;
 mod error;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod graphql;
 pub mod guard;
 mod layout;
 pub mod limits;
+mod live;
 mod page;
 mod pinned;
 mod provenance;

@@ -69,6 +69,64 @@ pub(crate) fn first(asked: Option<i64>) -> Result<usize, Refusal> {
     })
 }
 
+/// What was asked of a list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// Rows of the page.
+    pub(crate) first: Option<i64>,
+    /// The cursor that it comes after.
+    pub(crate) after: Option<String>,
+}
+
+impl Asked {
+    /// How many rows to skip, and how many to take, of a list that goes by places; the cursor must be one of the same
+    /// list.
+    pub(crate) fn place(&self, list: &str) -> Result<(usize, usize), Refusal> {
+        let first = first(self.first)?;
+        let Some(cursor) = self.after.as_deref().map(Cursor::decode).transpose()? else { return Ok((first, 0)) };
+        let place = cursor.key.split_once('.').filter(|(of, _)| *of == list).and_then(|(_, place)| place.parse().ok());
+        let message = "cursor is of a list with another `where` or `orderBy`";
+        place.map(|place| (first, place)).ok_or_else(|| Refusal::new(ErrorCode::BadCursor, message))
+    }
+}
+
+/// A short name of a list, by what defines it.
+pub(crate) fn fingerprint(parts: &[&str]) -> String {
+    let hash = alloy_primitives::keccak256(parts.join("\n"));
+    hex::encode(hash.get(..4).unwrap_or_default())
+}
+
+/// Some rows of a list that goes by places.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed<T> {
+    /// The rows.
+    pub(crate) rows: Vec<T>,
+    /// Rows before them.
+    pub(crate) offset: usize,
+    /// Rows in all.
+    pub(crate) total: i64,
+    /// Name of the list.
+    pub(crate) list: String,
+}
+
+/// A page of a list that goes by places.
+pub(crate) fn listed<T, N: OutputType>(
+    found: Listed<T>,
+    at: &Cursor,
+    node: impl Fn(T) -> N,
+) -> Connection<String, N, Total, EmptyFields> {
+    let Listed { rows, offset, total, list } = found;
+    let end = offset.saturating_add(rows.len());
+    let more = i64::try_from(end).unwrap_or(i64::MAX) < total;
+    let mut connection = Connection::with_additional_fields(offset > 0, more, Total { total_count: total });
+    let edge = |(place, row)| {
+        let cursor = Cursor { key: format!("{list}.{place}"), ..at.clone() };
+        Edge::new(cursor.encode(), node(row))
+    };
+    connection.edges = (offset.saturating_add(1)..).zip(rows).map(edge).collect();
+    connection
+}
+
 /// A page of `items`, which are in order and complete: those after the one with the key of the cursor.
 pub(crate) fn connect<T, N: OutputType>(
     items: Vec<T>,

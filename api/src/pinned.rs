@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
@@ -14,7 +15,7 @@ use datafusion::scalar::ScalarValue;
 use tokio::sync::OnceCell;
 use tributary_accounting::{Alarm, Explainer, Origins};
 use tributary_schemas::Table;
-use tributary_schemas::column::Column;
+use tributary_schemas::column::{Column, Micros};
 use tributary_schemas::facts::BlockRow;
 use tributary_store::{Lake, Snapshot};
 
@@ -113,6 +114,7 @@ pub(crate) struct Pinned {
     earned: tokio::sync::Mutex<BTreeMap<i64, Arc<Earned>>>,
     drill: Drill,
     alarms: OnceCell<Vec<Alarm>>,
+    reads: AtomicU64,
 }
 
 impl std::fmt::Debug for Pinned {
@@ -132,7 +134,19 @@ impl Pinned {
             earned: Default::default(),
             drill: Drill::default(),
             alarms: OnceCell::new(),
+            reads: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a query over tables.
+    pub(crate) fn count_read(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Queries over tables so far.
+    #[cfg(test)]
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Number of the sealed block.
@@ -216,6 +230,7 @@ impl Pinned {
     /// The batches of a query of ours; `$1` and on stand for `values`.
     pub(crate) async fn batches(&self, query: &str, values: Vec<ScalarValue>) -> Result<Vec<RecordBatch>, Refusal> {
         let session = self.session().await?;
+        self.count_read();
         let run = async { session.sql(query).await?.with_param_values(values)?.collect().await };
         run.await.map_err(|cause: datafusion::error::DataFusionError| Refusal::internal("a query", &cause))
     }
@@ -233,6 +248,12 @@ impl Pinned {
     pub(crate) async fn block(&self, number: i64) -> Result<Option<BlockRow>, Refusal> {
         let rows = self.rows("SELECT * FROM blocks WHERE number = $1", vec![number.into()]).await?;
         Ok(rows.into_iter().next())
+    }
+
+    /// The last sealed block at or before a time.
+    pub(crate) async fn block_at(&self, time: Micros) -> Result<Option<BlockRow>, Refusal> {
+        let query = "SELECT * FROM blocks WHERE CAST(\"timestamp\" AS BIGINT) <= $1 ORDER BY number DESC LIMIT 1";
+        Ok(self.rows(query, vec![time.0.into()]).await?.into_iter().next())
     }
 
     /// The sealed block with this hash.

@@ -5,7 +5,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Simpl
 use tributary_schemas::column::{Micros, hex_text};
 
 /// An account or contract: 20 bytes as 0x hex, taken in any case, given with the checksum of EIP-55.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AddressText(pub(crate) Address);
 
 impl AddressText {
@@ -120,11 +120,15 @@ impl DateTime {
     }
 }
 
-/// A UTC time as RFC 3339 text. Given, never taken.
+/// A time as RFC 3339 text: taken with any offset, given in UTC.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        Err(InputValueError::custom(format!("{value}: times are given, never taken")))
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let nanos = arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text);
+        nanos.map(|nanos| Self(Micros(nanos.div_euclid(1_000)))).map_err(|_| {
+            InputValueError::custom(format!("{text:?} is no time: expected RFC 3339, such as 2026-01-31T12:00:00Z"))
+        })
     }
     fn to_value(&self) -> Value {
         arrow::temporal_conversions::timestamp_us_to_datetime(self.0.0).map_or(Value::Null, |time| {

@@ -4,33 +4,46 @@
 //! schema never reads anything but through the view it was made with.
 
 pub(crate) mod account;
+pub(crate) mod batch;
 pub(crate) mod blob;
 pub(crate) mod block;
 pub(crate) mod entity;
 pub(crate) mod epoch;
+pub(crate) mod node;
 pub(crate) mod origin;
+pub(crate) mod payment;
 pub(crate) mod provenance;
 pub(crate) mod status;
+pub(crate) mod subscription;
 
-use async_graphql::{Context, EmptyMutation, EmptySubscription, Enum, ID, InputObject, Object, Schema};
+use async_graphql::{Context, EmptyMutation, Enum, ID, InputObject, Object, Schema};
 
 use crate::error::Refusal;
-use crate::scalar::{AddressText, BlockNumber, Bytes32};
+use crate::filter::{
+    AccountWhere, AgentWhere, AttributionBatchWhere, BlobWhere, Condition, DatasetWhere, EntityOrder, EpochWhere,
+    ModelWhere, OrderDirection, PaymentOrder, PaymentWhere,
+};
+use crate::page::Asked;
+use crate::scalar::{AddressText, BlockNumber, Bytes32, DateTime};
 use crate::view::{Request, View};
 use account::Account;
+use batch::{AttributionBatch, AttributionBatchConnection};
 use blob::{Blob, BlobConnection, BlobStatus};
 use block::Block;
 use entity::{Agent, AgentConnection, Contribution, Dataset, DatasetConnection, Model, ModelConnection};
 use epoch::{Epoch, EpochConnection};
+use node::Node;
+use payment::{Payment, PaymentListConnection};
 use provenance::{Direction, Provenance};
 use status::Status;
+use subscription::Subscription;
 
 /// The schema; stateless: what a request may read comes with the request.
-pub(crate) type Tributary = Schema<Query, EmptyMutation, EmptySubscription>;
+pub(crate) type Tributary = Schema<Query, EmptyMutation, Subscription>;
 
 /// The schema with its own limits as a second line behind [`guard`](crate::guard).
 pub(crate) fn build() -> Tributary {
-    Schema::build(Query, EmptyMutation, EmptySubscription).limit_depth(64).limit_recursive_depth(64).finish()
+    Schema::build(Query, EmptyMutation, Subscription).limit_depth(64).limit_recursive_depth(64).finish()
 }
 
 /// The schema in the schema definition language: what is committed as `schemas/graphql/schema.graphql`.
@@ -39,7 +52,18 @@ pub fn sdl() -> String {
     build().sdl()
 }
 
-/// A block of the past: one of the three. Without any, the newest sealed block.
+/// A block by what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum AsOfTag {
+    /// The oldest that is kept.
+    Earliest,
+    /// The last one of the last settled epoch.
+    Settled,
+    /// The newest that is final and complete: the same as nothing at all.
+    Finalized,
+}
+
+/// A block of the past: one of the five. Without any, the newest sealed block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, InputObject)]
 pub(crate) struct AsOf {
     /// The block with this number.
@@ -48,6 +72,10 @@ pub(crate) struct AsOf {
     pub(crate) hash: Option<Bytes32>,
     /// The last block of this settled epoch.
     pub(crate) epoch: Option<i64>,
+    /// The last block at or before this time.
+    pub(crate) timestamp: Option<DateTime>,
+    /// The block by what it is.
+    pub(crate) tag: Option<AsOfTag>,
 }
 
 /// What accounts are ordered by.
@@ -65,6 +93,7 @@ pub(crate) struct AccountFilter {
     pub(crate) search: Option<String>,
     pub(crate) order: AccountOrder,
     pub(crate) token: Option<AddressText>,
+    pub(crate) condition: Condition,
 }
 
 /// Everything that can be asked.
@@ -80,8 +109,18 @@ impl Query {
     }
 
     /// A sealed block, and which posting on L1 carries it.
-    async fn block(&self, ctx: &Context<'_>, number: BlockNumber) -> Result<Option<Block>, Refusal> {
-        view(ctx, None, None).await?.block(number.0).await
+    async fn block(
+        &self,
+        ctx: &Context<'_>,
+        number: BlockNumber,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Block>, Refusal> {
+        view(ctx, as_of, None).await?.block(number.0).await
+    }
+
+    /// Whatever has this id: an entity, a version, a contribution, an account, an epoch, a batch or a payment.
+    async fn node(&self, ctx: &Context<'_>, id: ID, as_of: Option<AsOf>) -> Result<Option<Node>, Refusal> {
+        view(ctx, as_of, None).await?.node(&id).await
     }
 
     /// An account, whether or not it ever earned something.
@@ -115,8 +154,8 @@ impl Query {
     }
 
     /// A settled epoch.
-    async fn epoch(&self, ctx: &Context<'_>, number: i64) -> Result<Option<Epoch>, Refusal> {
-        view(ctx, None, None).await?.epoch(number).await
+    async fn epoch(&self, ctx: &Context<'_>, number: i64, as_of: Option<AsOf>) -> Result<Option<Epoch>, Refusal> {
+        view(ctx, as_of, None).await?.epoch(number).await
     }
 
     /// A blob by keccak256 of its payload or of its commitment, or by its blob key: the first reference to it.
@@ -125,59 +164,122 @@ impl Query {
     }
 
     /// Blobs in the order of the references to them; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn blobs(
         &self,
         ctx: &Context<'_>,
         first: Option<i64>,
         after: Option<String>,
         status: Option<BlobStatus>,
+        #[graphql(name = "where")] filter: Option<BlobWhere>,
         as_of: Option<AsOf>,
     ) -> Result<BlobConnection, Refusal> {
-        view(ctx, as_of, after.as_deref()).await?.blobs(first, after, status).await
+        let view = view(ctx, as_of, after.as_deref()).await?;
+        let asked = std::iter::once(Condition::of(filter)?).chain(status.map(BlobStatus::condition));
+        view.blobs(Asked { first, after }, &Condition::All(asked.collect())).await
     }
 
-    /// Datasets in the order of registration; `first` is at most 500.
+    /// A batch of attribution records by its id.
+    async fn attribution_batch(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<AttributionBatch>, Refusal> {
+        view(ctx, as_of, None).await?.batch(&id).await
+    }
+
+    /// Batches of attribution records in the order of their references; `first` is at most 500.
+    async fn attribution_batches(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        #[graphql(name = "where")] filter: Option<AttributionBatchWhere>,
+        as_of: Option<AsOf>,
+    ) -> Result<AttributionBatchConnection, Refusal> {
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.batches(Asked { first, after }, &condition).await
+    }
+
+    /// A payment by its id.
+    async fn payment(&self, ctx: &Context<'_>, id: ID, as_of: Option<AsOf>) -> Result<Option<Payment>, Refusal> {
+        view(ctx, as_of, None).await?.payment(&id).await
+    }
+
+    /// Payments in the order in which they were paid, if nothing else is asked for; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn payments(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i64>,
+        after: Option<String>,
+        #[graphql(name = "where")] filter: Option<PaymentWhere>,
+        order_by: Option<PaymentOrder>,
+        as_of: Option<AsOf>,
+    ) -> Result<PaymentListConnection, Refusal> {
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.payments(Asked { first, after }, &condition, order_by.unwrap_or_default()).await
+    }
+
+    /// Datasets in the order of registration, if nothing else is asked for; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn datasets(
         &self,
         ctx: &Context<'_>,
         first: Option<i64>,
         after: Option<String>,
+        #[graphql(name = "where")] filter: Option<DatasetWhere>,
+        order_by: Option<EntityOrder>,
         as_of: Option<AsOf>,
     ) -> Result<DatasetConnection, Refusal> {
-        view(ctx, as_of, after.as_deref()).await?.datasets(first, after).await
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.datasets(Asked { first, after }, &condition, order_by.unwrap_or_default()).await
     }
 
-    /// Models in the order of registration; `first` is at most 500.
+    /// Models in the order of registration, if nothing else is asked for; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn models(
         &self,
         ctx: &Context<'_>,
         first: Option<i64>,
         after: Option<String>,
+        #[graphql(name = "where")] filter: Option<ModelWhere>,
+        order_by: Option<EntityOrder>,
         as_of: Option<AsOf>,
     ) -> Result<ModelConnection, Refusal> {
-        view(ctx, as_of, after.as_deref()).await?.models(first, after).await
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.models(Asked { first, after }, &condition, order_by.unwrap_or_default()).await
     }
 
-    /// Agents in the order of registration; `first` is at most 500.
+    /// Agents in the order of registration, if nothing else is asked for; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn agents(
         &self,
         ctx: &Context<'_>,
         first: Option<i64>,
         after: Option<String>,
+        #[graphql(name = "where")] filter: Option<AgentWhere>,
+        order_by: Option<EntityOrder>,
         as_of: Option<AsOf>,
     ) -> Result<AgentConnection, Refusal> {
-        view(ctx, as_of, after.as_deref()).await?.agents(first, after).await
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.agents(Asked { first, after }, &condition, order_by.unwrap_or_default()).await
     }
 
-    /// Settled epochs, newest first; `first` is at most 500.
+    /// Settled epochs, newest first if nothing else is asked for; `first` is at most 500.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn epochs(
         &self,
         ctx: &Context<'_>,
         first: Option<i64>,
         after: Option<String>,
+        #[graphql(name = "where")] filter: Option<EpochWhere>,
+        #[graphql(default_with = "OrderDirection::Desc")] direction: OrderDirection,
         as_of: Option<AsOf>,
     ) -> Result<EpochConnection, Refusal> {
-        view(ctx, as_of, after.as_deref()).await?.epochs(first, after).await
+        let (view, condition) = (view(ctx, as_of, after.as_deref()).await?, Condition::of(filter)?);
+        view.epochs(Asked { first, after }, &condition, direction).await
     }
 
     /// Accounts that earned something; `search` is a part of the address, `first` at most 500.
@@ -188,12 +290,13 @@ impl Query {
         first: Option<i64>,
         after: Option<String>,
         search: Option<String>,
+        #[graphql(name = "where")] filter: Option<AccountWhere>,
         #[graphql(default_with = "AccountOrder::Address")] order_by: AccountOrder,
         token: Option<AddressText>,
         as_of: Option<AsOf>,
     ) -> Result<AccountConnection, Refusal> {
-        let filter = AccountFilter { search, order: order_by, token };
-        view(ctx, as_of, after.as_deref()).await?.accounts(first, after, filter).await
+        let filter = AccountFilter { search, order: order_by, token, condition: Condition::of(filter)? };
+        view(ctx, as_of, after.as_deref()).await?.accounts(Asked { first, after }, filter).await
     }
 
     /// The graph around a version, an entity (its last version) or an account; `depth` is at most 16, `first` (nodes)

@@ -6,6 +6,7 @@
 
 mod blobs;
 mod routes;
+mod stream;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -24,6 +25,7 @@ use tributary_store::{ArchiveReader, Lake};
 use crate::error::ApiError;
 use crate::guard::GuardLimits;
 use crate::limits::{Limiter, RateLimit};
+use crate::live::Live;
 use crate::pinned::Shelf;
 use crate::schema::{self, Tributary};
 use crate::sql_gate::SqlLimits;
@@ -46,6 +48,8 @@ pub struct ApiConfig {
     pub rate: RateLimit,
     /// Requests at work at a time; one more waits a moment, then is turned away.
     pub concurrency_max: usize,
+    /// Subscriptions at a time.
+    pub subscriptions_max: usize,
     /// Most bytes of a body.
     pub body_bytes_max: usize,
     /// Most time of a request.
@@ -66,6 +70,7 @@ impl Default for ApiConfig {
             sql: SqlLimits::default(),
             rate: RateLimit::default(),
             concurrency_max: 64,
+            subscriptions_max: 1_024,
             body_bytes_max: 64 << 10,
             deadline: Duration::from_secs(10),
             ready_lag_max: 64,
@@ -99,14 +104,18 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<Bound, ApiError> {
     let listen = config.listen;
-    let app = App::new(config, lake, data_dir, dashboard)?;
+    let app = App::new(config, lake, data_dir, dashboard, shutdown.clone())?;
+    let live = Arc::clone(&app.live);
     let bind = |source| ApiError::Bind { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let run = async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-        serving.await.map_err(|source| ApiError::Serve { address: addr, source })
+        tokio::select! {
+            served = async { serving.await } => served.map_err(|source| ApiError::Serve { address: addr, source }),
+            () = live.beat() => Ok(()),
+        }
     };
     Ok(Bound { addr, run: Box::pin(run) })
 }
@@ -117,7 +126,9 @@ struct App {
     tokens: Arc<Tokens>,
     schema: Tributary,
     sdl: String,
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
+    live: Arc<Live>,
+    stop: CancellationToken,
     archive: ArchiveReader,
     blob_room: Arc<Semaphore>,
     limiter: Limiter,
@@ -127,7 +138,13 @@ struct App {
 }
 
 impl App {
-    fn new(config: ApiConfig, lake: Lake, data_dir: PathBuf, dashboard: Option<Assets>) -> Result<Arc<Self>, ApiError> {
+    fn new(
+        config: ApiConfig,
+        lake: Lake,
+        data_dir: PathBuf,
+        dashboard: Option<Assets>,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, ApiError> {
         let expected = "a window that gives each unit at least a nanosecond";
         let short = || ApiError::Limit { name: "rate.window", got: format!("{:?}", config.rate.window), expected };
         let limiter = Limiter::new(config.rate).ok_or_else(short)?;
@@ -135,13 +152,19 @@ impl App {
             let (name, got) = ("concurrency_max", config.concurrency_max.to_string());
             return Err(ApiError::Limit { name, got, expected: "at least one, as nothing is served otherwise" });
         }
+        let tokens = Arc::new(config.tokens.clone());
+        let archive = ArchiveReader::new(&data_dir);
+        let shelf = Arc::new(Shelf::new(lake, data_dir));
+        let live = Live::new(Arc::clone(&shelf), Arc::clone(&tokens), config.subscriptions_max);
         Ok(Arc::new(Self {
-            tokens: Arc::new(config.tokens.clone()),
+            tokens,
             schema: schema::build(),
             sdl: schema::sdl(),
-            archive: ArchiveReader::new(&data_dir),
+            archive,
             blob_room: Arc::new(Semaphore::new(blobs::AT_ONCE_MAX)),
-            shelf: Shelf::new(lake, data_dir),
+            shelf,
+            live: Arc::new(live),
+            stop,
             limiter,
             room: Semaphore::new(config.concurrency_max),
             requests: AtomicU64::new(1),

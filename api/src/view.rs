@@ -1,11 +1,12 @@
 //! What one request may read: a pinned snapshot, at one block, up to one settled epoch.
 
+mod batch;
 mod blob;
 mod blocks;
 mod graph;
+mod load;
 mod money;
 mod origin;
-mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,10 +21,10 @@ use crate::error::{ErrorCode, Refusal};
 use crate::page::Cursor;
 use crate::pinned::Pinned;
 use crate::scalar::{AddressText, BigInt, DateTime, Money, with_point};
-use crate::schema::AsOf;
+use crate::schema::{AsOf, AsOfTag};
 use crate::world::World;
+use load::Loads;
 pub(crate) use origin::Below;
-use standing::Standings;
 
 /// A token's name for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub type Tokens = BTreeMap<Address, Token>;
 pub(crate) struct Request {
     pinned: Arc<Pinned>,
     tokens: Arc<Tokens>,
-    standings: Arc<DataLoader<Standings>>,
+    loads: Arc<DataLoader<Loads>>,
     answered: Mutex<BTreeMap<String, Value>>,
 }
 
@@ -54,8 +55,8 @@ impl std::fmt::Debug for Request {
 impl Request {
     /// A request that reads `pinned`.
     pub(crate) fn new(pinned: Arc<Pinned>, tokens: Arc<Tokens>) -> Self {
-        let standings = Arc::new(Standings::loader(Arc::clone(&pinned)));
-        Self { pinned, tokens, standings, answered: Mutex::default() }
+        let loads = Arc::new(Loads::loader(Arc::clone(&pinned)));
+        Self { pinned, tokens, loads, answered: Mutex::default() }
     }
 
     /// The view for the root field `field`: at the cursor's block, or where `as_of` says, or at the sealed head.
@@ -83,7 +84,7 @@ impl Request {
             pinned: Arc::clone(&self.pinned),
             world,
             tokens: Arc::clone(&self.tokens),
-            standings: Arc::clone(&self.standings),
+            loads: Arc::clone(&self.loads),
             number,
             hash: hash.get(2..18).unwrap_or_default().to_owned(),
             cut,
@@ -133,15 +134,31 @@ impl Request {
             let kept = format!("kept are blocks {} to {}", heads.start_block, heads.block_number);
             Refusal::new(ErrorCode::AsOfUnavailable, format!("{what}; {kept}"))
         };
-        let found = match (as_of.number, as_of.hash, as_of.epoch) {
-            (Some(number), None, None) => self.sealed_block(number.0).await?,
-            (None, Some(hash), None) => self.pinned.block_by_hash(&hex_text(hash.0)).await?,
-            (None, None, Some(epoch)) => {
-                let last = world.epochs.get(&epoch).and_then(|rows| rows.iter().map(|row| row.last_block).max());
-                let Some(last) = last else { return Err(unavailable(format!("epoch {epoch} is not settled"))) };
-                self.sealed_block(last).await?
+        let last_of = |epoch: i64| {
+            let last = world.epochs.get(&epoch).and_then(|rows| rows.iter().map(|row| row.last_block).max());
+            last.ok_or_else(|| unavailable(format!("epoch {epoch} is not settled")))
+        };
+        let found = match (as_of.number, as_of.hash, as_of.epoch, as_of.timestamp, as_of.tag) {
+            (Some(number), None, None, None, None) => self.sealed_block(number.0).await?,
+            (None, Some(hash), None, None, None) => self.pinned.block_by_hash(&hex_text(hash.0)).await?,
+            (None, None, Some(epoch), None, None) => self.sealed_block(last_of(epoch)?).await?,
+            (None, None, None, Some(time), None) if time > DateTime::seconds(heads.block_timestamp) => {
+                let message = format!("block {} at the end of what is kept is older", heads.block_number);
+                return Err(unavailable(message));
             }
-            _ => return Err(Refusal::new(ErrorCode::BadInput, "asOf takes exactly one of number, hash and epoch")),
+            (None, None, None, Some(time), None) => self.pinned.block_at(time.0).await?,
+            (None, None, None, None, Some(AsOfTag::Finalized)) => self.sealed_block(self.pinned.number()).await?,
+            (None, None, None, None, Some(AsOfTag::Earliest)) => {
+                self.sealed_block(tributary_schemas::column::signed(heads.start_block)).await?
+            }
+            (None, None, None, None, Some(AsOfTag::Settled)) => match heads.settled_epoch {
+                Some(epoch) => self.sealed_block(last_of(epoch)?).await?,
+                None => return Err(unavailable("no epoch is settled".to_owned())),
+            },
+            _ => {
+                let message = "asOf takes exactly one of number, hash, epoch, timestamp and tag";
+                return Err(Refusal::new(ErrorCode::BadInput, message));
+            }
         };
         found.ok_or_else(|| unavailable("no sealed block is the one that asOf names".to_owned()))
     }
@@ -176,7 +193,7 @@ struct Inner {
     pinned: Arc<Pinned>,
     world: Arc<World>,
     tokens: Arc<Tokens>,
-    standings: Arc<DataLoader<Standings>>,
+    loads: Arc<DataLoader<Loads>>,
     number: i64,
     hash: String,
     cut: Option<i64>,

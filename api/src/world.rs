@@ -12,6 +12,8 @@ use tributary_schemas::facts::{
 use tributary_schemas::money::EpochRow;
 use tributary_store::{Lake, Snapshot, StoreError};
 
+use crate::filter::Datum;
+
 /// Rows that may be held in memory; a snapshot with more needs an index on disk, and says so.
 pub(crate) const ROWS_MAX: u64 = 8_000_000;
 
@@ -55,6 +57,36 @@ impl<K: Ord, T: State> States<K, T> {
     pub(crate) fn all_at(&self, number: i64) -> impl Iterator<Item = &T> {
         self.0.values().filter_map(move |rows| rows.iter().find(|row| row.holds(number)))
     }
+}
+
+/// A row that `where` and `orderBy` look into.
+pub(crate) trait Columns {
+    /// What it has in the column of this name.
+    fn datum(&self, column: &str) -> Datum;
+    /// Surrogate key: the order of registration.
+    fn sk(&self) -> i64;
+}
+macro_rules! columns {
+    ($($row:ident $sk:ident: $($column:ident)*;)*) => {$(
+        impl Columns for $row {
+            fn datum(&self, column: &str) -> Datum {
+                match column {
+                    "last_version" => Datum::from(self.last_version),
+                    "valid_from_block" => Datum::from(self.valid_from_block),
+                    $(stringify!($column) => Datum::from(self.$column.as_str()),)*
+                    _ => Datum::Null,
+                }
+            }
+            fn sk(&self) -> i64 {
+                self.$sk
+            }
+        }
+    )*};
+}
+columns! {
+    DatasetRow dataset_sk: owner text_id license visibility;
+    ModelRow model_sk: owner text_id kind;
+    AgentRow agent_sk: owner text_id;
 }
 
 /// What an id names.

@@ -5,9 +5,10 @@
 //! 1. [`archive`]: blobs by content hash, kept the moment they verify;
 //! 2. [`tail`]: the unsealed blocks and the point-read state at their head, every block undoable;
 //! 3. [`lake`]: what is final, published as atomic snapshots of all tables; states keep their history;
-//! 4. [`status`]: what the follower tells other processes about itself;
-//! 5. [`space`]: how much room the disk has;
-//! 6. [`error`]: what can go wrong, and what the caller can do about it.
+//! 4. [`feed`]: which blocks the tail took in and gave up, in order, for other processes;
+//! 5. [`status`]: what the follower tells other processes about itself;
+//! 6. [`space`]: how much room the disk has;
+//! 7. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -20,6 +21,7 @@
 pub mod archive;
 mod durable;
 pub mod error;
+pub mod feed;
 pub mod lake;
 pub mod space;
 pub mod status;
@@ -27,6 +29,7 @@ pub mod tail;
 
 pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, Void};
 pub use error::{Remedy, StoreError};
+pub use feed::{FeedEvent, FeedOptions, FeedPage, FeedReader, FeedRecord};
 pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use space::free_bytes;
 pub use status::{

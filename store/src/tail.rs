@@ -18,12 +18,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use tributary_schemas::BlockRef;
 
 use crate::durable;
 use crate::error::StoreError;
+use crate::feed::{Feed, FeedOptions};
 
 mod index;
 mod lock;
@@ -71,11 +72,18 @@ pub struct TailOptions {
     pub segment_bytes: u64,
     /// sled's folder is rewritten when it is larger than this and than four times its live data.
     pub compact_above_bytes: u64,
+    /// What is kept for those who watch.
+    pub feed: FeedOptions,
 }
 
 impl Default for TailOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, segment_bytes: 64 << 20, compact_above_bytes: 256 << 20 }
+        Self {
+            cache_bytes: 32 << 20,
+            segment_bytes: 64 << 20,
+            compact_above_bytes: 256 << 20,
+            feed: FeedOptions::default(),
+        }
     }
 }
 
@@ -83,6 +91,7 @@ impl Default for TailOptions {
 #[derive(Debug)]
 pub struct Tail {
     inner: RwLock<Inner>,
+    feed: Mutex<Feed>,
     dir: PathBuf,
     options: TailOptions,
     _lock: Lock,
@@ -112,7 +121,8 @@ impl Tail {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { inner: RwLock::new(inner), dir: dir.to_path_buf(), options, _lock: lock })
+        let feed = Mutex::new(Feed::open(dir, options.feed)?);
+        Ok(Self { inner: RwLock::new(inner), feed, dir: dir.to_path_buf(), options, _lock: lock })
     }
 
     /// Who follows into this folder now, as it wrote itself; `None` when nobody does. The lock is tried and given back
@@ -169,13 +179,20 @@ impl Tail {
 
     /// Appends blocks that follow the head, all or none, durably.
     pub fn append(&self, blocks: Vec<TailBlock>) -> Result<(), StoreError> {
-        self.write().append(blocks)
+        let new: Vec<BlockRef> = blocks.iter().map(|one| one.block).collect();
+        let mut inner = self.write();
+        inner.append(blocks)?;
+        self.tell(|feed| feed.appended(&new, inner.sealed, |number| inner.block(number)));
+        Ok(())
     }
 
     /// Takes back every block above `to`, newest first, and restores the state they found, byte for byte. Refuses to
     /// go below the sealed block (INV-11). After a crash in between, some of the blocks are gone and the rest stand.
     pub fn unwind(&self, to: u64) -> Result<Vec<BlockRef>, StoreError> {
-        self.write().unwind(to)
+        let mut inner = self.write();
+        let gone = inner.unwind(to)?;
+        self.tell(|feed| feed.unwound(inner.head));
+        Ok(gone)
     }
 
     /// Remembers `to` as sealed and drops bodies and undo records up to it, after its rows are published.
@@ -208,6 +225,13 @@ impl Tail {
     /// The facts kept beside the state whose keys have a prefix, in the order of keys.
     pub fn scan_side(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.read().index.scan(Space::Side, prefix)
+    }
+
+    /// Tells those who watch. That they are not told is no reason to stop: the feed is brought into step later.
+    fn tell(&self, write: impl FnOnce(&mut Feed) -> Result<(), StoreError>) {
+        if let Err(error) = write(&mut self.feed.lock().unwrap_or_else(PoisonError::into_inner)) {
+            tracing::warn!(%error, "the feed cannot be written");
+        }
     }
 
     // A panic while the lock was held has left either the old or the new state on disk, and the fields of `Inner`

@@ -74,6 +74,61 @@ pub fn start_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std:
     Command::new(binary()).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
+/// A demo that serves until it is stopped.
+#[derive(Debug)]
+pub struct Served {
+    process: Child,
+    said: std::io::Lines<std::io::BufReader<std::process::ChildStderr>>,
+    /// Where it serves, with a slash at the end.
+    pub url: String,
+}
+
+/// Starts a demo that goes on serving, and waits until it says where.
+///
+/// # Errors
+/// When the process cannot be started or ends before it serves.
+pub fn serve_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std::io::Result<Served> {
+    let arguments = demo(seed, blocks, faults, data_dir);
+    let arguments = arguments.iter().filter(|one| !matches!(one.as_str(), "--once" | "--json"));
+    let mut process = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stderr = process.stderr.take().ok_or_else(|| std::io::Error::other("it says nothing"))?;
+    let mut said = std::io::BufRead::lines(std::io::BufReader::new(stderr));
+    while let Some(line) = said.next().transpose()? {
+        if let Some(url) = line.strip_prefix("dashboard").map(str::trim) {
+            return Ok(Served { process, url: url.to_owned(), said });
+        }
+    }
+    Err(std::io::Error::other("it ended before it served"))
+}
+
+impl Served {
+    /// Waits until it says that everything is settled.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub fn until_settled(&mut self) {
+        let settled = self.said.by_ref().map_while(Result::ok).any(|line| line.starts_with("everything is settled"));
+        assert!(settled, "the demo ended before everything was settled");
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).map(drop).expect("it was started");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A test that failed leaves none behind.
+        drop(self.process.kill().and_then(|()| self.process.wait()));
+    }
+}
+
 /// What two runs of the same seed must agree on.
 #[must_use]
 pub fn roots(output: &Value) -> [Value; 3] {

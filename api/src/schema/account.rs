@@ -19,6 +19,10 @@ pub(crate) struct Account {
 /// An account. Money answers are those of the last settled epoch at or before the block asked for.
 #[Object]
 impl Account {
+    /// Its id: the address.
+    pub(crate) async fn id(&self) -> ID {
+        ID(self.address.0.to_checksum(None))
+    }
     /// The account.
     async fn address(&self) -> AddressText {
         self.address
@@ -52,6 +56,11 @@ impl Account {
         let all = self.view.entitlements(self.address, Some(token)).await?;
         Ok(all.into_iter().max_by_key(|one| one.units))
     }
+    /// What it would have if nothing stood in the way, by what does: a challenge window, or money that is held for it.
+    /// None of it is in `entitlements`.
+    async fn pending(&self) -> Result<Vec<PendingMoney>, Refusal> {
+        self.view.pending(self.address).await
+    }
     /// Why it earned what it earned in an epoch: lines that add up.
     async fn explanation(&self, epoch: i64, token: AddressText) -> Result<Option<Explanation>, Refusal> {
         self.view.explanation(self.address, epoch, token).await
@@ -82,7 +91,7 @@ impl Account {
 }
 
 /// What earnings are grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
 pub(crate) enum EarningsGroup {
     /// By role: platform, agent, model, lineage, data, staker.
     Role,
@@ -96,6 +105,19 @@ pub(crate) enum EarningsGroup {
     Epoch,
 }
 
+impl EarningsGroup {
+    /// The column of the view `earnings`.
+    pub(crate) const fn column(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Dataset => "dataset_id",
+            Self::Model => "model_version_id",
+            Self::Agent => "agent_version_id",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
 /// Money earned in one group.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Earning {
@@ -105,6 +127,30 @@ pub(crate) struct Earning {
     pub(crate) label: Option<String>,
     /// The epoch, where it is the group or was asked for.
     pub(crate) epoch: Option<i64>,
+    /// The money.
+    pub(crate) amount: Money,
+}
+
+/// Why money waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum PendingKind {
+    /// For the end of a challenge window.
+    Challenge,
+    /// It is held: `reason` says why.
+    Suspended,
+}
+
+/// Money that waits.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct PendingMoney {
+    /// Why it waits.
+    pub(crate) kind: PendingKind,
+    /// For what is held, the reason by name.
+    pub(crate) reason: Option<String>,
+    /// For a challenge window, its last block.
+    pub(crate) until_block: Option<BlockNumber>,
+    /// The vault.
+    pub(crate) vault: AddressText,
     /// The money.
     pub(crate) amount: Money,
 }

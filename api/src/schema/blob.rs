@@ -4,6 +4,7 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Enum, Object};
 use tributary_schemas::facts::BlobRow;
 
+use crate::filter::{Condition, Test};
 use crate::page::Total;
 use crate::scalar::{AddressText, BlockNumber, Bytes32};
 
@@ -22,8 +23,13 @@ pub(crate) enum BlobStatus {
 }
 
 impl BlobStatus {
+    /// The condition that a blob has this outcome.
+    pub(crate) fn condition(self) -> Condition {
+        Condition::Field("status", Test::Among(vec![self.word().into()]))
+    }
+
     /// The word of the table.
-    pub(crate) const fn word(self) -> &'static str {
+    const fn word(self) -> &'static str {
         match self {
             Self::Verified => "verified",
             Self::Void => "void",

@@ -63,7 +63,7 @@ macro_rules! entity {
         #[Object]
         impl $name {
             /// Its id.
-            async fn id(&self) -> ID {
+            pub(crate) async fn id(&self) -> ID {
                 ID(self.row.$id.clone())
             }
             /// Text form of the id.
@@ -192,7 +192,7 @@ macro_rules! version {
         #[Object]
         impl $name {
             /// Its id.
-            async fn id(&self) -> ID {
+            pub(crate) async fn id(&self) -> ID {
                 ID(self.row.version_id.clone())
             }
             /// Its number.
@@ -289,7 +289,7 @@ pub(crate) struct Contribution {
 #[Object]
 impl Contribution {
     /// Its id.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         ID(self.row.contribution_id.clone())
     }
     /// The dataset.

@@ -21,6 +21,10 @@ pub(crate) struct Epoch {
 /// A settled epoch.
 #[Object]
 impl Epoch {
+    /// Its id.
+    pub(crate) async fn id(&self) -> ID {
+        ID(format!("epoch:{}", self.number))
+    }
     /// Its number.
     async fn number(&self) -> i64 {
         self.number
@@ -44,6 +48,29 @@ impl Epoch {
     /// Its money, by vault and token.
     async fn tokens(&self) -> Vec<EpochToken> {
         self.rows.iter().map(|row| EpochToken { view: self.view.clone(), row: row.clone() }).collect()
+    }
+    /// Its money, by token over all vaults: revenue = credited + held.
+    async fn conservation(&self) -> Vec<Conservation> {
+        let mut tokens = std::collections::BTreeMap::<&str, [i128; 4]>::new();
+        for row in &self.rows {
+            let sums = tokens.entry(&row.token).or_default();
+            for (sum, part) in sums.iter_mut().zip([row.revenue, row.credited, row.held, row.rounding]) {
+                *sum = sum.saturating_add(part.0);
+            }
+        }
+        let line = |(token, [revenue, credited, held, rounding]): (&str, [i128; 4])| {
+            let token = AddressText::read(token);
+            let money = |units: i128| self.view.money(token, units);
+            Conservation {
+                token,
+                revenue: money(revenue),
+                credited: money(credited),
+                held: money(held),
+                rounding: money(rounding),
+                holds: credited.checked_add(held) == Some(revenue),
+            }
+        };
+        tokens.into_iter().map(line).collect()
     }
     /// Hash of its manifest.
     async fn manifest_hash(&self) -> Option<Bytes32> {
@@ -70,6 +97,23 @@ impl Epoch {
     ) -> Result<Vec<MoneyFlow>, Refusal> {
         self.view.flows(self.number, token, first).await
     }
+}
+
+/// Money of one token in an epoch, over all vaults.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Conservation {
+    /// Token.
+    pub(crate) token: AddressText,
+    /// Revenue settled, refunds taken off.
+    pub(crate) revenue: Money,
+    /// Credited to payees and the treasury.
+    pub(crate) credited: Money,
+    /// Held in suspense or pending.
+    pub(crate) held: Money,
+    /// The part that rounding placed.
+    pub(crate) rounding: Money,
+    /// Whether revenue = credited + held, exactly.
+    pub(crate) holds: bool,
 }
 
 /// Money of one token received by one vault in an epoch: revenue = credited + held.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -16,6 +18,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::stream::{self, Answering};
 use super::{App, blobs};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
@@ -45,7 +48,7 @@ pub(super) struct RequestId(pub(super) String);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
-struct Client(std::net::IpAddr);
+pub(super) struct Client(pub(super) std::net::IpAddr);
 
 pub(super) fn router(app: Arc<App>) -> Router {
     let limited = Router::new()
@@ -157,7 +160,7 @@ async fn graphql_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    graphql_answer(&app, &id.0, asking, &headers, Asked::from_body(&headers, &body)).await
+    graphql_any(&app, &id.0, asking, &headers, Asked::from_body(&headers, &body)).await
 }
 
 async fn graphql_get(
@@ -165,13 +168,38 @@ async fn graphql_get(
     Extension(id): Extension<RequestId>,
     Extension(asking): Extension<Client>,
     OriginalUri(uri): OriginalUri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match uri.query() {
-        None if accept.contains("text/html") => answer(StatusCode::OK, "text/html; charset=utf-8", PAGE),
-        query => graphql_answer(&app, &id.0, asking, &headers, Asked::from_query(query.unwrap_or_default())).await,
+    if let Ok(upgrade) = upgrade {
+        let answering = Answering::new(&app, asking, &id.0);
+        let talk = stream::websocket(upgrade, answering, app.config.body_bytes_max);
+        return talk.unwrap_or_else(|refusal| problem(&refusal, &id.0));
     }
+    match uri.query() {
+        None if accepts(&headers, "text/html") => answer(StatusCode::OK, "text/html; charset=utf-8", PAGE),
+        query => graphql_any(&app, &id.0, asking, &headers, Asked::from_query(query.unwrap_or_default())).await,
+    }
+}
+
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains(media_type)
+}
+
+/// One answer, or a stream of events for whoever takes no other.
+async fn graphql_any(
+    app: &Arc<App>,
+    id: &str,
+    asking: Client,
+    headers: &HeaderMap,
+    asked: Result<Asked, Refusal>,
+) -> Response {
+    if !accepts(headers, "text/event-stream") {
+        return graphql_answer(app, id, asking, headers, asked).await;
+    }
+    let events = asked.and_then(|asked| stream::events(&Answering::new(app, asking, id), asked));
+    events.unwrap_or_else(|refusal| problem(&refusal, id))
 }
 
 async fn graphql_answer(
@@ -183,6 +211,7 @@ async fn graphql_answer(
 ) -> Response {
     let mut left = None;
     let ready = asked.and_then(|asked| graphql::prepare(asked, &app.config.guard));
+    let ready = ready.and_then(graphql::not_watching);
     let mut response = match ready {
         Err(refusal) => graphql::refuse(&refusal),
         Ok(ready) => {

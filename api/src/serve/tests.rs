@@ -30,7 +30,14 @@ async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
     let published = fixture::publish().await;
     let assets: Assets =
         Arc::new(|path| (path == "index.html" || path.is_empty()).then(|| ("text/html", b"hello".into())));
-    let app = App::new(config, published.lake.clone(), published.dir.path().to_owned(), Some(assets)).unwrap();
+    let app = App::new(
+        config,
+        published.lake.clone(),
+        published.dir.path().to_owned(),
+        Some(assets),
+        CancellationToken::new(),
+    )
+    .unwrap();
     let peer = MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1)));
     (routes::router(app).layer(peer), published)
 }
@@ -169,7 +176,7 @@ async fn ready_means_caught_up() {
 async fn without_a_snapshot_the_answer_is_not_ready() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).await.unwrap();
-    let app = App::new(config(), lake, dir.path().to_owned(), None).unwrap();
+    let app = App::new(config(), lake, dir.path().to_owned(), None, CancellationToken::new()).unwrap();
     let router = routes::router(app).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1))));
     let got = send(&router, graphql("{ status { snapshot } }")).await;
     assert_eq!(

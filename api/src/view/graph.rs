@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use async_graphql::ID;
-use async_graphql::connection::{Connection, Edge};
 use datafusion::scalar::ScalarValue;
 use tributary_schemas::facts::{AccountRow, ContributionRow};
 
 use super::View;
+use crate::earned::{Earned, Tokens};
 use crate::error::{ErrorCode, Refusal};
-use crate::page::{Cursor, Total, connect, first};
+use crate::filter::{Condition, Datum, EntityOrder, EntityOrderField, OrderDirection};
+use crate::page::{self, Asked, Cursor, Listed, connect};
 use crate::pinned::column;
 use crate::provenance;
 use crate::scalar::{AddressText, Money};
@@ -19,9 +20,10 @@ use crate::schema::entity::{
     DatasetVersion, Model, ModelConnection, ModelVersion, Owned, PayoutRule, SplitShare, Upstream,
 };
 use crate::schema::epoch::{Epoch, EpochConnection};
+use crate::schema::node::Node;
 use crate::schema::provenance::{Direction, Provenance};
 use crate::schema::{AccountConnection, AccountFilter, AccountOrder};
-use crate::world::{Kind, Thing};
+use crate::world::{Columns, Kind, Thing};
 
 macro_rules! entities {
     ($($one:ident $many:ident $connection:ident $object:ident $sk:ident $kind:ident $versions:ident $version:ident $version_states:ident;)*) => {$(
@@ -31,12 +33,19 @@ macro_rules! entities {
             let row = self.world().$many.at(&sk, self.number());
             Ok(row.map(|row| $object { view: self.clone(), row: row.clone() }))
         }
-        /// All of them in the order of registration.
-        pub(crate) async fn $many(&self, first: Option<i64>, after: Option<String>) -> Result<$connection, Refusal> {
-            let after = after.as_deref().map(Cursor::decode).transpose()?;
-            let rows = self.world().$many.all_at(self.number()).collect::<Vec<_>>();
+        /// Those for which a condition holds, in order.
+        pub(crate) async fn $many(
+            &self,
+            asked: Asked,
+            condition: &Condition,
+            order: EntityOrder,
+        ) -> Result<$connection, Refusal> {
+            let after = asked.after.as_deref().map(Cursor::decode).transpose()?;
+            let rows = self.world().$many.all_at(self.number());
+            let rows = rows.filter(|row| condition.holds(&|column: &str| row.datum(column))).collect();
+            let rows = self.ordered(Kind::$kind, rows, order).await?;
             let node = |row: &_| $object { view: self.clone(), row: Clone::clone(row) };
-            connect(rows, &self.cursor(), first, after.as_ref(), |row| row.$sk.to_string(), node)
+            connect(rows, &self.cursor(), asked.first, after.as_ref(), |row| row.$sk.to_string(), node)
         }
         /// Versions of one, oldest first.
         pub(crate) async fn $versions(&self, sk: i64) -> Result<Vec<$version>, Refusal> {
@@ -53,6 +62,85 @@ impl View {
         dataset datasets DatasetConnection Dataset dataset_sk Dataset dataset_versions DatasetVersion dataset_versions;
         model models ModelConnection Model model_sk Model model_versions ModelVersion model_versions;
         agent agents AgentConnection Agent agent_sk Agent agent_versions AgentVersion agent_versions;
+    }
+
+    /// Rows in the order that was asked for, among equals in that of registration.
+    async fn ordered<'a, T: Columns>(
+        &self,
+        kind: Kind,
+        rows: Vec<&'a T>,
+        order: EntityOrder,
+    ) -> Result<Vec<&'a T>, Refusal> {
+        let earned = match order.field {
+            EntityOrderField::Earned => self.earned().await?,
+            EntityOrderField::Registered | EntityOrderField::TextId | EntityOrderField::SinceBlock => None,
+        };
+        let token = order.token.unwrap_or(AddressText(alloy_primitives::Address::ZERO)).lower();
+        let key = |row: &T| match order.field {
+            EntityOrderField::Registered => Datum::from(row.sk()),
+            EntityOrderField::TextId => row.datum("text_id"),
+            EntityOrderField::SinceBlock => row.datum("valid_from_block"),
+            EntityOrderField::Earned => {
+                let sums = earned.as_deref().map(|earned| self.earned_of(earned, kind, row.sk())).unwrap_or_default();
+                Datum::Number(sums.get(&token).copied().unwrap_or(0))
+            }
+        };
+        let mut keyed = rows.into_iter().map(|row| (key(row), row)).collect::<Vec<_>>();
+        keyed.sort_by(|(a, one), (b, other)| {
+            let way = match order.direction {
+                OrderDirection::Asc => a.cmp(b),
+                OrderDirection::Desc => b.cmp(a),
+            };
+            way.then(one.sk().cmp(&other.sk()))
+        });
+        Ok(keyed.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// Whatever has this id.
+    pub(crate) async fn node(&self, id: &str) -> Result<Option<Node>, Refusal> {
+        if let Some(number) = id.strip_prefix("epoch:") {
+            return Ok(match number.parse() {
+                Ok(number) => self.epoch(number).await?.map(Node::Epoch),
+                Err(_) => None,
+            });
+        }
+        let at = self.number();
+        match self.world().find(id) {
+            Some(Thing::Entity(Kind::Contribution, _)) => Ok(self.contribution(id).await?.map(Node::Contribution)),
+            Some(Thing::Entity(Kind::Dataset, _)) => Ok(self.dataset(id).await?.map(Node::Dataset)),
+            Some(Thing::Entity(Kind::Model, _)) => Ok(self.model(id).await?.map(Node::Model)),
+            Some(Thing::Entity(Kind::Agent, _)) => Ok(self.agent(id).await?.map(Node::Agent)),
+            Some(Thing::Version(kind, sk)) => Ok(match kind {
+                Kind::Dataset => self
+                    .world()
+                    .dataset_versions
+                    .at(&sk, at)
+                    .map(|row| Node::DatasetVersion(DatasetVersion { view: self.clone(), row: row.clone() })),
+                Kind::Model => self
+                    .world()
+                    .model_versions
+                    .at(&sk, at)
+                    .map(|row| Node::ModelVersion(ModelVersion { view: self.clone(), row: row.clone() })),
+                Kind::Agent => self
+                    .world()
+                    .agent_versions
+                    .at(&sk, at)
+                    .map(|row| Node::AgentVersion(AgentVersion { view: self.clone(), row: row.clone() })),
+                Kind::Contribution => None,
+            }),
+            None => self.node_of_tables(id).await,
+        }
+    }
+
+    /// An account, a batch or a payment.
+    async fn node_of_tables(&self, id: &str) -> Result<Option<Node>, Refusal> {
+        if let Some(address) = id.parse().ok().filter(|_| id.starts_with("0x") && id.len() == 42) {
+            return Ok(Some(Node::Account(Account { view: self.clone(), address: AddressText(address) })));
+        }
+        if let Some(batch) = self.batch(id).await? {
+            return Ok(Some(Node::AttributionBatch(batch)));
+        }
+        Ok(self.payment(id).await?.map(Node::Payment))
     }
 
     fn entity_sk(&self, kind: Kind, id: &str) -> Option<i64> {
@@ -145,18 +233,22 @@ impl View {
     /// What came through an entity.
     pub(crate) async fn earned_by(&self, kind: Kind, sk: i64) -> Result<Vec<Money>, Refusal> {
         let Some(earned) = self.earned().await? else { return Ok(Vec::new()) };
+        Ok(self.moneys(Some(&self.earned_of(&earned, kind, sk))))
+    }
+
+    fn earned_of(&self, earned: &Earned, kind: Kind, sk: i64) -> Tokens {
         let (world, number) = (self.world(), self.number());
         if matches!(kind, Kind::Dataset | Kind::Contribution) {
             let id = world.entity(kind, sk, number).map(|(id, _)| id);
-            return Ok(self.moneys(id.and_then(|id| earned.thing(id))));
+            return id.and_then(|id| earned.thing(id)).cloned().unwrap_or_default();
         }
-        let mut sums = crate::earned::Tokens::new();
+        let mut sums = Tokens::new();
         let versions = world.versions(kind, sk).filter_map(|version| world.version_id(kind, version, number));
         for (token, units) in versions.filter_map(|id| earned.thing(id)).flatten() {
             let sum = sums.entry(token.clone()).or_default();
             *sum = sum.saturating_add(*units);
         }
-        Ok(self.moneys(Some(&sums)))
+        sums
     }
 
     /// The settings of an account.
@@ -188,26 +280,36 @@ impl View {
         Ok(rows.map(|rows| Epoch { view: self.clone(), rows: rows.clone(), number }))
     }
 
-    /// Settled epochs, newest first.
-    pub(crate) async fn epochs(&self, first: Option<i64>, after: Option<String>) -> Result<EpochConnection, Refusal> {
-        let after = after.as_deref().map(Cursor::decode).transpose()?;
+    /// Settled epochs, oldest first.
+    pub(crate) fn settled_epochs(&self) -> impl Iterator<Item = Epoch> + '_ {
         let cut = self.cut().unwrap_or(i64::MIN);
-        let rows = self.world().epochs.range(..=cut).rev().collect::<Vec<_>>();
-        let node = |(number, rows): (&i64, &Vec<_>)| Epoch { view: self.clone(), rows: rows.clone(), number: *number };
-        connect(rows, &self.cursor(), first, after.as_ref(), |(number, _)| number.to_string(), node)
+        let settled = self.world().epochs.range(..=cut);
+        settled.map(|(number, rows)| Epoch { view: self.clone(), rows: rows.clone(), number: *number })
+    }
+
+    /// Settled epochs for which a condition holds, newest first or oldest first.
+    pub(crate) async fn epochs(
+        &self,
+        asked: Asked,
+        condition: &Condition,
+        direction: OrderDirection,
+    ) -> Result<EpochConnection, Refusal> {
+        let after = asked.after.as_deref().map(Cursor::decode).transpose()?;
+        let of = |epoch: &Epoch, column: &str| match column {
+            "epoch" => Datum::from(epoch.number),
+            "first_block" => Datum::from(epoch.rows.iter().map(|row| row.first_block).min()),
+            _ => Datum::from(epoch.rows.iter().map(|row| row.last_block).max()),
+        };
+        let mut rows = self.settled_epochs().collect::<Vec<_>>();
+        rows.retain(|epoch| condition.holds(&|column: &str| of(epoch, column)));
+        if direction == OrderDirection::Desc {
+            rows.reverse();
+        }
+        connect(rows, &self.cursor(), asked.first, after.as_ref(), |epoch| epoch.number.to_string(), |epoch| epoch)
     }
 
     /// Accounts that earned something.
-    pub(crate) async fn accounts(
-        &self,
-        asked: Option<i64>,
-        after: Option<String>,
-        filter: AccountFilter,
-    ) -> Result<AccountConnection, Refusal> {
-        let rows = first(asked)?;
-        let after = after.as_deref().map(Cursor::decode).transpose()?;
-        let offset = after.as_ref().map_or(Some(0), |cursor| cursor.key.parse::<usize>().ok());
-        let offset = offset.ok_or_else(|| Refusal::new(ErrorCode::BadCursor, "cursor is not of this list"))?;
+    pub(crate) async fn accounts(&self, asked: Asked, filter: AccountFilter) -> Result<AccountConnection, Refusal> {
         let cut = ScalarValue::from(self.cut().unwrap_or(-1));
         let search = format!("%{}%", filter.search.unwrap_or_default().to_lowercase().replace(['%', '_', '\\'], ""));
         let token = filter.token.unwrap_or(AddressText(alloy_primitives::Address::ZERO)).lower();
@@ -215,29 +317,25 @@ impl View {
             AccountOrder::Address => "account",
             AccountOrder::Earned => "earned DESC, account",
         };
-        // The list of a cut never changes, so an offset is a position: no row can slip in before it.
-        let of_cut = "FROM claims WHERE epoch = (SELECT max(epoch) FROM claims WHERE epoch <= $1) \
-                      AND account LIKE '0x%' AND account LIKE $2";
-        let query = format!(
-            "SELECT account, sum(CASE WHEN token = $3 THEN cumulative ELSE CAST(0 AS DECIMAL(38, 0)) END) AS earned \
-             {of_cut} GROUP BY account ORDER BY {order} LIMIT {rows} OFFSET {offset}"
+        let condition = filter.condition.sql();
+        let list = page::fingerprint(&[&search, &token, order, &condition]);
+        let (first, offset) = asked.place(&list)?;
+        let from = format!(
+            "FROM (SELECT account, \
+             sum(CASE WHEN token = $3 THEN cumulative ELSE CAST(0 AS DECIMAL(38, 0)) END) AS earned FROM claims \
+             WHERE epoch = (SELECT max(epoch) FROM claims WHERE epoch <= $1) AND account LIKE '0x%' \
+             AND account LIKE $2 GROUP BY account) WHERE {condition}"
         );
-        let values = vec![cut.clone(), search.clone().into(), token.into()];
-        let mut found = Vec::new();
-        for batch in self.pinned().batches(&query, values).await? {
-            found.extend(column::<String>(&batch, 0)?);
+        let values = vec![cut, search.into(), token.into()];
+        // The list of a cut never changes, so a place names a row: none can slip in before it.
+        let query = format!("SELECT account {from} ORDER BY {order} LIMIT {first} OFFSET {offset}");
+        let mut rows = Vec::new();
+        for batch in self.pinned().batches(&query, values.clone()).await? {
+            rows.extend(column::<String>(&batch, 0)?);
         }
-        let query = format!("SELECT count(DISTINCT account) {of_cut}");
-        let total = self.count(&query, vec![cut, search.into()]).await?;
-        let end = offset.saturating_add(found.len());
-        let more = i64::try_from(end).unwrap_or(i64::MAX) < total;
-        let mut connection = Connection::with_additional_fields(offset > 0, more, Total { total_count: total });
-        let edge = |(at, account): (usize, String)| {
-            let cursor = Cursor { key: (offset + at + 1).to_string(), ..self.cursor() };
-            Edge::new(cursor.encode(), Account { view: self.clone(), address: AddressText::read(&account) })
-        };
-        connection.edges = found.into_iter().enumerate().map(edge).collect();
-        Ok(connection)
+        let total = self.count(&format!("SELECT count(*) {from}"), values).await?;
+        let account = |account: String| Account { view: self.clone(), address: AddressText::read(&account) };
+        Ok(page::listed(Listed { rows, offset, total, list }, &self.cursor(), account))
     }
 
     /// The graph around one thing.

@@ -7,10 +7,10 @@ use async_graphql::ID;
 use datafusion::scalar::ScalarValue;
 use tributary_accounting::tree;
 use tributary_schemas::column::{Decimal38, hex_text};
-use tributary_schemas::money::{EpochRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{ClaimRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
 
-use super::standing::StandingKey;
+use super::load::{EarningsKey, Grouped, LeafKey, PendingKey, StandingKey, Waiting};
 use super::{Below, View};
 use crate::earned::whole_units;
 use crate::error::{ErrorCode, Refusal};
@@ -18,13 +18,14 @@ use crate::page::FIRST_MAX;
 use crate::pinned::{OriginKey, column};
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
 use crate::schema::account::{
-    BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, MoneyPath, Proof, Statement,
-    StatementLine,
+    BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, MoneyPath, PendingKind,
+    PendingMoney, Proof, Statement, StatementLine,
 };
 use crate::schema::epoch::MoneyFlow;
 use crate::schema::status::{
     Alarm, Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot,
 };
+use crate::schema::subscription::EarningsChange;
 
 /// Accounts that earned something up to an epoch; every epoch holds the position of all of them.
 const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
@@ -173,34 +174,64 @@ impl View {
         epoch: Option<i64>,
     ) -> Result<Vec<Earning>, Refusal> {
         let Some(cut) = self.cut() else { return Ok(Vec::new()) };
-        let key = match group {
-            EarningsGroup::Role => "role",
-            EarningsGroup::Dataset => "dataset_id",
-            EarningsGroup::Model => "model_version_id",
-            EarningsGroup::Agent => "agent_version_id",
-            EarningsGroup::Epoch => "epoch",
+        let epochs = epoch.map_or((0, cut), |epoch| (epoch, std::cmp::min(epoch, cut)));
+        let found = self.0.loads.load_one(EarningsKey { account, group, epochs }).await?.unwrap_or_default();
+        let earning = |(key, token, sum): Grouped| {
+            let label = match (group, &key) {
+                (EarningsGroup::Dataset | EarningsGroup::Model | EarningsGroup::Agent, Some(id)) => {
+                    Some(self.world().label(id, self.number()))
+                }
+                _ => None,
+            };
+            let of_group = key.as_ref().filter(|_| group == EarningsGroup::Epoch).and_then(|key| key.parse().ok());
+            let amount = self.money(AddressText::read(&token), sum);
+            Earning { key: key.unwrap_or_default(), label, epoch: of_group.or(epoch), amount }
         };
-        let query = format!(
-            "SELECT {key}, token, sum(amount) FROM earnings \
-             WHERE account = $1 AND epoch BETWEEN $2 AND $3 GROUP BY 1, 2 ORDER BY 1, 2"
-        );
-        let (from, to) = epoch.map_or((0, cut), |epoch| (epoch, std::cmp::min(epoch, cut)));
-        let values = vec![account.lower().into(), from.into(), to.into()];
-        let mut out = Vec::new();
-        for batch in self.pinned().batches(&query, values).await? {
-            let keys = column::<Option<String>>(&batch, 0)?;
-            let sums = column::<String>(&batch, 1)?.into_iter().zip(column::<Decimal38>(&batch, 2)?);
-            out.extend(keys.into_iter().zip(sums).map(|(key, (token, sum))| {
-                let label = match (group, &key) {
-                    (EarningsGroup::Dataset | EarningsGroup::Model | EarningsGroup::Agent, Some(id)) => {
-                        Some(self.world().label(id, self.number()))
-                    }
-                    _ => None,
-                };
-                let of_group = key.as_ref().filter(|_| group == EarningsGroup::Epoch).and_then(|key| key.parse().ok());
-                let amount = self.money(AddressText::read(&token), sum.0);
-                Earning { key: key.unwrap_or_default(), label, epoch: of_group.or(epoch), amount }
-            }));
+        Ok(found.into_iter().map(earning).collect())
+    }
+
+    /// What waits for an account, by vault and token.
+    pub(crate) async fn pending(&self, account: AddressText) -> Result<Vec<PendingMoney>, Refusal> {
+        let Some(cut) = self.cut() else { return Ok(Vec::new()) };
+        let found = self.0.loads.load_one(PendingKey { account, cut }).await?.unwrap_or_default();
+        let line = |(name, vault, token, units): Waiting| {
+            // `pending:<batch>:<release>:<resolve by>:<address>` or `suspense:<reason>:<address>`
+            let mut parts = name.split(':');
+            let (challenge, second, third) = (parts.next() == Some("pending"), parts.next(), parts.next());
+            let until = third.filter(|_| challenge).and_then(|block| block.parse().ok());
+            PendingMoney {
+                kind: if challenge { PendingKind::Challenge } else { PendingKind::Suspended },
+                reason: second.filter(|_| !challenge).map(str::to_owned),
+                until_block: until.map(BlockNumber),
+                vault: AddressText::read(&vault),
+                amount: self.money(AddressText::read(&token), units),
+            }
+        };
+        Ok(found.into_iter().map(line).collect())
+    }
+
+    /// The epochs in which an account earned or gave back something, oldest first, with what changed.
+    pub(crate) async fn earnings_changes(
+        &self,
+        account: AddressText,
+    ) -> Result<Vec<(i64, Vec<EarningsChange>)>, Refusal> {
+        let Some(cut) = self.cut() else { return Ok(Vec::new()) };
+        let query = "SELECT * FROM claims WHERE account = $1 AND epoch <= $2 ORDER BY epoch, vault, token";
+        let mut before = BTreeMap::<(String, String), i128>::new();
+        let mut out = Vec::<(i64, Vec<EarningsChange>)>::new();
+        for row in self.pinned().rows::<ClaimRow>(query, vec![account.lower().into(), cut.into()]).await? {
+            let (vault, token) = (AddressText::read(&row.vault), AddressText::read(&row.token));
+            let last = before.entry((row.vault, row.token)).or_default();
+            let earned = row.cumulative.0.saturating_sub(std::mem::replace(last, row.cumulative.0));
+            if earned == 0 {
+                continue;
+            }
+            let (earned, cumulative) = (self.money(token, earned), self.money(token, row.cumulative.0));
+            let change = EarningsChange { vault, earned, cumulative };
+            match out.last_mut().filter(|(epoch, _)| *epoch == row.epoch) {
+                Some((_, changes)) => changes.push(change),
+                None => out.push((row.epoch, vec![change])),
+            }
         }
         Ok(out)
     }
@@ -213,7 +244,7 @@ impl View {
     ) -> Result<Vec<Entitlement>, Refusal> {
         let Some(cut) = self.cut() else { return Ok(Vec::new()) };
         let key = StandingKey { account: account.lower(), number: self.number(), cut };
-        let standings = self.0.standings.load_one(key).await?.unwrap_or_default();
+        let standings = self.0.loads.load_one(key).await?.unwrap_or_default();
         let asked = token.map(AddressText::lower);
         let of_token = standings.into_iter().filter(|one| asked.as_ref().is_none_or(|token| *token == one.token));
         Ok(of_token
@@ -261,10 +292,9 @@ impl View {
         vault: AddressText,
         epoch: i64,
     ) -> Result<Option<Proof>, Refusal> {
-        let query = "SELECT * FROM merkle_leaves WHERE account = $1 AND token = $2 AND vault = $3 AND epoch = $4";
-        let values = vec![account.lower().into(), token.lower().into(), vault.lower().into(), epoch.into()];
-        let leaves = self.pinned().rows::<MerkleLeafRow>(query, values).await?;
-        let Some(row) = leaves.into_iter().next() else { return Ok(None) };
+        let leaves = self.0.loads.load_one(LeafKey { account, epoch }).await?.unwrap_or_default();
+        let of = |row: &MerkleLeafRow| row.token == token.lower() && row.vault == vault.lower();
+        let Some(row) = leaves.into_iter().find(of) else { return Ok(None) };
         let leaf = Bytes32::read(&row.leaf).map_or(B256::ZERO, |leaf| leaf.0);
         let index = u64::try_from(row.leaf_index).unwrap_or(u64::MAX);
         let file =

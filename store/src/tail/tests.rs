@@ -16,7 +16,7 @@ fn put(key: &[u8], value: &[u8]) -> Write {
 }
 
 fn small() -> TailOptions {
-    TailOptions { cache_bytes: 4 << 20, segment_bytes: 20_000, compact_above_bytes: 1 }
+    TailOptions { cache_bytes: 4 << 20, segment_bytes: 20_000, compact_above_bytes: 1, ..TailOptions::default() }
 }
 
 fn open(dir: &Path) -> Tail {

@@ -50,4 +50,6 @@ mod rules;
 #[cfg(test)]
 mod season;
 #[cfg(test)]
+mod subscriptions;
+#[cfg(test)]
 mod trees;

@@ -5,6 +5,7 @@ use axum::body::to_bytes;
 use axum::extract::connect_info::MockConnectInfo;
 use axum::http::{HeaderMap, Request};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tributary_store::{Archive, Lake};
 
@@ -15,7 +16,7 @@ use crate::serve::{ApiConfig, routes};
 async fn server() -> (Router, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).await.unwrap();
-    let app = App::new(ApiConfig::default(), lake, dir.path().to_owned(), None).unwrap();
+    let app = App::new(ApiConfig::default(), lake, dir.path().to_owned(), None, CancellationToken::new()).unwrap();
     (routes::router(app).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1)))), dir)
 }
 

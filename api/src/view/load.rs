@@ -1,0 +1,286 @@
+//! What many objects of one answer ask for, read with one query for all of them: the loader behind every edge that
+//! reads tables. What the graph in memory answers needs none.
+
+use std::collections::BTreeMap;
+#[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+use std::collections::HashMap as Loaded;
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use async_graphql::dataloader::{DataLoader, Loader};
+use datafusion::prelude::{col, lit};
+use tributary_schemas::Table;
+use tributary_schemas::column::{Decimal38, hex_text};
+use tributary_schemas::facts::{AnchorRow, BlobRow, RewardClaimRow};
+use tributary_schemas::money::{ClaimRow, MerkleLeafRow};
+
+use crate::error::Refusal;
+use crate::pinned::{Pinned, column};
+use crate::scalar::AddressText;
+use crate::schema::account::EarningsGroup;
+
+/// An account at a block, up to a settled epoch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StandingKey {
+    pub(crate) account: String,
+    pub(crate) number: i64,
+    pub(crate) cut: i64,
+}
+
+/// What an account is owed by a vault in a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) vault: String,
+    pub(crate) token: String,
+    pub(crate) epoch: i64,
+    pub(crate) cumulative: i128,
+    pub(crate) on_tree: i128,
+    pub(crate) claimed: i128,
+}
+
+/// Loads rows of a snapshot, with one query a table however many objects ask.
+#[derive(Debug)]
+pub(crate) struct Loads(Arc<Pinned>);
+
+impl Loads {
+    /// A loader over a snapshot, for one request.
+    pub(crate) fn loader(pinned: Arc<Pinned>) -> DataLoader<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the loader's own task; it ends with the answer it loads")]
+        DataLoader::new(Self(pinned), tokio::spawn).max_batch_size(500)
+    }
+
+    async fn rows<T: Table>(&self, accounts: &[String], below: (&str, i64)) -> Result<Vec<T>, Refusal> {
+        let failed = |cause: datafusion::error::DataFusionError| Refusal::internal("reading what is owed", &cause);
+        self.0.count_read();
+        let table = self.0.session().await?.table(T::NAME).await.map_err(failed)?;
+        let accounts = accounts.iter().map(|account| lit(account.as_str())).collect();
+        let filter = col("account").in_list(accounts, false).and(col(below.0).lt_eq(lit(below.1)));
+        let batches = table.filter(filter).map_err(failed)?.collect().await.map_err(failed)?;
+        let mut rows = Vec::new();
+        for batch in batches {
+            rows.extend(T::from_batch(&batch).map_err(|cause| Refusal::internal("reading what is owed", &cause))?);
+        }
+        Ok(rows)
+    }
+
+    async fn of(&self, number: i64, cut: i64, accounts: &[String]) -> Result<BTreeMap<String, Vec<Standing>>, Refusal> {
+        let mut all = BTreeMap::<(String, String, String), Standing>::new();
+        for row in self.rows::<ClaimRow>(accounts, ("epoch", cut)).await? {
+            let (vault, token, epoch) = (row.vault, row.token, row.epoch);
+            let at = all.entry((row.account, vault.clone(), token.clone())).or_default();
+            if at.vault.is_empty() || at.epoch < epoch {
+                *at = Standing { vault, token, epoch, cumulative: row.cumulative.0, ..Standing::default() };
+            }
+        }
+        for row in self.rows::<MerkleLeafRow>(accounts, ("epoch", cut)).await? {
+            if let Some(at) = all.get_mut(&(row.account, row.vault, row.token)).filter(|at| at.epoch == row.epoch) {
+                at.on_tree = row.cumulative.0;
+            }
+        }
+        for row in self.rows::<RewardClaimRow>(accounts, ("block_number", number)).await? {
+            if let Some(at) = all.get_mut(&(row.account, row.vault, row.token)) {
+                at.claimed = at.claimed.saturating_add(row.amount.0);
+            }
+        }
+        let mut out = BTreeMap::<String, Vec<Standing>>::new();
+        for ((account, ..), standing) in all {
+            out.entry(account).or_default().push(standing);
+        }
+        Ok(out)
+    }
+}
+
+impl Loader<StandingKey> for Loads {
+    type Value = Vec<Standing>;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[StandingKey]) -> Result<Loaded<StandingKey, Self::Value>, Refusal> {
+        let mut groups = BTreeMap::<(i64, i64), Vec<String>>::new();
+        for key in keys {
+            groups.entry((key.number, key.cut)).or_default().push(key.account.clone());
+        }
+        let mut out = Loaded::new();
+        for ((number, cut), accounts) in groups {
+            for (account, standings) in self.of(number, cut, &accounts).await? {
+                out.insert(StandingKey { account, number, cut }, standings);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The blob that a batch or manifest refers to, at a block.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BlobKey {
+    pub(crate) owner: B256,
+    pub(crate) number: i64,
+}
+
+impl Loader<BlobKey> for Loads {
+    type Value = BlobRow;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[BlobKey]) -> Result<Loaded<BlobKey, BlobRow>, Refusal> {
+        let mut groups = BTreeMap::<i64, Vec<String>>::new();
+        for key in keys {
+            groups.entry(key.number).or_default().push(format!("'{}'", hex_text(key.owner)));
+        }
+        let mut out = Loaded::new();
+        for (number, owners) in groups {
+            let query = format!("SELECT * {} AND owner_id IN ({})", super::blob::LAST_OUTCOMES, owners.join(", "));
+            for row in self.0.rows::<BlobRow>(&query, vec![number.into()]).await? {
+                let Ok(owner) = row.owner_id.parse() else { continue };
+                out.insert(BlobKey { owner, number }, row);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The postings that carry a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AnchorKey(pub(crate) i64);
+
+impl Loader<AnchorKey> for Loads {
+    type Value = Vec<AnchorRow>;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[AnchorKey]) -> Result<Loaded<AnchorKey, Vec<AnchorRow>>, Refusal> {
+        let blocks = keys.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ");
+        let query = format!("SELECT * FROM anchors WHERE l2_block IN ({blocks}) ORDER BY l2_block, part");
+        let mut out = Loaded::<AnchorKey, Vec<AnchorRow>>::new();
+        for row in self.0.rows::<AnchorRow>(&query, vec![]).await? {
+            out.entry(AnchorKey(row.l2_block)).or_default().push(row);
+        }
+        Ok(out)
+    }
+}
+
+/// The leaves of an account on the trees of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LeafKey {
+    pub(crate) account: AddressText,
+    pub(crate) epoch: i64,
+}
+
+impl Loader<LeafKey> for Loads {
+    type Value = Vec<MerkleLeafRow>;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[LeafKey]) -> Result<Loaded<LeafKey, Vec<MerkleLeafRow>>, Refusal> {
+        let mut groups = BTreeMap::<i64, Vec<String>>::new();
+        for key in keys {
+            groups.entry(key.epoch).or_default().push(format!("'{}'", key.account.lower()));
+        }
+        let mut out = Loaded::<LeafKey, Vec<MerkleLeafRow>>::new();
+        for (epoch, accounts) in groups {
+            let accounts = accounts.join(", ");
+            let query = format!("SELECT * FROM merkle_leaves WHERE epoch = $1 AND account IN ({accounts})");
+            for row in self.0.rows::<MerkleLeafRow>(&query, vec![epoch.into()]).await? {
+                out.entry(LeafKey { account: AddressText::read(&row.account), epoch }).or_default().push(row);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// What an account earned in some epochs, by group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EarningsKey {
+    pub(crate) account: AddressText,
+    pub(crate) group: EarningsGroup,
+    /// First and last epoch.
+    pub(crate) epochs: (i64, i64),
+}
+
+/// Group, token and base units, in this order.
+pub(crate) type Grouped = (Option<String>, String, i128);
+
+impl Loader<EarningsKey> for Loads {
+    type Value = Vec<Grouped>;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[EarningsKey]) -> Result<Loaded<EarningsKey, Vec<Grouped>>, Refusal> {
+        let mut groups = BTreeMap::<(&str, (i64, i64)), Vec<EarningsKey>>::new();
+        for key in keys {
+            groups.entry((key.group.column(), key.epochs)).or_default().push(*key);
+        }
+        let mut out = Loaded::<EarningsKey, Vec<Grouped>>::new();
+        for ((name, (from, to)), keys) in groups {
+            let accounts = keys.iter().map(|key| format!("'{}'", key.account.lower())).collect::<Vec<_>>().join(", ");
+            let query = format!(
+                "SELECT account, {name}, token, sum(amount) FROM earnings \
+                 WHERE account IN ({accounts}) AND epoch BETWEEN $1 AND $2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            );
+            for batch in self.0.batches(&query, vec![from.into(), to.into()]).await? {
+                let (accounts, groups) = (column::<String>(&batch, 0)?, column::<Option<String>>(&batch, 1)?);
+                let sums = column::<String>(&batch, 2)?.into_iter().zip(column::<Decimal38>(&batch, 3)?);
+                for ((account, group), (token, sum)) in accounts.iter().zip(groups).zip(sums) {
+                    let account = AddressText::read(account);
+                    let Some(key) = keys.iter().find(|key| key.account == account) else { continue };
+                    out.entry(*key).or_default().push((group, token, sum.0));
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// What waits for an account after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PendingKey {
+    pub(crate) account: AddressText,
+    pub(crate) cut: i64,
+}
+
+/// The journal's account, vault, token and base units.
+pub(crate) type Waiting = (String, String, String, i128);
+
+impl Loader<PendingKey> for Loads {
+    type Value = Vec<Waiting>;
+    type Error = Refusal;
+
+    #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+    async fn load(&self, keys: &[PendingKey]) -> Result<Loaded<PendingKey, Vec<Waiting>>, Refusal> {
+        let mut groups = BTreeMap::<i64, Vec<String>>::new();
+        for key in keys {
+            groups.entry(key.cut).or_default().push(format!("'{}'", key.account.lower()));
+        }
+        let mut out = Loaded::<PendingKey, Vec<Waiting>>::new();
+        for (cut, accounts) in groups {
+            let side = |account: &str, units: &str| {
+                let waits = format!("{account} LIKE 'pending:%' OR {account} LIKE 'suspense:%'");
+                let whose = format!("right({account}, 42) IN ({})", accounts.join(", "));
+                format!(
+                    "SELECT {account} AS account, vault, token, {units} AS units FROM ledger_entries \
+                     WHERE epoch <= $1 AND ({waits}) AND {whose}"
+                )
+            };
+            let query = format!(
+                "SELECT account, vault, token, sum(units) FROM ({} UNION ALL {}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+                side("credit", "amount"),
+                side("debit", "-amount")
+            );
+            for batch in self.0.batches(&query, vec![cut.into()]).await? {
+                let (names, vaults) = (column::<String>(&batch, 0)?, column::<String>(&batch, 1)?);
+                let sums = column::<String>(&batch, 2)?.into_iter().zip(column::<Decimal38>(&batch, 3)?);
+                for ((name, vault), (token, sum)) in names.into_iter().zip(vaults).zip(sums) {
+                    let account = AddressText::read(name.rsplit(':').next().unwrap_or_default());
+                    if sum.0 != 0 {
+                        let line = (name, vault, token, sum.0);
+                        out.entry(PendingKey { account, cut }).or_default().push(line);
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests;

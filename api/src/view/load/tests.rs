@@ -1,0 +1,49 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::fixture;
+use crate::guard::GuardLimits;
+use crate::pinned::Shelf;
+use crate::serve::ApiConfig;
+use crate::{graphql, schema, view};
+
+/// Queries over tables that an answer takes.
+async fn reads(published: &fixture::Published, query: &str) -> u64 {
+    let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
+    let asked = serde_json::from_value(json!({ "query": query })).unwrap();
+    let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
+    let pinned = shelf.newest().await.unwrap();
+    let reads = view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens));
+    let response = graphql::run(&schema::build(), ready, reads, Duration::from_secs(60)).await;
+    assert_eq!(response.errors, vec![], "{query}");
+    pinned.reads()
+}
+
+#[tokio::test]
+async fn many_objects_take_as_many_reads_as_one() {
+    let published = fixture::publish().await;
+    let edges = [
+        ("earnings { amount { raw } }", 1),
+        ("earnings(groupBy: EPOCH) { amount { raw } }", 1),
+        ("entitlements { cumulative { raw } }", 3),
+        ("entitlements { proof { leaf } }", 4),
+        ("contributions { nodes { dataset { label } earned { raw } } }", 2),
+        ("owns { id } payout quarantined", 0),
+        ("pending { amount { raw } }", 1),
+    ];
+    for (edge, expected) in edges {
+        // The list itself is two: its page and its count.
+        for accounts in [1, 3] {
+            let query = format!("{{ accounts(first: {accounts}) {{ nodes {{ {edge} }} }} }}");
+            assert_eq!(reads(&published, &query).await, 2 + expected, "{query}");
+        }
+    }
+    let block = |number: i64| format!("b{number}: block(number: {number}) {{ anchor {{ state }} }}");
+    assert_eq!(
+        reads(&published, &format!("{{ {} {} }}", block(5), block(6))).await,
+        2 + 1,
+        "two blocks, one of anchors"
+    );
+}

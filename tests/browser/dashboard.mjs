@@ -6,7 +6,7 @@
 // through the pages and their own answers: nothing about the world behind the server is known here. CHROMIUM names
 // another browser than /usr/bin/chromium, TESTS_SCREENSHOTS the folder where none is given.
 
-import { answers, attribute, base, check, finish, origin, page, part, shoot, text, unless } from './harness.mjs';
+import { answers, attribute, base, check, finish, origin, page, part, settled, shoot, text, unless } from './harness.mjs';
 import { keyboard } from './keyboard.mjs';
 import { large } from './large.mjs';
 import { bothThemes, pages } from './pages.mjs';
@@ -70,7 +70,7 @@ async function provenanceMap() {
     await page.getByLabel('Hops upstream').selectOption('6');
     await page.waitForFunction((count) => document.querySelectorAll('[data-node]').length >= count, before);
     await page.waitForURL(/up=6/);
-    await page.waitForLoadState('networkidle');
+    await settled();
     const after = await page.locator('[data-node]').count();
     return unless(after >= before && after > 1, `${before} nodes, then ${after}`);
   });
@@ -130,7 +130,7 @@ async function provenanceMap() {
   });
   await check('expanding adds what was hidden', async () => {
     await page.getByLabel('Hops upstream').selectOption('1');
-    await page.waitForLoadState('networkidle');
+    await settled();
     const hidden = page.getByRole('button', { name: /Expand, \d/ });
     const rows = page.locator('tr[data-node]');
     for (let i = 0; i < Math.min(await rows.count(), 12) && (await hidden.count()) === 0; i += 1) {
@@ -220,7 +220,7 @@ async function accountStatement() {
     for (const group of ['Role', 'Dataset', 'Model', 'Agent', 'Epoch']) {
       await page.getByRole('group', { name: 'Group earnings by' }).getByRole('button', { name: group }).click();
       await page.locator('section:has(#earnings)').getByRole('columnheader', { name: group, exact: true }).waitFor();
-      await page.waitForLoadState('networkidle');
+      await settled();
       await page.locator('section:has(#earnings) table[aria-busy="false"]').waitFor();
       totals.push(await text('section:has(#earnings) tfoot td'));
     }

@@ -84,13 +84,16 @@ page.on('requestfailed', (request) => {
   if (request.failure()?.errorText === 'net::ERR_ABORTED') return;
   broken.push(`${request.url()} ${request.failure()?.errorText}`);
 });
-page.on('response', async (response) => {
+const heard = [];
+page.on('response', (response) => heard.push(listen(response)));
+
+async function listen(response) {
   if (response.status() >= 400) broken.push(`${response.url()} ${response.status()}`);
   if (new URL(response.url()).pathname !== '/graphql') return;
   // The body of an answer is gone when the page has moved on meanwhile; the page did not use it either.
   const answer = await response.json().catch(() => null);
   if (answer !== null) answers.push(answer);
-});
+}
 
 export async function shoot(name) {
   if (!shots) return;
@@ -107,6 +110,14 @@ export async function visit(path) {
   await page.goto(`${origin}/${path}`);
   await page.locator('main h1').first().waitFor();
   await page.waitForLoadState('networkidle');
+  await settled();
+}
+
+/** Waits until no part of the page waits for an answer, and what is listened to has been heard. */
+export async function settled() {
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  await page.waitForFunction(() => document.querySelector('[aria-busy="true"]') === null);
+  await Promise.all(heard);
 }
 
 /** What axe-core finds on the page as it is, in a line; null when there is nothing. */

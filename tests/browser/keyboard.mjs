@@ -1,6 +1,6 @@
 // The dashboard without a mouse: every page is reached, read and used by keys alone.
 
-import { attribute, check, page, unless, visit } from './harness.mjs';
+import { attribute, check, page, settled, unless, visit } from './harness.mjs';
 
 /** Presses Tab until the focus is on something that fits; at most so often. */
 async function tabTo(selector, most = 120) {
@@ -40,7 +40,7 @@ export async function keyboard() {
       await tabTo(`nav a[href="#/${path}"]`);
       await page.keyboard.press('Enter');
       await heading(title);
-      await page.waitForLoadState('networkidle');
+      await settled();
       const focused = await page.evaluate(() => document.activeElement?.tagName);
       return unless(focused === 'MAIN', `the focus is on ${focused}`);
     });
@@ -73,7 +73,7 @@ export async function keyboard() {
   await check('the map is walked and its sliders moved by keys', async () => {
     await visit('#/map');
     await page.locator('tr[aria-current="true"]').waitFor();
-    await page.waitForLoadState('networkidle');
+    await settled();
     await tabTo('input[aria-label="As of block"]');
     await page.keyboard.press('Home');
     await page.waitForURL(/at=0/);
@@ -81,7 +81,7 @@ export async function keyboard() {
     await page.keyboard.press('End');
     await page.waitForFunction(() => !location.hash.includes('at='));
     await page.locator('tr[aria-current="true"]').waitFor();
-    await page.waitForLoadState('networkidle');
+    await settled();
     const before = await page.locator('tr[data-node]').count();
     await tabTo('input[aria-label="Hide the least important"]');
     for (let i = 0; i < 10; i += 1) await page.keyboard.press('ArrowRight');

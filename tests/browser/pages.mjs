@@ -1,6 +1,6 @@
 // The pages beside map and statement, by mouse; and every page in both themes, judged and photographed.
 
-import { answers, attribute, check, inaccessible, origin, page, shoot, text, unless, visit } from './harness.mjs';
+import { answers, attribute, check, inaccessible, origin, page, settled, shoot, text, unless, visit } from './harness.mjs';
 
 const menu = (name) => page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true });
 const rows = (id) => page.locator(`section:has(#${id}) tbody tr:has(th)`);
@@ -8,7 +8,7 @@ const rows = (id) => page.locator(`section:has(#${id}) tbody tr:has(th)`);
 /** Waits for a table of the house to be filled. */
 async function filled(id) {
   await rows(id).first().waitFor();
-  await page.waitForLoadState('networkidle');
+  await settled();
 }
 
 async function saved(id) {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 mod drill;
+mod manual;
 
 pub(crate) use drill::{By, Drill};
+pub(crate) use manual::{Completions, Man, Schema};
 
 /// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
 ///
@@ -63,6 +65,10 @@ pub(crate) enum Command {
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),
+    #[command(subcommand)]
+    Schema(Schema),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// A cluster is one scheduler and any number of executors, all with the same configuration: `settlement.engine` is the
@@ -205,6 +211,13 @@ pub(crate) struct Run {
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) source: Source,
+    /// Say it again whenever it has changed, until interrupted; on a terminal in the same place
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// How often to look, with --watch
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, requires = "watch",
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) every: u64,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

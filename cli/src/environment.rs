@@ -7,6 +7,11 @@ pub(crate) fn variables() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_") || name.starts_with("AWS_")).collect()
 }
 
+/// Whether colours may be used: not where `NO_COLOR` is set to something (no-color.org).
+pub(crate) fn colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// A moment to measure from.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub(crate) fn now() -> std::time::Instant {

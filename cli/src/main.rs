@@ -11,6 +11,7 @@ mod drill;
 mod environment;
 mod failure;
 mod init;
+mod manual;
 mod mapping;
 mod node;
 mod output;
@@ -20,6 +21,7 @@ mod replay;
 mod settle;
 mod settling;
 mod signals;
+mod status;
 mod tree;
 mod verify;
 
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let variables = environment::variables();
     let filter = arguments.log.clone().or_else(|| variables.get("TRIBUTARY_LOG").cloned());
-    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"));
+    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"), environment::colours());
     match runtime().and_then(|runtime| runtime.block_on(command(arguments.command, &variables))) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -69,7 +71,7 @@ async fn command(
             node::run(&loaded.config, arguments.until_block).await
         }
         Command::Status(arguments) => {
-            read::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+            status::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Sql(arguments) => {
             read::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
@@ -109,6 +111,9 @@ async fn command(
             let loaded = configuration(&arguments.source, variables, Vec::new())?;
             show(&loaded, &arguments)
         }
+        Command::Schema(arguments) => manual::schema(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
     }
 }
 

@@ -39,14 +39,15 @@ impl Progress {
     }
 }
 
-/// Logs to standard error, as the filter says; one that cannot be read falls back to warnings and says so.
-pub(crate) fn log_to_stderr(filter: &str) {
+/// Logs to standard error, as the filter says; one that cannot be read falls back to warnings and says so. Colours are
+/// for terminals, where nobody asked for none.
+pub(crate) fn log_to_stderr(filter: &str, colours: bool) {
     use tracing_subscriber::{EnvFilter, fmt};
     let (filter, wrong) = match EnvFilter::try_new(filter) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("warn"), Some(error)),
     };
-    let colours = std::io::stderr().is_terminal();
+    let colours = colours && std::io::stderr().is_terminal();
     let set = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
     if set.is_err() {
         crate::output::say("logging was already set up");

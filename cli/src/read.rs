@@ -8,13 +8,13 @@ use alloy_primitives::Address;
 use anyhow::{Context as _, anyhow};
 use arrow::array::RecordBatch;
 use datafusion::prelude::SessionContext;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tributary_accounting::{Explanation, ExplanationLine};
 use tributary_api::rows;
 use tributary_api::sql_gate::{self, SqlLimits};
 use tributary_store::{Lake, Snapshot};
 
-use crate::arguments::{Explain, Proof, Sql, Status};
+use crate::arguments::{Explain, Proof, Sql};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::output;
@@ -113,78 +113,6 @@ fn plain(value: &Value) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
-}
-
-/// `tributary status`.
-pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCode, Failure> {
-    let dir = &config.storage.data_dir;
-    let follower = tributary_store::read_status(dir).or_exit(Exit::Store)?;
-    let published = match Tables::open(dir).await {
-        Ok(tables) => Some(tables),
-        Err(failure) if follower.is_none() => return Err(failure),
-        Err(_) => None,
-    };
-    let snapshot = published.as_ref().map(Tables::snapshot);
-    let alarms = match &published {
-        Some(tables) => tributary_accounting::alarms(&tables.session().await?).await?,
-        None => Vec::new(),
-    };
-    let settling = tributary_store::read_settling(dir).or_exit(Exit::Store)?;
-    if arguments.json {
-        output::json(&json!({
-            "snapshot": snapshot, "follower": follower, "alarms": alarms, "settling": settling,
-        }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut rows = Vec::new();
-    let mut line = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
-    if let Some(snapshot) = snapshot {
-        let heads = &snapshot.heads;
-        line("chain", heads.chain_id.to_string());
-        line("snapshot", snapshot.version.to_string());
-        line("sealed block", format!("{} {}", heads.block_number, heads.block_hash));
-        line("log root", heads.log_root.to_string());
-        line("finality", heads.finality.clone());
-        line("trust", heads.trust.clone());
-        line("settled epoch", heads.settled_epoch.map_or_else(|| "none".to_owned(), |epoch| epoch.to_string()));
-        line("ledger digest", heads.ledger_digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string()));
-        for (vault, root) in &heads.roots {
-            line("root", format!("{root} of vault {vault}"));
-        }
-    }
-    if let Some(follower) = &follower {
-        let block = |block: &Option<tributary_schemas::BlockRef>| {
-            block.as_ref().map_or_else(|| "unknown".to_owned(), |block| block.number.to_string())
-        };
-        line("head, safe, final", [&follower.head, &follower.safe, &follower.finalized].map(block).join(", "));
-        line("indexed block", block(&follower.indexed));
-        let anchored = follower.anchored.as_ref();
-        line("anchored head, final", anchored.map_or_else(|| "no L1 inbox is configured".to_owned(), anchored_heads));
-        for reason in follower.waiting.iter().chain(anchored.and_then(|anchored| anchored.reason.as_ref())) {
-            line("waiting", reason.clone());
-        }
-        for endpoint in &follower.endpoints {
-            let reason = endpoint.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            line("endpoint", format!("{} is {}{reason}", endpoint.name, endpoint.state));
-        }
-    }
-    if let Some(settling) = &settling {
-        line("settlement", crate::settling::words(settling));
-    }
-    for alarm in alarms {
-        line("alarm", alarm.to_string());
-    }
-    output::result(&output::table(&["", ""], &rows));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// How far blocks lie on L1, in words.
-fn anchored_heads(anchored: &tributary_store::AnchorStatus) -> String {
-    let number = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
-    let [head, last, read] = [anchored.head, anchored.finalized, anchored.l1_read].map(number);
-    let (state, open, not_anchored, unknown) =
-        (&anchored.state, anchored.open, anchored.not_anchored, anchored.unknown);
-    format!("{head}, {last} ({state}, L1 read to {read}; {open} open, {not_anchored} not anchored, {unknown} unknown)")
 }
 
 pub(crate) fn address(text: &str) -> Result<Address, Failure> {

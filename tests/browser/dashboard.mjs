@@ -4,105 +4,13 @@
 //
 // Prints a line per failure and `N passed, N failed`; exits 1 when something failed. Every id and account is found
 // through the pages and their own answers: nothing about the world behind the server is known here. CHROMIUM names
-// another browser than /usr/bin/chromium.
+// another browser than /usr/bin/chromium, TESTS_SCREENSHOTS the folder where none is given.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { answers, attribute, base, check, finish, origin, page, part, settled, shoot, text, unless } from './harness.mjs';
+import { keyboard } from './keyboard.mjs';
+import { large } from './large.mjs';
+import { bothThemes, pages } from './pages.mjs';
 
-const { chromium } = createRequire(new URL('../node/package.json', import.meta.url))('playwright-core');
-
-const [base, shots] = process.argv.slice(2);
-if (!base) {
-  console.error('usage: dashboard.mjs BASE_URL [SCREENSHOT_FOLDER]');
-  process.exit(2);
-}
-const origin = new URL(base).origin;
-if (shots) mkdirSync(shots, { recursive: true });
-
-let passed = 0;
-let failed = 0;
-
-/** One named fact; what `fact` throws or returns as text is what is wrong with it. */
-async function check(name, fact) {
-  let wrong;
-  try {
-    wrong = await fact();
-  } catch (cause) {
-    wrong = cause.message.split('\n').slice(0, 4).join(' ');
-  }
-  if (wrong) {
-    failed += 1;
-    console.error(`FAILED ${name}: ${wrong}`);
-  } else {
-    passed += 1;
-  }
-}
-
-const part = (name, walk) => walk().catch((cause) => check(`the walk over the ${name}`, () => cause.message));
-
-const unless = (good, wrong) => (good ? null : wrong);
-
-// Chromium without its services: it looks for nobody but the server under test. WebGL comes from SwiftShader, which
-// needs no graphics card.
-const profile = mkdtempSync(join(tmpdir(), 'tributary-browser-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  args: [
-    '--no-sandbox',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--use-gl=angle',
-    '--use-angle=swiftshader',
-    '--enable-unsafe-swiftshader',
-    '--ignore-gpu-blocklist',
-  ],
-  viewport: { width: 1380, height: 900 },
-  acceptDownloads: true,
-});
-
-const page = browser.pages()[0] ?? (await browser.newPage());
-page.setDefaultTimeout(20_000);
-
-const complaints = [];
-const strangers = [];
-const broken = [];
-const answers = [];
-page.on('console', (message) => {
-  if (message.type() === 'error') complaints.push(message.text());
-});
-page.on('pageerror', (error) => complaints.push(error.message));
-page.on('request', (request) => {
-  const url = new URL(request.url());
-  if (!['data:', 'blob:'].includes(url.protocol) && url.origin !== origin) strangers.push(request.url());
-});
-page.on('requestfailed', (request) => {
-  // A question whose page was left before the answer came is given up by the browser: nobody waits for it.
-  if (request.failure()?.errorText === 'net::ERR_ABORTED') return;
-  broken.push(`${request.url()} ${request.failure()?.errorText}`);
-});
-page.on('response', async (response) => {
-  if (response.status() >= 400) broken.push(`${response.url()} ${response.status()}`);
-  if (new URL(response.url()).pathname !== '/graphql') return;
-  // The body of an answer is gone when the page has moved on meanwhile; the page did not use it either.
-  const answer = await response.json().catch(() => null);
-  if (answer !== null) answers.push(answer);
-});
-
-async function shoot(name) {
-  if (!shots) return;
-  await page.waitForTimeout(400);
-  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
-}
-
-/** The one table cell or attribute under a selector, as text. */
-const text = (selector) => page.locator(selector).first().innerText();
-const attribute = (selector, name) => page.locator(selector).first().getAttribute(name);
 const MAP = '[role="application"]';
 const lit = async () => ({
   nodes: Number(await attribute(MAP, 'data-lit-nodes')),
@@ -119,26 +27,13 @@ if ((await page.locator('main h1').count()) > 0) {
   await part('map without WebGL', () => withoutWebgl(found));
   await part('account statement', accountStatement);
   await part('theme', theme);
+  await part('pages of every kind', pages);
+  await part('keyboard', keyboard);
+  await part('large graph', large);
+  await part('accessibility in both themes', bothThemes);
 }
 
-await check('no console error', () => unless(complaints.length === 0, complaints.slice(0, 3).join(' | ')));
-await check('no failed request', () => unless(broken.length === 0, broken.slice(0, 3).join(' | ')));
-await check('no request leaves the origin', () => unless(strangers.length === 0, strangers.slice(0, 3).join(' | ')));
-await check('no answer carries errors', () => {
-  const wrong = answers.flatMap((answer) => answer?.errors ?? []);
-  return unless(wrong.length === 0, JSON.stringify(wrong.slice(0, 2)));
-});
-await check('every answer names its block', () =>
-  unless(
-    answers.length > 0 && answers.every((answer) => answer?.extensions?.asOf?.hash),
-    `${answers.filter((answer) => !answer?.extensions?.asOf?.hash).length} of ${answers.length} do not`,
-  ),
-);
-
-await browser.close();
-rmSync(profile, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+await finish();
 
 async function overview() {
   await check('the overview loads', async () => {
@@ -175,7 +70,7 @@ async function provenanceMap() {
     await page.getByLabel('Hops upstream').selectOption('6');
     await page.waitForFunction((count) => document.querySelectorAll('[data-node]').length >= count, before);
     await page.waitForURL(/up=6/);
-    await page.waitForLoadState('networkidle');
+    await settled();
     const after = await page.locator('[data-node]').count();
     return unless(after >= before && after > 1, `${before} nodes, then ${after}`);
   });
@@ -235,7 +130,7 @@ async function provenanceMap() {
   });
   await check('expanding adds what was hidden', async () => {
     await page.getByLabel('Hops upstream').selectOption('1');
-    await page.waitForLoadState('networkidle');
+    await settled();
     const hidden = page.getByRole('button', { name: /Expand, \d/ });
     const rows = page.locator('tr[data-node]');
     for (let i = 0; i < Math.min(await rows.count(), 12) && (await hidden.count()) === 0; i += 1) {
@@ -325,7 +220,7 @@ async function accountStatement() {
     for (const group of ['Role', 'Dataset', 'Model', 'Agent', 'Epoch']) {
       await page.getByRole('group', { name: 'Group earnings by' }).getByRole('button', { name: group }).click();
       await page.locator('section:has(#earnings)').getByRole('columnheader', { name: group, exact: true }).waitFor();
-      await page.waitForLoadState('networkidle');
+      await settled();
       await page.locator('section:has(#earnings) table[aria-busy="false"]').waitFor();
       totals.push(await text('section:has(#earnings) tfoot td'));
     }
@@ -352,7 +247,7 @@ async function accountStatement() {
   await check('the explanation downloads as CSV', async () => {
     const [file] = await Promise.all([
       page.waitForEvent('download'),
-      page.locator('section:has(#why)').getByRole('button', { name: 'CSV' }).click(),
+      page.locator('section:has(#why)').getByRole('button', { name: 'CSV', exact: true }).click(),
     ]);
     return unless(file.suggestedFilename().endsWith('.csv'), file.suggestedFilename());
   });

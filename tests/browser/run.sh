@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts a demo that serves, waits until everything is settled, and drives its dashboard in a real browser.
-# usage: run.sh BINARY [FOLDER for screenshots]
+# usage: run.sh BINARY [FOLDER for screenshots]; without it TESTS_SCREENSHOTS names one that is kept.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 dir="$(mktemp -d)"
@@ -13,4 +13,4 @@ until grep -q "everything is settled" "$dir/log"; do
     sleep 0.2
 done
 url="$(sed -n 's/^dashboard *//p' "$dir/log" | head -n 1)"
-NODE_PATH="$here/../node/node_modules" node "$here/dashboard.mjs" "$url" "${2:-$dir/screenshots}"
+NODE_PATH="$here/../node/node_modules" node "$here/dashboard.mjs" "$url" "${2:-${TESTS_SCREENSHOTS:-$dir/screenshots}}"

@@ -9,8 +9,10 @@ pub fn root() -> PathBuf {
 }
 
 /// Every generated file: its path from the root and its content.
-#[must_use]
-pub fn files() -> Vec<(String, String)> {
+///
+/// # Errors
+/// When the program, whose help is one of them, is not built beside this one.
+pub fn files() -> std::io::Result<Vec<(String, String)>> {
     let tables = tributary_schemas::facts::all().into_iter().chain(tributary_schemas::money::all());
     let mut index = String::from(
         "# Tables\n\nGenerated from the doc comments of `schemas/src/facts.rs` and `schemas/src/money.rs`.\n\n| table | holds |\n|---|---|\n",
@@ -24,13 +26,14 @@ pub fn files() -> Vec<(String, String)> {
     let mapping = format!("{:#}\n", tributary_indexer::mapping::json_schema());
     out.push(("schemas/mapping/mapping.schema.json".to_owned(), mapping));
     out.push(("schemas/graphql/schema.graphql".to_owned(), tributary_api::sdl()));
-    out
+    out.push(("cli/HELP.md".to_owned(), crate::manual::markdown()?));
+    Ok(out)
 }
 
 /// The generated files that differ from what is committed.
 pub fn stale() -> std::io::Result<Vec<String>> {
     let mut stale = Vec::new();
-    for (path, content) in files() {
+    for (path, content) in files()? {
         let committed = match std::fs::read_to_string(root().join(&path)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

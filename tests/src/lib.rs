@@ -2,7 +2,7 @@
 //!
 //! [`anvil`] starts a real chain on a free port, [`suite`] deploys the reference contracts on it and gives typed
 //! bindings, [`generated`] knows the committed files that are made from code, [`program`] runs
-//! `tributary` as a process, [`shared`] finds real data beside the project. The tests themselves are one binary,
+//! `tributary` as a process, [`manual`] asks it for its help, [`shared`] finds real data beside the project. The tests themselves are one binary,
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
@@ -15,6 +15,7 @@ pub mod follower;
 pub mod fuzz_seeds;
 pub mod generated;
 pub mod lists;
+pub mod manual;
 pub mod measure;
 pub mod program;
 pub mod python;

@@ -267,6 +267,7 @@ pub(crate) struct StatementLine {
 
 /// Why an account earned what it earned in an epoch.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Explanation {
     /// The epoch.
     pub(crate) epoch: i64,
@@ -284,6 +285,16 @@ pub(crate) struct Explanation {
     pub(crate) blocks: BlockRange,
     /// The blobs with the attribution records of the epoch.
     pub(crate) blobs: Vec<Blob>,
+}
+
+/// Why an account earned what it earned in an epoch.
+#[ComplexObject]
+impl Explanation {
+    /// The line at a place of `lines`, counted from 0; null where there are fewer. What lies below a line is traced for
+    /// that line alone: so it is asked for one at a time.
+    async fn line(&self, at: i64) -> Option<ExplanationLine> {
+        usize::try_from(at).ok().and_then(|at| self.lines.get(at)).cloned()
+    }
 }
 
 /// Blocks from first to last, both included.

@@ -189,6 +189,14 @@ async fn explanations_add_up() {
     let none =
         format!("{{ account(address: \"{OWNER}\") {{ explanation(epoch: 1, token: \"{NATIVE}\") {{ epoch }} }} }}");
     assert_eq!(data(&published, &none).await["account"]["explanation"], Value::Null);
+    let one = format!(
+        "{{ account(address: \"{OWNER}\") {{ explanation(epoch: 0, token: \"{NATIVE}\") {{ \
+         line(at: 0) {{ role amount {{ raw }} }} beyond: line(at: 1) {{ role }} below: line(at: -1) {{ role }} }} }} }}"
+    );
+    assert_eq!(
+        data(&published, &one).await["account"]["explanation"],
+        json!({ "line": { "role": "lineage", "amount": { "raw": "50" } }, "beyond": null, "below": null })
+    );
 }
 
 #[tokio::test]

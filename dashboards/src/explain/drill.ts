@@ -70,18 +70,24 @@ export function opened(path: string): Set<string> {
 
 export type Row =
   | { kind: 'group'; depth: number; group: Group; open: boolean; leaf: number | null }
-  | { kind: 'inference'; depth: number; path: string; part: InferencePart; open: boolean }
+  | { kind: 'inference'; depth: number; path: string; line: number; at: number; part: InferencePart; open: boolean }
   | { kind: 'payment'; depth: number; part: PaymentPart }
   | { kind: 'record'; depth: number; part: RecordPart }
-  | { kind: 'rest'; depth: number; amount: Amount; untraced: Amount; hidden: number; of: string }
+  | { kind: 'rest'; depth: number; line: number; amount: Amount; untraced: Amount; hidden: number; of: string }
   | { kind: 'note'; depth: number; text: string };
 
 /** A level with a list: its parts, then the exact rest. */
-function* listed<T>(found: Level<T>, depth: number, of: string, make: (part: T) => Iterable<Row>): Iterable<Row> {
-  for (const { node } of found.edges) yield* make(node);
+function* listed<T>(
+  found: Level<T>,
+  depth: number,
+  line: number,
+  of: string,
+  make: (part: T, at: number) => Iterable<Row>,
+): Iterable<Row> {
+  for (const [at, { node }] of found.edges.entries()) yield* make(node, at);
   if (units(found.rest) !== 0n) {
     const hidden = found.totalCount - found.edges.length;
-    yield { kind: 'rest', depth, amount: found.rest, untraced: found.untraced, hidden, of };
+    yield { kind: 'rest', depth, line, amount: found.rest, untraced: found.untraced, hidden, of };
   }
 }
 
@@ -89,7 +95,7 @@ function* listed<T>(found: Level<T>, depth: number, of: string, make: (part: T) 
 export function* rows(
   groups: readonly Group[],
   open: ReadonlySet<string>,
-  parts: readonly Level<InferencePart>[] | null,
+  lists: ReadonlyMap<number, Level<InferencePart>>,
   depth = 0,
 ): Iterable<Row> {
   for (const group of groups) {
@@ -97,20 +103,26 @@ export function* rows(
     const [leaf] = group.below.length === 0 && group.lines.length === 1 ? group.lines : [];
     yield { kind: 'group', depth, group, open: isOpen, leaf: leaf ?? null };
     if (!isOpen) continue;
-    yield* rows(group.below, open, parts, depth + 1);
+    yield* rows(group.below, open, lists, depth + 1);
     if (group.below.length > 0) continue;
     for (const line of group.lines) {
-      const found = parts?.[line];
+      const found = lists.get(line);
       if (found === undefined) yield { kind: 'note', depth: depth + 1, text: 'Reading what it came by…' };
-      else yield* listed(found, depth + 1, 'inferences', (part) => inference(part, group.path, open, depth + 1));
+      else yield* listed(found, depth + 1, line, 'inferences', (part, at) => inference(part, { line, at }, group.path, open, depth + 1));
     }
   }
 }
 
-function* inference(part: InferencePart, above: string, open: ReadonlySet<string>, depth: number): Iterable<Row> {
+function* inference(
+  part: InferencePart,
+  place: { line: number; at: number },
+  above: string,
+  open: ReadonlySet<string>,
+  depth: number,
+): Iterable<Row> {
   const path = `${above}/inference:${part.inference ?? 'none'}`;
   const isOpen = open.has(path);
-  yield { kind: 'inference', depth, path, part, open: isOpen };
+  yield { kind: 'inference', depth, path, ...place, part, open: isOpen };
   if (!isOpen) return;
   if (part.payments === undefined || part.records === undefined) {
     yield { kind: 'note', depth: depth + 1, text: 'Reading its payments and records…' };
@@ -118,26 +130,30 @@ function* inference(part: InferencePart, above: string, open: ReadonlySet<string
   }
   if (part.payments.edges.length > 0) {
     yield { kind: 'note', depth: depth + 1, text: 'Payments it was divided from' };
-    yield* listed(part.payments, depth + 1, 'payments', (one): Row[] => [{ kind: 'payment', depth: depth + 1, part: one }]);
+    yield* listed(part.payments, depth + 1, place.line, 'payments', (one): Row[] => [{ kind: 'payment', depth: depth + 1, part: one }]);
   }
   if (part.records.edges.length > 0) {
     yield { kind: 'note', depth: depth + 1, text: 'Records it was divided by' };
-    yield* listed(part.records, depth + 1, 'records', (one): Row[] => [{ kind: 'record', depth: depth + 1, part: one }]);
+    yield* listed(part.records, depth + 1, place.line, 'records', (one): Row[] => [{ kind: 'record', depth: depth + 1, part: one }]);
   }
 }
 
 /** Whether every level that is here adds up to the one above, rests included. */
-export function addsUp(lines: readonly ExplanationLine[], parts: readonly Level<InferencePart>[]): boolean {
-  const whole = (found: Level<{ amount: Amount }>, above: Amount): boolean =>
+export function addsUp(lines: readonly ExplanationLine[], lists: ReadonlyMap<number, Level<InferencePart>>): boolean {
+  const whole = <T extends { amount: Amount }>(found: Level<T>, above: Amount): boolean =>
     sum(found.edges.map(({ node }) => node.amount)) + units(found.rest) === units(above);
-  return lines.every((line, i) => {
-    const found = parts[i];
-    if (found === undefined) return false;
-    const below = found.edges.every(({ node }) =>
-      [node.payments, node.records].every(
-        (list) => list === undefined || list.edges.length === 0 || whole(list as Level<{ amount: Amount }>, node.amount),
-      ),
-    );
-    return below && whole(found, line.amount);
+  const below = ({ payments, records, amount }: InferencePart): boolean =>
+    (payments === undefined || payments.edges.length === 0 || whole(payments, amount)) &&
+    (records === undefined || records.edges.length === 0 || whole(records, amount));
+  return [...lists].every(([at, found]) => {
+    const line = lines[at];
+    return line !== undefined && whole(found, line.amount) && found.edges.every(({ node }) => below(node));
   });
+}
+
+/** Two pages of one level as one: the rest is what the later says, less what was here before. */
+export function joined<T extends { amount: Amount }>(before: Level<T>, next: Level<T>): Level<T> {
+  const here = sum(before.edges.map(({ node }) => node.amount));
+  const rest = { ...next.rest, raw: (units(next.rest) - here).toString() };
+  return { ...next, rest, edges: [...before.edges, ...next.edges] };
 }

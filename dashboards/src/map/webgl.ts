@@ -83,6 +83,9 @@ export class WebglMap {
       const stops = [edge.from.id, ...path, edge.to.id];
       for (let i = 1; i < stops.length; i++) this.graph.addEdge(stops[i - 1], stops[i], style);
     }
+    // A large picture is panned as its nodes alone; its edges and names are back as soon as the hand rests.
+    const large = edges.length > CURVED_MAX;
+    this.sigma.setSettings({ hideEdgesOnMove: large, hideLabelsOnMove: large });
     this.sigma.setCustomBBox({ x: [0, picture.width], y: [0, height] });
     this.sigma.refresh();
   }

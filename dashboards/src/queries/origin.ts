@@ -5,7 +5,7 @@ import { ask } from '../graphql.svelte';
 import type { Amount } from '../money';
 import { AMOUNT } from '../queries';
 
-export type Level<T> = { totalCount: number; total: Amount; rest: Amount; untraced: Amount; edges: { node: T }[] };
+export type Level<T> = { totalCount: number; total: Amount; rest: Amount; untraced: Amount; edges: { cursor: string; node: T }[] };
 export type Batch = {
   id: string;
   producer: string;
@@ -35,38 +35,47 @@ export type InferencePart = {
   records?: Level<RecordPart>;
 };
 
-const LEVEL = `totalCount total { ${AMOUNT} } rest { ${AMOUNT} } untraced { ${AMOUNT} }`;
-const PARTS = `payments(first: 10) { ${LEVEL} edges { node {
-    kind payment payer tx block logIndex paid { ${AMOUNT} } amount { ${AMOUNT} }
-  } } }
-  records(first: 10) { ${LEVEL} edges { node { target targetId row score amount { ${AMOUNT} } } } }`;
+export type Parts = { payments: Level<PaymentPart>; records: Level<RecordPart> };
+/** Which line of which explanation. */
+export type Line = { address: string; epoch: number; token: string; at: number };
 
-/** The inferences of every line, in the order of the lines; with `parts`, the payments and records of each. */
-export async function inferences(
-  address: string,
-  epoch: number,
-  token: string,
-  first: number,
-  parts: boolean,
-): Promise<Level<InferencePart>[]> {
-  const found = await ask<{ account: { explanation: { lines: { inferences: Level<InferencePart> }[] } | null } }>(
-    `query Inferences($address: Address!, $epoch: Int!, $token: Address!, $first: Int!) {
+const LEVEL = `totalCount total { ${AMOUNT} } rest { ${AMOUNT} } untraced { ${AMOUNT} }`;
+
+type Answer<T> = { account: { explanation: { line: { inferences: Level<T> } | null } | null } };
+
+async function below<T>(line: Line, first: number, after: string | null, fields: string): Promise<Level<T> | null> {
+  const found = await ask<Answer<T>>(
+    `query Inferences($address: Address!, $epoch: Int!, $token: Address!, $at: Int!, $first: Int!, $after: String) {
       account(address: $address) {
         explanation(epoch: $epoch, token: $token) {
-          lines {
-            inferences(first: $first) {
-              ${LEVEL}
-              edges { node {
-                inference subject amount { ${AMOUNT} }
-                batch { id producer block logIndex payloadHash commitmentHash blobKey }
-                ${parts ? PARTS : ''}
-              } }
-            }
-          }
+          line(at: $at) { inferences(first: $first, after: $after) { ${LEVEL} edges { cursor node { ${fields} } } } }
         }
       }
     }`,
-    { address, epoch, token, first },
+    { ...line, first, after },
   );
-  return found.account.explanation?.lines.map((line) => line.inferences) ?? [];
+  return found.account.explanation?.line?.inferences ?? null;
 }
+
+/** The inferences that a line's money came by, from after a cursor on. */
+export const inferences = (line: Line, first: number, after: string | null): Promise<Level<InferencePart> | null> =>
+  below(
+    line,
+    first,
+    after,
+    `inference subject amount { ${AMOUNT} } batch { id producer block logIndex payloadHash commitmentHash blobKey }`,
+  );
+
+/** The payments and records of the inference after a cursor. */
+export const parts = async (line: Line, after: string | null): Promise<Parts | null> => {
+  const found = await below<Parts>(
+    line,
+    1,
+    after,
+    `payments(first: 50) { ${LEVEL} edges { cursor node {
+       kind payment payer tx block logIndex paid { ${AMOUNT} } amount { ${AMOUNT} }
+     } } }
+     records(first: 50) { ${LEVEL} edges { cursor node { target targetId row score amount { ${AMOUNT} } } } }`,
+  );
+  return found?.edges[0]?.node ?? null;
+};

@@ -1,10 +1,12 @@
-//! Writes the committed generated files anew: `cargo run --profile ci -p tributary-tests --bin generate`.
+//! Writes the committed generated files anew: `cargo run --profile ci -p tributary-tests --bin generate`, with the program
+//! built beside it.
 
 use std::process::ExitCode;
 use tributary_tests::generated::{files, root};
 
 fn main() -> ExitCode {
-    for (path, content) in files() {
+    let Ok(files) = files() else { return ExitCode::FAILURE };
+    for (path, content) in files {
         let path = root().join(path);
         let written =
             path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, content));

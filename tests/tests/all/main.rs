@@ -36,6 +36,8 @@ mod late;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod mappings;
 #[cfg(test)]
 mod operate;

@@ -11,6 +11,9 @@ export type Handlers = { select: (id: string) => void; expand: (id: string) => v
 const STEPS = 14;
 // Beyond this many edges straight lines say as much and cost a fourteenth.
 const CURVED_MAX = 2_500;
+// With more nodes than this their names would lie upon each other; a name comes with a radius of so many pixels.
+const CROWDED = 600;
+const NAMED_FROM = 5;
 const BEND = '~';
 // A node of size zero still leaves a pixel.
 const CLEAR = '#00000000';
@@ -84,8 +87,14 @@ export class WebglMap {
       for (let i = 1; i < stops.length; i++) this.graph.addEdge(stops[i - 1], stops[i], style);
     }
     // A large picture is panned as its nodes alone; its edges and names are back as soon as the hand rests.
-    const large = edges.length > CURVED_MAX;
-    this.sigma.setSettings({ hideEdgesOnMove: large, hideLabelsOnMove: large });
+    const crowded = nodes.length > CROWDED;
+    const large = crowded || edges.length > CURVED_MAX;
+    this.sigma.setSettings({
+      hideEdgesOnMove: large,
+      hideLabelsOnMove: large,
+      // Where nodes lie too close for their names, these come as one zooms in.
+      labelRenderedSizeThreshold: crowded ? NAMED_FROM : 0,
+    });
     this.sigma.setCustomBBox({ x: [0, picture.width], y: [0, height] });
     this.sigma.refresh();
   }

@@ -1,4 +1,4 @@
-import{$ as e,Ct as t,E as n,F as r,G as i,J as a,M as o,P as s,Q as c,V as l,Z as u,b as d,bt as f,ct as p,dt as m,et as h,ft as g,h as _,ht as v,it as y,mt as b,pt as x,r as S,tt as C,ut as w,vt as T,wt as E,x as D,xt as O}from"./index-DvJqBVPb.js";import{t as k}from"./Facts-UN5YNpa8.js";import{t as A}from"./Table-CJG7S7Xs.js";var j=`number hash timestamp`,M=async()=>(await s(`query Standing {
+import{$ as e,Ct as t,E as n,F as r,G as i,J as a,M as o,P as s,Q as c,V as l,Z as u,b as d,bt as f,ct as p,dt as m,et as h,ft as g,h as _,ht as v,it as y,mt as b,pt as x,r as S,tt as C,ut as w,vt as T,wt as E,x as D,xt as O}from"./index-Ct6EKPCp.js";import{t as k}from"./Facts-BgtMASTP.js";import{t as A}from"./Table-om7VmDz5.js";var j=`number hash timestamp`,M=async()=>(await s(`query Standing {
       status {
         chainId head { ${j} } safe { ${j} } finalized { ${j} } indexed { ${j} } sealed { ${j} }
         finality trust settledEpoch openEpoch epochSeconds logRoot mappingSetHash manifestHash ledgerDigest

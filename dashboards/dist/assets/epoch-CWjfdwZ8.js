@@ -1,4 +1,4 @@
-import{P as e,a as t,o as n}from"./index-DvJqBVPb.js";var r=`number firstBlock lastBlock startsAt endsAt rule manifestHash ledgerDigest
+import{P as e,a as t,o as n}from"./index-Ct6EKPCp.js";var r=`number firstBlock lastBlock startsAt endsAt rule manifestHash ledgerDigest
   tokens {
     vault token payments root published revenue { ${t} } credited { ${t} } held { ${t} }
     rounding { ${t} } cumulative { ${t} }

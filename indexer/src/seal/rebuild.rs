@@ -49,7 +49,7 @@ pub(super) async fn rebuild(
         let mut view = StateView::resume(&state, std::mem::take(&mut sealed.overlay));
         let decoded = events.take_block(row.number)?;
         let folded = fold_block(&mut view, &context.chronology, mapping, &block, &[], decoded)?;
-        sealed.overlay = view.into_overlay();
+        sealed.overlay = view.into_overlay().0;
         let mut outcomes = BTreeMap::new();
         for need in &folded.needs {
             outcomes.insert(need.position, published_outcome(snapshot, need, archive, context.commitment_mode)?);

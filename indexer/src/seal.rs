@@ -69,6 +69,7 @@ pub struct Sealed {
     /// Whether a block of it came from a source that is not verified.
     pub tainted: bool,
     overlay: Overlay,
+    overlay_bytes: usize,
 }
 
 impl Sealed {
@@ -76,6 +77,12 @@ impl Sealed {
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len() + self.staged_rows
+    }
+
+    /// Bytes of memory that rows and writes take, about. What is staged takes none.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.rows.bytes() + self.overlay_bytes
     }
 
     /// Whether nothing was sealed.
@@ -140,7 +147,9 @@ pub fn seal_block(
         SealStep { context, state: &mut state, block, body: &body, logged: &events, sealed, found: Vec::new() };
     step.rows(rows, log_root)?;
     state.put(Key::sealed(), &SealedHead { number: block.number, log_root })?;
-    sealed.overlay = state.into_overlay();
+    let (overlay, added) = state.into_overlay();
+    sealed.overlay = overlay;
+    sealed.overlay_bytes += added;
     sealed.head = Some((*block, log_root));
     sealed.tainted |= body.trust == Trust::Unverified;
     sealed.blocks += 1;

@@ -26,6 +26,9 @@ pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 /// Writes by key: `None` deletes.
 pub type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Bytes that an entry of an [`Overlay`] takes beside key and value: two vectors, and its place in the map.
+const ENTRY_BYTES: usize = 96;
+
 /// Keys and their values.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -57,11 +60,17 @@ impl<'a> StateView<'a> {
         Self { base, overlay, fresh: BTreeMap::new() }
     }
 
-    /// All writes, by key.
+    /// All writes, by key, and how many bytes those of this view add to them, about.
     #[must_use]
-    pub fn into_overlay(mut self) -> Overlay {
-        self.overlay.extend(self.fresh);
-        self.overlay
+    pub fn into_overlay(mut self) -> (Overlay, usize) {
+        let mut added = 0;
+        for (key, value) in self.fresh {
+            let bytes = ENTRY_BYTES + key.len() + value.as_ref().map_or(0, Vec::len);
+            if self.overlay.insert(key, value).is_none() {
+                added += bytes;
+            }
+        }
+        (self.overlay, added)
     }
 
     /// The writes since the last call; later reads still see them.

@@ -21,6 +21,8 @@ pub trait Column: Sized {
     type Builder: ArrayBuilder + Default;
     /// Adds a value to a growing column.
     fn append(&self, builder: &mut Self::Builder);
+    /// Bytes that the value takes in a column.
+    fn bytes(&self) -> usize;
     /// A growing column, finished.
     fn finish(builder: Self::Builder) -> ArrayRef;
     /// The value of row `row`, or `None` when the array is of another type or NULL where it may not be.
@@ -80,7 +82,7 @@ pub fn signed(number: u64) -> i64 {
 }
 
 macro_rules! primitive {
-    ($($rust:ty, $array:ty, $builder:ty, $data_type:expr, |$v:ident| $into:expr, |$n:ident| $from:expr, |$a:ident| $finish:expr;)*) => {$(
+    ($($rust:ty, $array:ty, $builder:ty, $data_type:expr, $fixed:expr, |$m:ident| $more:expr, |$v:ident| $into:expr, |$n:ident| $from:expr, |$a:ident| $finish:expr;)*) => {$(
         impl Column for $rust {
             fn data_type() -> DataType { $data_type }
             const NULLABLE: bool = false;
@@ -88,6 +90,10 @@ macro_rules! primitive {
             fn append(&self, builder: &mut $builder) {
                 let $v = self;
                 builder.append_value($into);
+            }
+            fn bytes(&self) -> usize {
+                let $m = self;
+                $fixed + $more
             }
             fn finish(mut builder: $builder) -> ArrayRef {
                 let $a = builder.finish();
@@ -105,6 +111,9 @@ macro_rules! primitive {
             fn append(&self, builder: &mut $builder) {
                 builder.append_option(self.as_ref().map(|$v| $into));
             }
+            fn bytes(&self) -> usize {
+                $fixed + self.as_ref().map_or(0, |$m| $more)
+            }
             fn finish(builder: $builder) -> ArrayRef {
                 <$rust as Column>::finish(builder)
             }
@@ -116,12 +125,12 @@ macro_rules! primitive {
     )*};
 }
 primitive! {
-    i32, Int32Array, Int32Builder, DataType::Int32, |v| *v, |n| n, |a| a;
-    i64, Int64Array, Int64Builder, DataType::Int64, |v| *v, |n| n, |a| a;
-    String, StringArray, StringBuilder, DataType::Utf8, |v| v.as_str(), |n| n.to_owned(), |a| a;
-    Binary, BinaryArray, BinaryBuilder, DataType::Binary, |v| v.0.as_slice(), |n| Self::from_slice(n), |a| a;
-    Micros, TimestampMicrosecondArray, TimestampMicrosecondBuilder, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), |v| v.0, |n| Micros(n), |a| a.with_timezone("UTC");
-    Decimal38, Decimal128Array, Decimal128Builder, DataType::Decimal128(38, 0), |v| v.0, |n| Decimal38(n),
+    i32, Int32Array, Int32Builder, DataType::Int32, 4, |_v| 0, |v| *v, |n| n, |a| a;
+    i64, Int64Array, Int64Builder, DataType::Int64, 8, |_v| 0, |v| *v, |n| n, |a| a;
+    String, StringArray, StringBuilder, DataType::Utf8, 4, |v| v.len(), |v| v.as_str(), |n| n.to_owned(), |a| a;
+    Binary, BinaryArray, BinaryBuilder, DataType::Binary, 4, |v| v.0.len(), |v| v.0.as_slice(), |n| Self::from_slice(n), |a| a;
+    Micros, TimestampMicrosecondArray, TimestampMicrosecondBuilder, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), 8, |_v| 0, |v| v.0, |n| Micros(n), |a| a.with_timezone("UTC");
+    Decimal38, Decimal128Array, Decimal128Builder, DataType::Decimal128(38, 0), 16, |_v| 0, |v| v.0, |n| Decimal38(n),
         |a| a.with_precision_and_scale(38, 0).expect("38 and 0 are within the type");
 }
 
@@ -147,6 +156,9 @@ impl Column for bool {
     type Builder = BooleanBuilder;
     fn append(&self, builder: &mut BooleanBuilder) {
         builder.append_value(*self);
+    }
+    fn bytes(&self) -> usize {
+        1
     }
     fn finish(mut builder: BooleanBuilder) -> ArrayRef {
         Arc::new(builder.finish())

@@ -126,7 +126,9 @@ macro_rules! tables {
                 }
                 fn to_batch(rows: &[Self]) -> arrow::array::RecordBatch {
                     let mut builders = $name::Builders::default();
-                    rows.iter().for_each(|row| builders.push(row));
+                    for row in rows {
+                        builders.push(row);
+                    }
                     builders.finish()
                 }
                 fn from_batch(batch: &arrow::array::RecordBatch) -> Result<Vec<Self>, $crate::error::SchemaError> {
@@ -178,8 +180,10 @@ macro_rules! tables {
                 pub(super) struct Builders { $( $column: <$type as $crate::column::Column>::Builder, )* }
 
                 impl Builders {
-                    pub(super) fn push(&mut self, row: &$row) {
+                    /// Adds a row; the bytes it takes.
+                    pub(super) fn push(&mut self, row: &$row) -> usize {
                         $( <$type as $crate::column::Column>::append(&row.$column, &mut self.$column); )*
+                        [$( <$type as $crate::column::Column>::bytes(&row.$column), )*].into_iter().sum()
                     }
                     pub(super) fn finish(self) -> arrow::array::RecordBatch {
                         let columns = vec![$( <$type as $crate::column::Column>::finish(self.$column), )*];
@@ -193,12 +197,12 @@ macro_rules! tables {
         /// Rows of many tables as growing columns: a tenth of the allocations of [`Rows`] and a third of its memory, for
         /// whoever only adds.
         #[derive(Debug, Default)]
-        pub struct Columns { rows: usize, $( $name: Option<Box<$name::Builders>>, )* }
+        pub struct Columns { rows: usize, bytes: usize, $( $name: Option<Box<$name::Builders>>, )* }
 
         impl Columns {
             /// Adds a row to its table.
             pub fn push(&mut self, row: &Row) {
-                match row { $( Row::$row(row) => self.$name.get_or_insert_default().push(row), )* }
+                self.bytes += match row { $( Row::$row(row) => self.$name.get_or_insert_default().push(row), )* };
                 self.rows += 1;
             }
             /// A batch for every table that has rows, by name, in the order of declaration.
@@ -211,6 +215,9 @@ macro_rules! tables {
             /// Number of rows in all tables.
             #[must_use]
             pub const fn len(&self) -> usize { self.rows }
+            /// Bytes that the rows take. Columns that grow have room for up to as much again.
+            #[must_use]
+            pub const fn bytes(&self) -> usize { self.bytes }
             /// Whether there is no row.
             #[must_use]
             pub const fn is_empty(&self) -> bool { self.rows == 0 }

@@ -9,11 +9,17 @@ use std::process::{Child, Command, Output, Stdio};
 /// The `tributary` binary that was built beside this test.
 #[must_use]
 pub fn binary() -> PathBuf {
+    built("tributary")
+}
+
+/// A binary that was built beside this test.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
-    let folder = test.ancestors().find(|folder| folder.join("tributary").is_file());
+    let folder = test.ancestors().find(|folder| folder.join(name).is_file());
     folder
-        .map(|folder| folder.join("tributary"))
-        .unwrap_or_else(|| PathBuf::from("tributary-is-not-built-run-tests-run"))
+        .map(|folder| folder.join(name))
+        .unwrap_or_else(|| PathBuf::from(format!("{name}-is-not-built-run-tests-run")))
 }
 
 /// A command of the program, with an environment of its own.

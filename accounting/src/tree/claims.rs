@@ -10,7 +10,7 @@ use super::format::{
     Rocket, Share, Uniswap,
 };
 use super::list::List;
-use super::nodes::{Nodes, Shape, fill};
+use super::nodes::{Nodes, Shape, fill, sort};
 use crate::error::AccountingError;
 
 /// The formats by name.
@@ -240,8 +240,8 @@ const fn entitled(one: &Entitlement) -> Pair {
 
 /// The list by pair. A distributor pays the larger of two leaves of one pair, not their sum: a pair that is there twice
 /// is refused.
-fn sorted<T>(mut list: Vec<T>, pair: impl Fn(&T) -> Pair) -> Result<Vec<T>, String> {
-    list.sort_unstable_by_key(&pair);
+fn sorted<T: Send>(mut list: Vec<T>, pair: impl Fn(&T) -> Pair + Sync) -> Result<Vec<T>, String> {
+    sort(&mut list, &pair);
     match list.windows(2).find(|two| pair(&two[0]) == pair(&two[1])).map(|two| pair(&two[0])) {
         Some((account, Some(token))) => Err(format!("account {account} is there twice for token {token}")),
         Some((account, None)) => Err(format!("account {account} is there twice")),

@@ -5,7 +5,7 @@
 //! amount like `1e18` or `1_000` is read differently by different programs.
 
 use alloy_primitives::{Address, U256};
-use arrow::array::{Array, AsArray, StringArray};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format as Csv;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -13,14 +13,20 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use super::format::{Entitlement, Indexed, NodeRewards, Share};
 use crate::error::AccountingError;
 
 /// Rows that are text at a time.
 const ROWS: usize = 8192;
+/// So many times as many are cut into cells ahead.
+const BATCHES_AHEAD: usize = 4;
 /// Decimal digits of 2^256 − 1.
 const DIGITS: usize = 78;
+/// Decimal digits of which any so many fit in 64 bits, and the number one with as many zeros.
+const WORD_DIGITS: usize = 19;
+const WORD_BASE: u64 = 10_u64.pow(19);
 /// What begins a UTF-8 file that a spreadsheet wrote.
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -152,8 +158,7 @@ impl List {
         let reader = ReaderBuilder::new(Arc::new(Schema::new(fields))).with_header(true).with_batch_size(ROWS);
         let batches = reader.build(&self.file).map_err(|error| self.wrong(error.to_string()))?;
         let (mut out, mut number) = (Vec::new(), 0_u64);
-        for batch in batches {
-            let batch = batch.map_err(|error| self.wrong(error.to_string()))?;
+        let mut add = |batch: RecordBatch| {
             let texts: Vec<(&str, &StringArray)> =
                 columns.iter().map(|at| (self.columns[*at].as_str(), batch.column(*at).as_string::<i32>())).collect();
             for at in 0..batch.num_rows() {
@@ -161,7 +166,17 @@ impl List {
                 let row = take(&Row { texts: &texts, at });
                 out.extend(row.map_err(|what| self.wrong(format!("row {number}: {what}")))?);
             }
-        }
+            Ok::<(), AccountingError>(())
+        };
+        // The file is cut into cells on a thread of its own, while the cells before are read as numbers here.
+        std::thread::scope(|scope| {
+            let (ahead, cut) = sync_channel(BATCHES_AHEAD);
+            scope.spawn(move || {
+                // Nobody takes any more after the first row that is wrong.
+                let _gone = batches.map(|batch| ahead.send(batch)).find(Result::is_err);
+            });
+            cut.into_iter().try_for_each(|batch| add(batch.map_err(|error| self.wrong(error.to_string()))?))
+        })?;
         if number == 0 {
             return Err(self.wrong("there are no rows after the header".to_owned()));
         }
@@ -192,9 +207,12 @@ impl Row<'_> {
         let (lower, upper) =
             (hex.bytes().any(|one| one.is_ascii_lowercase()), hex.bytes().any(|one| one.is_ascii_uppercase()));
         let address: Address = hex.parse().map_err(|error| format!("{name} is {text:?}: {error}"))?;
-        let checksummed = address.to_checksum(None);
-        if lower && upper && checksummed != text {
-            return Err(format!("{name} is {text}, in mixed case: with its checksum it would be {checksummed}"));
+        // A checksum is a hash: it is made only for those that have one.
+        if lower && upper {
+            let checksummed = address.to_checksum(None);
+            if checksummed != text {
+                return Err(format!("{name} is {text}, in mixed case: with its checksum it would be {checksummed}"));
+            }
         }
         Ok(address)
     }
@@ -213,14 +231,22 @@ impl Row<'_> {
         if !text.bytes().all(|one| one.is_ascii_digit()) {
             return Err(format!("{name} is {:?}: expected a whole number in decimal digits", begins(text)));
         }
-        let digits = text.trim_start_matches('0');
-        let number = if digits.is_empty() {
-            Some(U256::ZERO)
-        } else {
-            (digits.len() <= DIGITS).then(|| U256::from_str_radix(digits, 10).ok()).flatten()
-        };
-        number.ok_or_else(|| format!("{name} is 2^256 or more: {}", begins(text)))
+        decimal(text).ok_or_else(|| format!("{name} is 2^256 or more: {}", begins(text)))
     }
+}
+
+/// The number that these decimal digits are; `None` from 2^256 on.
+fn decimal(digits: &str) -> Option<U256> {
+    let digits = digits.trim_start_matches('0').as_bytes();
+    if digits.len() > DIGITS {
+        return None;
+    }
+    let (first, others) = digits.split_at(digits.len() % WORD_DIGITS);
+    // A word holds as many digits, so neither its digits nor the base can overflow one.
+    let word = |digits: &[u8]| digits.iter().fold(0_u64, |word, digit| word * 10 + u64::from(digit - b'0'));
+    others.chunks(WORD_DIGITS).try_fold(U256::from(word(first)), |number, digits| {
+        number.checked_mul(U256::from(WORD_BASE))?.checked_add(U256::from(word(digits)))
+    })
 }
 
 /// As much of a text as a person reads.
@@ -262,5 +288,25 @@ impl OneToken {
             ));
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_digits_are_read_as_the_library_reads_them() {
+        let ones = (1..=DIGITS).map(|digits| "1".repeat(digits));
+        let powers = (0..256_usize).map(|bit| (U256::ONE << bit).to_string());
+        let others = ["0", "000", "0001", "9999999999999999999", "10000000000000000000"].map(str::to_owned);
+        let largest = [U256::MAX.to_string(), format!("00{}", U256::MAX)];
+        for text in ones.chain(powers).chain(others).chain(largest) {
+            assert_eq!(decimal(&text), U256::from_str_radix(&text, 10).ok(), "{text}");
+        }
+        let (largest, last) = (U256::MAX.to_string(), DIGITS - 1);
+        assert_eq!(decimal(&format!("{}6", &largest[..last])), None);
+        assert_eq!(decimal(&format!("{largest}0")), None);
+        assert_eq!(decimal(&"9".repeat(DIGITS)), None);
     }
 }

@@ -9,6 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::format::{Format, Order, Padding, Pairs};
 use crate::error::AccountingError;
@@ -46,7 +47,11 @@ impl Shape {
 
     /// Where leaf number `index` lies.
     fn place(self, index: usize, leaves: usize) -> usize {
-        let nodes = self.nodes(leaves);
+        self.place_among(self.nodes(leaves), index, leaves)
+    }
+
+    /// Where leaf number `index` lies among so many nodes.
+    const fn place_among(self, nodes: usize, index: usize, leaves: usize) -> usize {
         match self.padding {
             Padding::Heap => nodes - 1 - index,
             Padding::Zeros => nodes / 2 + index,
@@ -106,7 +111,7 @@ impl Nodes {
         let mut leaves = vec![B256::ZERO; entries.len()];
         fill(&mut leaves, |at| F::leaf(&entries[at]));
         if F::ORDER != Order::AsGiven {
-            leaves.sort_unstable();
+            sort(&mut leaves, |leaf| *leaf);
         }
         if F::ORDER == Order::ByHashOnce {
             leaves.dedup();
@@ -118,9 +123,10 @@ impl Nodes {
     #[must_use]
     pub fn new(shape: Shape, leaves: &[B256]) -> Self {
         let count = leaves.len();
-        let mut nodes = vec![B256::ZERO; shape.nodes(count)];
+        let total = shape.nodes(count);
+        let mut nodes = vec![B256::ZERO; total];
         for (index, leaf) in leaves.iter().enumerate() {
-            nodes[shape.place(index, count)] = *leaf;
+            nodes[shape.place_among(total, index, count)] = *leaf;
         }
         match shape.padding {
             Padding::Promoted => promote(shape.pairs, count, &mut nodes),
@@ -246,8 +252,7 @@ fn promote(pairs: Pairs, leaves: usize, nodes: &mut [B256]) {
 /// Computes every element from its number, on as many threads as there are processors when there are many: none depends
 /// on another, so nothing depends on which is done first.
 pub(super) fn fill<T: Send>(out: &mut [T], make: impl Fn(usize) -> T + Sync) {
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let size = std::cmp::max(out.len().div_ceil(threads), HASHES_A_THREAD);
+    let size = std::cmp::max(out.len().div_ceil(threads()), HASHES_A_THREAD);
     let piecewise = |first: usize, piece: &mut [T]| {
         for (at, one) in piece.iter_mut().enumerate() {
             *one = make(first + at);
@@ -261,4 +266,26 @@ pub(super) fn fill<T: Send>(out: &mut [T], make: impl Fn(usize) -> T + Sync) {
             scope.spawn(move || piecewise(number * size, piece));
         }
     });
+}
+
+/// Sorts by a key: each half by itself, on two threads when there is much, and then both as one. The library's stable
+/// sort finds that they are in order, and merges them.
+pub(super) fn sort<T: Send, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K + Sync) {
+    let (left, right) = list.split_at_mut(list.len() / 2);
+    if threads() < 2 || left.len() < HASHES_A_THREAD {
+        return list.sort_unstable_by_key(key);
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| left.sort_unstable_by_key(&key));
+        right.sort_unstable_by_key(&key);
+    });
+    list.sort_by_key(key);
+}
+
+/// Threads that are worth having. The system is asked once: it reads files to find out, which takes longer than the
+/// tree of an account.
+fn threads() -> usize {
+    static THREADS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    *THREADS
 }

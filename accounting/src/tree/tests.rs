@@ -20,6 +20,18 @@ fn leaf_is_the_double_hash_of_the_abi_encoding() {
 }
 
 #[test]
+fn what_is_sorted_on_two_threads_is_in_order() {
+    let drawn = |number: u32| alloy_primitives::keccak256(number.to_be_bytes());
+    for count in [0, 1, 2, 8191, 8192, 20_001] {
+        let mut list: Vec<_> = (0..count).map(drawn).collect();
+        let mut expected = list.clone();
+        expected.sort_unstable();
+        super::nodes::sort(&mut list, |one| *one);
+        assert_eq!(list, expected, "{count}");
+    }
+}
+
+#[test]
 fn every_leaf_of_every_size_proves_itself_from_the_file() {
     let folder = tempfile::tempdir().unwrap();
     for count in 1..=33u8 {

@@ -30,11 +30,20 @@ pub struct PublishLimits {
     pub rows_max: usize,
     /// Publish when so many blocks wait.
     pub blocks_max: u64,
+    /// Publish when so many bytes wait. Rows differ in size, and it is these that bound the memory.
+    pub bytes_max: usize,
 }
 
 impl Default for PublishLimits {
     fn default() -> Self {
-        Self { rows_max: 100_000, blocks_max: 4096 }
+        Self { rows_max: 100_000, blocks_max: 4096, bytes_max: 16 << 20 }
+    }
+}
+
+impl PublishLimits {
+    /// Whether so much waits that it is published.
+    fn are_reached(&self, sealed: &Sealed) -> bool {
+        sealed.len() >= self.rows_max || sealed.blocks >= self.blocks_max || sealed.bytes() >= self.bytes_max
     }
 }
 
@@ -232,7 +241,7 @@ impl Sealer {
             let state = Ahead { tail: TailState(Arc::clone(&self.tail)), overlay };
             seal_block(&state, &self.context, &mut self.sealed, &block, body, (&outcomes, &late))?;
             late.keys().for_each(|place| fetcher.late().forget(*place));
-            if self.sealed.len() >= self.limits.rows_max || self.sealed.blocks >= self.limits.blocks_max {
+            if self.limits.are_reached(&self.sealed) {
                 self.begin_publishing(finalized.number).await?;
             }
         }

@@ -49,7 +49,7 @@ pub(super) async fn rebuild(
         let mut view = StateView::resume(&state, std::mem::take(&mut sealed.overlay));
         let decoded = events.take_block(row.number)?;
         let folded = fold_block(&mut view, &context.chronology, mapping, &block, &[], decoded)?;
-        sealed.overlay = view.into_overlay();
+        sealed.overlay = view.into_overlay().0;
         let mut outcomes = BTreeMap::new();
         for need in &folded.needs {
             outcomes.insert(need.position, published_outcome(snapshot, need, archive, context.commitment_mode)?);
@@ -98,61 +98,78 @@ fn broken(reason: String) -> IndexerError {
     IndexerError::State { key: "published tables".to_owned(), reason }
 }
 
-/// The rows of a table's files, block by block. Files hold ranges of blocks that do not overlap, each sorted.
+/// Rows of one file, as they are read.
+type Rows = Box<dyn Iterator<Item = Result<EventRow, IndexerError>> + Send>;
+
+/// The rows of a table's files, block by block. Each file is sorted. Where small files were made into one, its blocks
+/// may lie on both sides of another file's.
 struct EventFiles {
-    paths: std::vec::IntoIter<PathBuf>,
-    rows: std::iter::Peekable<std::vec::IntoIter<EventRow>>,
+    /// Files that begin later, the next one last.
+    waiting: Vec<(i64, PathBuf)>,
+    /// Files that have begun, each with its next row.
+    begun: Vec<(EventRow, Rows)>,
 }
 
 impl EventFiles {
     fn open(paths: Vec<PathBuf>) -> Result<Self, IndexerError> {
-        let mut ordered = Vec::new();
+        let mut waiting = Vec::new();
         for path in paths {
-            ordered.push((first_block(&path)?, path));
+            let first = rows(&path)?.next().transpose()?;
+            waiting.extend(first.map(|row| (row.block_number, path)));
         }
-        ordered.sort();
-        let paths = ordered.into_iter().map(|(_, path)| path).collect::<Vec<_>>().into_iter();
-        Ok(Self { paths, rows: Vec::new().into_iter().peekable() })
+        waiting.sort_by(|left, right| right.cmp(left));
+        Ok(Self { waiting, begun: Vec::new() })
     }
 
     /// What was said in a block, in the order of positions.
     fn take_block(&mut self, number: i64) -> Result<Vec<Decoded>, IndexerError> {
-        let mut out = Vec::new();
-        loop {
-            while let Some(row) = self.rows.next_if(|row| row.block_number <= number) {
-                if row.block_number < number {
-                    return Err(broken(format!("events of block {} after block {number}", row.block_number)));
-                }
-                if row.source == "log" {
-                    out.push(decoded(&row)?);
-                }
+        while let Some((_, path)) = self.waiting.pop_if(|(first, _)| *first <= number) {
+            let mut rows = rows(&path)?;
+            if let Some(row) = rows.next().transpose()? {
+                self.begun.push((row, rows));
             }
-            if self.rows.peek().is_some() {
-                return Ok(out);
-            }
-            let Some(path) = self.paths.next() else { return Ok(out) };
-            self.rows = read(&path, None)?.into_iter().peekable();
         }
+        let mut out = Vec::new();
+        let mut begun = Vec::with_capacity(self.begun.len());
+        for (mut next, mut rows) in self.begun.drain(..) {
+            loop {
+                if next.block_number > number {
+                    begun.push((next, rows));
+                    break;
+                }
+                if next.block_number < number {
+                    return Err(broken(format!("events of block {} after block {number}", next.block_number)));
+                }
+                if next.source == "log" {
+                    out.push(decoded(&next)?);
+                }
+                match rows.next().transpose()? {
+                    Some(row) => next = row,
+                    None => break,
+                }
+            }
+        }
+        self.begun = begun;
+        out.sort_by_key(|decoded| decoded.position);
+        Ok(out)
     }
 }
 
-fn first_block(path: &Path) -> Result<i64, IndexerError> {
-    Ok(read(path, Some(1))?.first().map_or(i64::MAX, |row| row.block_number))
-}
-
-fn read(path: &Path, limit: Option<usize>) -> Result<Vec<EventRow>, IndexerError> {
-    let failed = |error: &dyn std::fmt::Display| broken(format!("{}: {error}", path.display()));
+fn rows(path: &Path) -> Result<Rows, IndexerError> {
+    let shown = path.display().to_string();
+    let failed = move |error: &dyn std::fmt::Display| broken(format!("{shown}: {error}"));
     let file = File::open(path).map_err(|error| failed(&error))?;
-    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
-    if let Some(limit) = limit {
-        builder = builder.with_limit(limit);
-    }
-    let mut rows = Vec::new();
-    for batch in builder.build().map_err(|error| failed(&error))? {
-        let batch = batch.map_err(|error| failed(&error))?;
-        rows.extend(EventRow::from_batch(&batch).map_err(|error| failed(&error))?);
-    }
-    Ok(rows)
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
+    let batches = batches.map_err(|error| failed(&error))?;
+    Ok(Box::new(batches.flat_map(move |batch| {
+        let rows = batch.map_err(|error| failed(&error));
+        let rows = rows.and_then(|batch| EventRow::from_batch(&batch).map_err(|error| failed(&error)));
+        let (rows, error) = match rows {
+            Ok(rows) => (rows, None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        rows.into_iter().map(Ok).chain(error)
+    })))
 }
 
 fn decoded(row: &EventRow) -> Result<Decoded, IndexerError> {
@@ -172,4 +189,66 @@ fn decoded(row: &EventRow) -> Result<Decoded, IndexerError> {
         // What was refused stays refused: it changed nothing then.
         refused: reason.map(|reason| (reason, String::new())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::U256;
+    use tributary_schemas::Payload;
+    use tributary_schemas::encoding::payload_json;
+    use tributary_schemas::id::EntityId;
+
+    fn row(block: i64, log: i64) -> EventRow {
+        let entity = EntityId(B256::from(U256::from(block)));
+        let payload = Payload::OwnershipTransferred { entity, from: Address::ZERO, to: Address::ZERO };
+        EventRow {
+            epoch: 0,
+            event_id: format!("{block}-{log}"),
+            block_number: block,
+            tx_index: 0,
+            log_index: log,
+            sub_index: 0,
+            tx_hash: None,
+            emitter: Address::ZERO.to_string(),
+            source: "log".to_owned(),
+            kind: payload.kind().to_owned(),
+            schema_version: 1,
+            rule: "t".to_owned(),
+            valid: true,
+            reason: None,
+            flags: String::new(),
+            payload: payload_json(&payload),
+        }
+    }
+
+    fn write(path: &Path, rows: &[EventRow]) {
+        let file = File::create(path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, EventRow::info().schema, None).unwrap();
+        writer.write(&EventRow::to_batch(rows)).unwrap();
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn blocks_come_in_order_from_files_that_lie_around_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: [&[EventRow]; 3] =
+            [&[row(1, 0), row(1, 1), row(5, 0)], &[row(2, 0), row(4, 7)], &[row(5, 9), row(9, 0)]];
+        let paths = (0..files.len()).map(|number| dir.path().join(number.to_string())).collect::<Vec<_>>();
+        for (path, rows) in paths.iter().zip(files) {
+            write(path, rows);
+        }
+        let mut events = EventFiles::open(paths.clone()).unwrap();
+        let mut seen = Vec::new();
+        for block in 0..10 {
+            let decoded = events.take_block(block).unwrap();
+            seen.extend(decoded.into_iter().map(|decoded| (decoded.position.block_number, decoded.position.log_index)));
+        }
+        assert_eq!(seen, [(1, 0), (1, 1), (2, 0), (4, 7), (5, 0), (5, 9), (9, 0)]);
+
+        // A block that is passed over is a fault of the list of blocks, and is said.
+        let mut events = EventFiles::open(paths).unwrap();
+        events.take_block(1).unwrap();
+        assert!(events.take_block(9).is_err());
+    }
 }

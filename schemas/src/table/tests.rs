@@ -44,6 +44,24 @@ fn rows_come_back_from_arrow() {
 }
 
 #[test]
+fn growing_columns_know_how_much_they_take() {
+    let mut columns = Columns::default();
+    assert_eq!(columns.bytes(), 0);
+    for row in (0..1000).map(payment) {
+        columns.push(&row.into());
+    }
+    let told = columns.bytes();
+    let taken: usize = columns
+        .into_batches()
+        .iter()
+        .flat_map(|(_, batch)| batch.columns())
+        .map(|column| column.to_data().get_slice_memory_size().unwrap())
+        .sum();
+    // The maps of what is NULL, a bit a row, are not counted.
+    assert!(taken.abs_diff(told) * 50 < taken, "{told} of {taken} bytes");
+}
+
+#[test]
 fn a_missing_column_is_named() {
     let batch = PaymentRow::to_batch(&[payment(1)]).project(&[0, 1]).unwrap();
     assert_eq!(PaymentRow::from_batch(&batch).unwrap_err().to_string(), "table payments: column payment_id: is absent");

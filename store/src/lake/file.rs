@@ -10,6 +10,7 @@ use parquet::schema::types::ColumnPath;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use tributary_schemas::table::TableInfo;
 
 use super::stats::Stats;
@@ -63,13 +64,29 @@ pub fn writer_properties(info: &TableInfo, rows: usize) -> WriterProperties {
 
 /// Writes sorted rows into `folder` under `<prefix>-<hash>.parquet`, durably.
 pub(crate) fn write(folder: &Path, prefix: &str, info: &TableInfo, rows: &RecordBatch) -> Result<DataFile, StoreError> {
+    write_batches(folder, prefix, info, rows.num_rows(), std::iter::once(Ok(rows.clone())))
+}
+
+/// [`write`] of sorted rows that come batch by batch, `count` in all.
+pub(crate) fn write_batches(
+    folder: &Path,
+    prefix: &str,
+    info: &TableInfo,
+    count: usize,
+    batches: impl Iterator<Item = Result<RecordBatch, StoreError>>,
+) -> Result<DataFile, StoreError> {
     let mut file = durable::temporary(&folder.join(prefix))?;
+    let mut stats = Stats::default();
     let hash = {
-        let properties = writer_properties(info, rows.num_rows());
+        let properties = writer_properties(info, count);
         let sink = Hashing { to: std::io::BufWriter::new(file.as_file_mut()), hash: blake3::Hasher::new() };
         let fail = |source| StoreError::Parquet { path: folder.join(prefix), source };
-        let mut writer = ArrowWriter::try_new(sink, rows.schema(), Some(properties)).map_err(fail)?;
-        writer.write(rows).map_err(fail)?;
+        let mut writer = ArrowWriter::try_new(sink, Arc::clone(&info.schema), Some(properties)).map_err(fail)?;
+        for batch in batches {
+            let batch = batch?;
+            writer.write(&batch).map_err(fail)?;
+            stats.add(&batch);
+        }
         let mut sink = writer.into_inner().map_err(fail)?;
         sink.flush().map_err(durable::io("writing", folder))?;
         sink.hash.finalize()
@@ -78,8 +95,6 @@ pub(crate) fn write(folder: &Path, prefix: &str, info: &TableInfo, rows: &Record
     let path = folder.join(&name);
     let bytes = file.as_file().metadata().map_err(durable::io("measuring", &path))?.len();
     durable::keep(file, &path)?;
-    let mut stats = Stats::default();
-    stats.add(rows);
     Ok(DataFile { name, rows: stats.rows(), bytes, stats: stats.json() })
 }
 
@@ -111,33 +126,28 @@ pub(crate) fn adopt(folder: &Path, prefix: &str, staged: &Path) -> Result<DataFi
         Ok(()) => durable::sync_folder(folder)?,
     }
     let mut stats = Stats::default();
-    each(&path, |batch| {
-        stats.add(&batch);
-        Ok(())
-    })?;
+    for batch in batches(&path)? {
+        stats.add(&batch?);
+    }
     let bytes = file.metadata().map_err(durable::io("measuring", staged))?.len();
     Ok(DataFile { name, rows: stats.rows(), bytes, stats: stats.json() })
 }
 
-/// Hands over the rows of a file, batch by batch.
-pub(crate) fn each(path: &Path, mut take: impl FnMut(RecordBatch) -> Result<(), StoreError>) -> Result<(), StoreError> {
+/// The rows of a file, batch by batch.
+pub(crate) fn batches(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>> + use<>, StoreError> {
     let file = File::open(path).map_err(durable::io("opening", path))?;
-    let fail = |source| StoreError::Parquet { path: path.to_path_buf(), source };
+    let path = path.to_path_buf();
+    let fail = |source| StoreError::Parquet { path: path.clone(), source };
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(fail)?;
-    for batch in reader.with_batch_size(8192).build().map_err(fail)? {
-        take(batch.map_err(|error| fail(error.into()))?)?;
-    }
-    Ok(())
+    let reader = reader.with_batch_size(8192).build().map_err(fail)?;
+    Ok(reader.map(move |batch| batch.map_err(|error| StoreError::Parquet { path: path.clone(), source: error.into() })))
 }
 
 /// The rows of a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<RecordBatch>, StoreError> {
-    let mut out = Vec::new();
-    each(path, |batch| {
-        out.push(batch);
-        Ok(())
-    })?;
-    Ok(out)
+    batches(path)?.collect()
 }
 
 /// Half of the BLAKE3 hash of the content: the same rows are the same file, however often they are written.

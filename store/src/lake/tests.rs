@@ -371,6 +371,54 @@ async fn small_files_become_one_and_open_states_stay_apart_by_key() {
     }
 }
 
+/// The blocks in a file, in the order in which they stand there.
+fn blocks_of(path: &Path) -> Vec<i64> {
+    let rows = file::read(path).unwrap();
+    rows.iter().flat_map(|rows| RawLogRow::from_batch(rows).unwrap()).map(|row| row.block_number).collect()
+}
+
+#[tokio::test]
+async fn small_files_whose_rows_follow_each_other_are_gathered_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path()).await.unwrap();
+    let mut last = None;
+    for block in 0..17 {
+        let mut change = Change::default();
+        change.facts.push(&raw_log(0, 2 * block, 0).into());
+        change.facts.push(&raw_log(0, 2 * block + 1, 1).into());
+        last = Some(lake.publish(last.as_deref(), heads(u64::try_from(block).unwrap()), change).await.unwrap());
+    }
+    let mut files = lake.files(&last.unwrap(), "raw_logs").await.unwrap();
+    files.sort_by_key(|file| file.rows);
+    let [new, gathered] = files.as_slice() else { panic!("{files:?}: expected the new one and the gathered one") };
+    assert_eq!(blocks_of(&new.path), [32, 33]);
+    assert_eq!(blocks_of(&gathered.path), (0..32).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn small_files_that_are_large_in_memory_are_gathered_a_few_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path()).await.unwrap();
+    let long = "0".repeat(3 << 20);
+    let mut last: Option<Arc<Snapshot>> = None;
+    // Each publication ends the state before it; all those states have one key, so their files overlap.
+    for block in 0..18 {
+        let mut change = Change::default();
+        change.facts.push(&account("0x01", &format!("{block}{long}"), block, None).into());
+        last = Some(lake.publish(last.as_deref(), heads(u64::try_from(block).unwrap()), change).await.unwrap());
+    }
+    let last = last.unwrap();
+    let rows: Vec<u64> = lake.files(&last, "accounts").await.unwrap().iter().map(|file| file.rows).collect();
+    // Six of three megabytes are more than sixteen megabytes.
+    let most = rows.iter().max().copied().unwrap();
+    assert!((2..=6).contains(&most), "{rows:?}");
+    assert_eq!(rows.iter().filter(|rows| **rows > 1).count(), 1, "{rows:?}");
+    let (_, accounts, _) = seen(&lake, &last).await;
+    assert_eq!(accounts.len(), 18);
+    let begins: Vec<i64> = accounts.iter().map(|row| row.valid_from_block).collect();
+    assert_eq!(begins, (0..18).collect::<Vec<_>>());
+}
+
 #[test]
 fn only_files_whose_bounds_hold_a_key_of_the_change_are_touched() {
     let info = AccountRow::info();

@@ -84,8 +84,8 @@ async fn every_level_adds_up_to_the_one_above_in_random_worlds() {
     }
 }
 
-/// A data folder with a settled world.
-async fn settled(folder: &Path, world: &World) {
+/// A data folder with a world that is not settled.
+pub(crate) async fn published(folder: &Path, world: &World) -> Lake {
     let lake = Lake::open(folder).await.unwrap();
     let heads = tributary_store::Heads {
         chain_id: 1612,
@@ -98,6 +98,12 @@ async fn settled(folder: &Path, world: &World) {
     let facts = crate::auditor::as_changes(world.facts.clone()).into();
     let change = tributary_store::Change { facts, ..tributary_store::Change::default() };
     lake.publish(None, heads, change).await.unwrap();
+    lake
+}
+
+/// A data folder with a settled world.
+async fn settled(folder: &Path, world: &World) {
+    let lake = published(folder, world).await;
     while let SettleOutcome::Settled { .. } = settle_next(|| session(None, 2), &lake, folder).await.unwrap() {}
 }
 

@@ -4,9 +4,17 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::Path;
-use std::time::Duration;
-use tributary_tests::program::{roots, run_demo, start_demo};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tributary_accounting::{register, session, verify_store};
+use tributary_schemas::Table;
+use tributary_schemas::money::{BalanceRow, ClaimRow, EntitlementRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_store::{Heads, Lake};
+use tributary_tests::program::{built, roots, run_demo, start_demo};
+use tributary_tests::world::World;
 
 const BLOCKS: u64 = 300;
 
@@ -19,15 +27,18 @@ fn seeds() -> u64 {
 fn kill_some(seed: u64, data: &Path) {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     for _ in 0..dice.random_range(1..=3) {
-        let mut child = start_demo(seed % 3, BLOCKS, "reorg", data).unwrap();
-        let moment = Duration::from_millis(dice.random_range(20..2500));
-        let (done, wait) = std::sync::mpsc::channel::<()>();
-        // The wait is the fault that is injected: nothing is asserted about time.
-        assert!(wait.recv_timeout(moment).is_err());
-        drop(done);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let child = start_demo(seed % 3, BLOCKS, "reorg", data).unwrap();
+        kill_after(child, Duration::from_millis(dice.random_range(20..2500)));
     }
+}
+
+/// Kills a process after a while. The wait is the fault that is injected: nothing is asserted about time.
+fn kill_after(mut child: Child, moment: Duration) {
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    assert!(wait.recv_timeout(moment).is_err());
+    drop(done);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -46,12 +57,7 @@ fn a_kill_at_any_moment_changes_nothing() {
 #[test]
 fn without_the_sled_folder_the_state_is_folded_again() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start_demo(1, BLOCKS, "", folder.path()).unwrap();
-    let (done, wait) = std::sync::mpsc::channel::<()>();
-    assert!(wait.recv_timeout(Duration::from_millis(2000)).is_err());
-    drop(done);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_after(start_demo(1, BLOCKS, "", folder.path()).unwrap(), Duration::from_millis(2000));
     for name in ["sled", "tail"] {
         let path = folder.path().join(name);
         if path.try_exists().unwrap() {
@@ -61,4 +67,71 @@ fn without_the_sled_folder_the_state_is_folded_again() {
     let after = run_demo(1, BLOCKS, "", folder.path());
     let straight = run_demo(1, BLOCKS, "", tempfile::tempdir().unwrap().path());
     assert_eq!(roots(&after), roots(&straight));
+}
+
+/// A process that settles a folder and does nothing else.
+fn start_settling(folder: &Path) -> Child {
+    let mut command = Command::new(built("settle_folder"));
+    command.arg(folder).stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().expect("tests/run builds the program first")
+}
+
+/// Settles a folder to its end, and how long that takes here.
+#[expect(clippy::disallowed_methods, reason = "a later run is killed somewhere within")]
+fn settle_folder(folder: &Path) -> Duration {
+    let began = Instant::now();
+    assert!(start_settling(folder).wait().unwrap().success());
+    began.elapsed()
+}
+
+/// Where a folder stands, and its rows, each as often as it is there.
+async fn settled(folder: &Path) -> (Heads, Vec<Vec<String>>) {
+    async fn rows<T: Table + Debug + Send + 'static>(lake: &Lake) -> Vec<String> {
+        let snapshot = lake.latest().await.unwrap().unwrap();
+        let mut rows: Vec<String> =
+            lake.read::<T>(&snapshot).await.unwrap().iter().map(|row| format!("{row:?}")).collect();
+        rows.sort_unstable();
+        rows
+    }
+    let lake = Lake::open(folder).await.unwrap();
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    let entries = lake.read::<LedgerEntryRow>(&snapshot).await.unwrap();
+    let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.entry_id.as_str()).collect();
+    assert_eq!(ids.len(), entries.len(), "an entry is booked once");
+    let ctx = session(None, 2).unwrap();
+    register(&ctx, &lake, &snapshot).await.unwrap();
+    for (epoch, findings) in verify_store(&ctx, folder, None).await.unwrap() {
+        assert!(findings.is_clean(), "epoch {epoch}: {findings:?}");
+    }
+    let tables = vec![
+        rows::<LedgerEntryRow>(&lake).await,
+        rows::<BalanceRow>(&lake).await,
+        rows::<EntitlementRow>(&lake).await,
+        rows::<ClaimRow>(&lake).await,
+        rows::<MerkleLeafRow>(&lake).await,
+        rows::<MoneyFlowRow>(&lake).await,
+    ];
+    (snapshot.heads.clone(), tables)
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_killed_books_everything_once() {
+    for seed in 0..seeds() {
+        let world = World::new(seed);
+        let (straight, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [straight.path(), killed.path()] {
+            Box::pin(crate::explain::published(folder, &world)).await;
+        }
+        let took = settle_folder(straight.path());
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        for _ in 0..dice.random_range(1..=3) {
+            kill_after(start_settling(killed.path()), took.mul_f64(dice.random_range(0.1..1.0)));
+        }
+        settle_folder(killed.path());
+        let expected = Box::pin(settled(straight.path())).await;
+        let after = Box::pin(settled(killed.path())).await;
+        assert_eq!(after.0, expected.0, "seed {seed}");
+        assert_eq!(after.1, expected.1, "seed {seed}");
+        assert_eq!(expected.0.settled_epoch, world.epochs.last().copied(), "seed {seed}");
+    }
 }

@@ -123,7 +123,7 @@ impl EventFiles {
                 if row.block_number < number {
                     return Err(broken(format!("events of block {} after block {number}", row.block_number)));
                 }
-                if row.source == "log" {
+                if ["log", "transaction"].contains(&row.source.as_str()) {
                     out.push(decoded(&row)?);
                 }
             }

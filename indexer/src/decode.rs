@@ -6,6 +6,7 @@
 mod abi;
 mod build;
 mod call;
+mod compare;
 mod eval;
 mod fixture;
 mod join;
@@ -14,6 +15,7 @@ mod native;
 mod probe;
 mod prove;
 mod sample;
+mod stored;
 mod trace;
 
 use alloy_primitives::{Address, B256, Keccak256};
@@ -27,11 +29,13 @@ use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
 use call::{Called, Calls};
+pub use compare::{Difference, Side, compare};
 use eval::{At, BuildError, Field, Joined, Source};
 pub use fixture::fixture;
 use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;
+pub use stored::{beyond_stored, block_ref, stored};
 pub use trace::{Trace, trace_block};
 
 /// What one rule makes of one log, before anything is known about its truth.

@@ -161,7 +161,7 @@ impl Intake {
         let (vault, token) = (address(&payment.vault)?, address(&payment.token)?);
         let subject = Subject::new(&payment.subject_kind, payment.subject_sk)?;
         let entity = state.graph.version(subject)?.entity;
-        let ruling = state.ruling(vault, entity, (payment.block_number, payment.log_index));
+        let ruling = state.ruling(vault, entity, state.place(payment));
         let policy = state.policy(ruling);
         let reference = payment.reference.as_deref().map(hash).transpose()?;
         let ripe = answers.ripe(state, payment.block_number, reference, policy.unattributed_after_blocks);

@@ -8,7 +8,8 @@ use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tributary_schemas::facts::{BatchRow, BlockRow, PolicyRow};
+use tributary_schemas::Position;
+use tributary_schemas::facts::{BatchRow, BlockRow, PaymentRow, PolicyRow};
 use tributary_schemas::policy::{Dedupe, Policy};
 
 use crate::error::{AccountingError, hold};
@@ -106,6 +107,7 @@ pub(crate) struct Ruling {
     vault: Address,
     scope: B256,
     position: (i64, i64),
+    tx_index: i64,
     pub(crate) policy: Policy,
     pub(crate) hash: String,
 }
@@ -237,6 +239,11 @@ impl State {
         last(entity).or_else(|| last(B256::ZERO)).map_or(0, |(index, _)| index)
     }
 
+    /// Where a payment stands among the policies of its block, as (block, log).
+    pub(crate) fn place(&self, payment: &PaymentRow) -> (i64, i64) {
+        place(&self.rulings, payment)
+    }
+
     pub(crate) fn policy(&self, ruling: usize) -> &Policy {
         &self.rulings[ruling].policy
     }
@@ -268,6 +275,16 @@ impl State {
     }
 }
 
+/// A payment without a log stands after the logs of its transaction, and before those of the next (ruling 2).
+fn place(rulings: &[Ruling], payment: &PaymentRow) -> (i64, i64) {
+    if payment.log_index != i64::from(Position::NO_LOG) {
+        return (payment.block_number, payment.log_index);
+    }
+    let earlier = |one: &&Ruling| one.position.0 == payment.block_number && one.tx_index <= payment.tx_index;
+    let last = rulings.iter().filter(earlier).map(|one| one.position.1).max();
+    (payment.block_number, last.map_or(0, |log| log.saturating_add(1)))
+}
+
 /// The block at which each batch last was missing no longer, by surrogate key; with the block at which it had been
 /// challenged, if that was open then.
 async fn missed(ctx: &SessionContext, cut: i64) -> Result<BTreeMap<i64, (i64, Option<i64>)>, AccountingError> {
@@ -290,6 +307,7 @@ async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, Accounti
             vault: address(&row.vault)?,
             scope: hash(&row.scope)?,
             position: (row.block_number, row.log_index),
+            tx_index: row.tx_index,
             policy: Policy::parse(row.policy.as_bytes())?,
             hash: row.policy_hash,
         });
@@ -297,7 +315,14 @@ async fn rulings(ctx: &SessionContext, cut: i64) -> Result<Vec<Ruling>, Accounti
     out.sort_by_key(|ruling| (ruling.position, ruling.vault, ruling.scope));
     out.insert(
         0,
-        Ruling { vault: Address::ZERO, scope: B256::ZERO, position: (-1, -1), policy: default, hash: hash_of_default },
+        Ruling {
+            vault: Address::ZERO,
+            scope: B256::ZERO,
+            position: (-1, -1),
+            tx_index: -1,
+            policy: default,
+            hash: hash_of_default,
+        },
     );
     Ok(out)
 }
@@ -348,4 +373,55 @@ async fn contributions(ctx: &SessionContext, cut: i64) -> Result<Contributions, 
     })
     .await?;
     Ok(Contributions::new(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, B256, PaymentRow, Policy, Position, Ruling, place};
+    use tributary_schemas::column::Micros;
+
+    fn payment(tx_index: i64, log_index: i64) -> PaymentRow {
+        PaymentRow {
+            epoch: 0,
+            payment_sk: 0,
+            payment_id: String::new(),
+            event_id: String::new(),
+            block_number: 5,
+            tx_index,
+            log_index,
+            tx_hash: String::new(),
+            timestamp: Micros::from_seconds(0),
+            vault: String::new(),
+            subject_kind: String::new(),
+            subject_id: String::new(),
+            subject_sk: 0,
+            payer: String::new(),
+            token: String::new(),
+            amount: tributary_schemas::Amount::ZERO.into(),
+            reference: None,
+            backing: String::new(),
+            flags: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_payment_without_a_log_stands_between_the_logs_of_its_transaction_and_the_next() {
+        let ruling = |block, tx_index, log| Ruling {
+            vault: Address::ZERO,
+            scope: B256::ZERO,
+            position: (block, log),
+            tx_index,
+            policy: Policy::default(),
+            hash: String::new(),
+        };
+        let rulings = [ruling(4, 9, 90), ruling(5, 0, 3), ruling(5, 2, 7), ruling(5, 3, 8)];
+        let no_log = i64::from(Position::NO_LOG);
+        let before = |payment: &PaymentRow| {
+            let at = place(&rulings, payment);
+            rulings.iter().filter(|one| one.position < at).count()
+        };
+        assert_eq!([0, 1, 2, 3].map(|tx| before(&payment(tx, no_log))), [2, 2, 3, 4]);
+        assert_eq!(place(&rulings, &payment(1, 6)), (5, 6));
+        assert_eq!(place(&[], &payment(1, no_log)), (5, 0));
+    }
 }

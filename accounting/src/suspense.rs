@@ -179,7 +179,7 @@ async fn payments(
     for row in &found {
         let subject = Subject::new(&row.subject_kind, row.subject_sk)?;
         let version = *state.graph.version(subject)?;
-        let ruling = state.ruling(address(&row.vault)?, version.entity, (row.block_number, row.log_index));
+        let ruling = state.ruling(address(&row.vault)?, version.entity, state.place(row));
         let id = hash(&row.payment_id)?;
         let reference = row.reference.as_deref().map(hash).transpose()?;
         let payment = Payment {

@@ -547,6 +547,15 @@ pub(crate) enum TreeFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mapping {
+    #[command(flatten)]
+    Library(MappingLibrary),
+    #[command(flatten)]
+    Configured(MappingConfigured),
+}
+
+/// What needs no configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MappingLibrary {
     /// Lists the mapping files that come with the program
     List(MappingList),
     /// Prints a mapping file that comes with the program
@@ -554,8 +563,25 @@ pub(crate) enum Mapping {
     /// Lists the kinds of facts that a rule can make, and their fields
     Kinds(MappingList),
     Init(MappingInit),
+}
+
+/// What reads the roles of contracts, nodes and the data folder from the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MappingConfigured {
     Check(MappingCheck),
     Test(MappingTest),
+    Diff(MappingDiff),
+}
+
+impl MappingConfigured {
+    /// Where the configuration is.
+    pub(crate) const fn source(&self) -> &Source {
+        match self {
+            Self::Check(arguments) => &arguments.set.source,
+            Self::Test(arguments) => &arguments.set.source,
+            Self::Diff(arguments) => &arguments.source,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -612,21 +638,63 @@ pub(crate) struct MappingCheck {
     pub(crate) json: bool,
 }
 
-/// Tries mapping files on the logs of a file: which rules they met, what the arguments said, what came out, and why not.
+/// Tries mapping files on logs: which rules they met, what the arguments said, what came out, and why not.
 ///
-/// The file holds a receipt (`eth_getTransactionReceipt`), a list of logs (`eth_getLogs`) or a node's whole answer. A
-/// receipt has no calldata and no value: an object `transaction` with `input` and `value` may stand beside its logs. Nothing
-/// is known of entities here, so what rules look up is refused.
+/// The logs are those of a transaction, as the configured nodes have it (`--tx`) or as the data folder has it (`--tx` with
+/// `--stored`: only logs that the set in force matched, and no calldata), or those of a file: a receipt
+/// (`eth_getTransactionReceipt`), a list of logs (`eth_getLogs`) or a node's whole answer. A receipt has no calldata and no
+/// value: an object `transaction` with `input` and `value`, or with its bytes as `raw`, may stand beside its logs. Nothing is
+/// known of entities here, so what rules look up is refused.
 #[derive(Debug, Args)]
 pub(crate) struct MappingTest {
     #[command(flatten)]
     pub(crate) set: MappingSet,
     /// The logs, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) fixture: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "tx", conflicts_with_all = ["tx", "stored"])]
+    pub(crate) fixture: Option<PathBuf>,
+    /// The transaction whose logs these are
+    #[arg(long, value_name = "HASH")]
+    pub(crate) tx: Option<B256>,
+    /// Read the data folder instead of asking nodes
+    #[arg(long, requires = "tx")]
+    pub(crate) stored: bool,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Compares what two sets of mapping files make of the logs in the data folder: which events a change would take away,
+/// and which it would bring.
+///
+/// The data folder holds the logs that the set in force matched, without calldata, senders and joined logs. Rules that read
+/// more than that are named and left out of the comparison, and so are rules for events that the set in force does not know.
+#[derive(Debug, Args)]
+pub(crate) struct MappingDiff {
+    /// The mapping files before, with commas between: paths, or names that `list` gives
+    #[arg(value_name = "A")]
+    pub(crate) before: String,
+    /// The mapping files after, likewise
+    #[arg(value_name = "B")]
+    pub(crate) after: String,
+    /// The blocks, first and last
+    #[arg(long, value_name = "X..Y", value_parser = block_range)]
+    pub(crate) blocks: (u64, u64),
+    /// A contract of a role, beside the configured ones; can be given more than once
+    #[arg(long = "role", value_name = "ROLE=ADDRESS")]
+    pub(crate) roles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The first and the last block of `X..Y`.
+fn block_range(text: &str) -> Result<(u64, u64), String> {
+    let (first, last) = text.split_once("..").ok_or("expected X..Y")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("block {text:?}: {error}"));
+    let (first, last) = (number(first)?, number(last)?);
+    if first <= last { Ok((first, last)) } else { Err(format!("{first} is behind {last}: expected X up to Y")) }
 }
 
 #[derive(Debug, Subcommand)]

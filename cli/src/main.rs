@@ -94,13 +94,11 @@ async fn command(
         }
         Command::Da(arguments) => da::da(&arguments),
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
-        Command::Mapping(arguments::Mapping::Check(arguments)) => {
-            mapping::check(&configuration(&arguments.set.source, variables, Vec::new())?.config, &arguments)
+        Command::Mapping(arguments::Mapping::Library(command)) => mapping::library(&command),
+        Command::Mapping(arguments::Mapping::Configured(command)) => {
+            let loaded = configuration(command.source(), variables, Vec::new())?;
+            Box::pin(mapping::configured(&loaded.config, &command)).await
         }
-        Command::Mapping(arguments::Mapping::Test(arguments)) => {
-            mapping::test(&configuration(&arguments.set.source, variables, Vec::new())?.config, &arguments)
-        }
-        Command::Mapping(arguments) => mapping::mapping(&arguments),
         Command::Cluster(arguments::Cluster::Scheduler(arguments)) => {
             cluster::scheduler(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }

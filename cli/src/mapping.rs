@@ -1,5 +1,8 @@
 //! `tributary mapping`: the files that carry contracts' events onto the vocabulary.
 
+mod diff;
+mod trial;
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -8,50 +11,59 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::json;
-use tributary_indexer::decode::{Trace, fixture, trace_block};
 use tributary_indexer::mapping::{BUILT_IN, BuiltIn, MappingFile, abi_files, skeleton};
 use tributary_indexer::{Contracts, Mapping};
 
-use crate::arguments::{Mapping as Command, MappingCheck, MappingInit, MappingSet, MappingTest};
+use crate::arguments::{
+    MappingCheck, MappingConfigured as Configured, MappingInit, MappingLibrary as Library, MappingSet,
+};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::{node, output};
 
-/// Runs a command of `mapping` that needs no configuration.
-pub(crate) fn mapping(command: &Command) -> Result<ExitCode, Failure> {
+/// Runs a command that needs no configuration.
+pub(crate) fn library(command: &Library) -> Result<ExitCode, Failure> {
     match command {
-        Command::List(arguments) if arguments.json => {
+        Library::List(arguments) if arguments.json => {
             let files =
                 BUILT_IN.iter().map(|file| json!({ "name": file.name, "about": file.about, "roles": file.roles }));
             output::json(&files.collect::<Vec<_>>())?;
         }
-        Command::List(_) => {
+        Library::List(_) => {
             let rows = BUILT_IN.map(|file| vec![file.name.to_owned(), file.about.to_owned(), file.roles.join(", ")]);
             output::result(&output::table(&["NAME", "ABOUT", "ROLES"], &rows));
         }
-        Command::Show(arguments) => {
+        Library::Show(arguments) => {
             let known = || BUILT_IN.map(|file| file.name).join(", ");
             let file = BuiltIn::named(&arguments.name);
             let file =
                 file.ok_or_else(|| anyhow!("no mapping file {:?}: expected one of {}", arguments.name, known()))?;
             output::result(file.toml.trim_end());
         }
-        Command::Kinds(arguments) if arguments.json => {
+        Library::Kinds(arguments) if arguments.json => {
             output::json(&Mapping::kinds().into_iter().collect::<BTreeMap<_, _>>())?;
         }
-        Command::Kinds(_) => {
+        Library::Kinds(_) => {
             let rows: Vec<Vec<String>> =
                 Mapping::kinds().into_iter().map(|(kind, fields)| vec![kind.to_owned(), fields.join(", ")]).collect();
             output::result(&output::table(&["KIND", "FIELDS"], &rows));
         }
-        Command::Init(arguments) => init(arguments)?,
-        Command::Check(_) | Command::Test(_) => return Err(anyhow!("this needs a configuration").into()),
+        Library::Init(arguments) => init(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs a command that reads the configuration.
+pub(crate) async fn configured(config: &Config, command: &Configured) -> Result<ExitCode, Failure> {
+    match command {
+        Configured::Check(arguments) => check(config, arguments),
+        Configured::Test(arguments) => trial::test(config, arguments).await,
+        Configured::Diff(arguments) => diff::diff(config, arguments).await,
+    }
+}
+
 /// Checks files, as one set; every problem is told, and the exit code is 4 when there is one.
-pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
+fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
     let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
     match Mapping::check(&files, config.chain.chain_id, &contracts) {
         Ok(mapping) if arguments.json => output::json(&json!({ "mapping_set_hash": mapping.hash(), "problems": [] }))?,
@@ -73,47 +85,18 @@ pub(crate) fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tries files on the logs of a file.
-pub(crate) fn test(config: &Config, arguments: &MappingTest) -> Result<ExitCode, Failure> {
-    let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
-    let mapping = Mapping::load(&files, config.chain.chain_id, &contracts).or_exit(Exit::Configuration)?;
-    let file = arguments.fixture.display();
-    let text = std::fs::read_to_string(&arguments.fixture).with_context(|| format!("reading {file}"))?;
-    let block = fixture(&text).map_err(|reason| anyhow!("{file}: {reason}"))?;
-    let traces = trace_block(&mapping, &block);
-    if arguments.json {
-        output::json(&json!({ "logs": block.logs.len(), "traces": traces }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for log in &block.logs {
-        let of_log: Vec<String> = traces.iter().filter(|trace| trace.log_index == log.log_index).map(words).collect();
-        let none = || "  no rule is for its first topic".to_owned();
-        let told = if of_log.is_empty() { none() } else { of_log.join("\n") };
-        output::result(&format!("log {} of {:#x}\n{told}", log.log_index, log.address));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A trace for a person.
-fn words(trace: &Trace) -> String {
-    let mut lines = vec![format!("  rule {}", trace.rule)];
-    lines.extend(trace.arguments.iter().map(|(name, value)| format!("    {name}: {value}")));
-    for (kind, payload) in &trace.facts {
-        lines.push(format!("    -> {kind} {payload}"));
-    }
-    if !trace.reason.is_empty() {
-        lines.push(format!("    because: {}", trace.reason));
-    }
-    lines.join("\n")
-}
-
 /// The files of a set, and the contracts they may name.
 fn set(config: &Config, given: &MappingSet) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
+    named(config, &given.files, &given.roles)
+}
+
+/// The files of these names, and the contracts they may name.
+fn named(config: &Config, names: &[String], roles: &[String]) -> anyhow::Result<(Vec<MappingFile>, Contracts)> {
     let mut contracts = contracts(config)?;
-    for text in &given.roles {
+    for text in roles {
         add_role(&mut contracts, text)?;
     }
-    let files = files(&given.files, &mut contracts)?;
+    let files = files(names, &mut contracts)?;
     Ok((files, contracts))
 }
 

@@ -6,13 +6,16 @@
 mod abi;
 mod build;
 mod call;
+mod compare;
 mod eval;
 mod fixture;
 mod join;
 mod make;
+mod native;
 mod probe;
 mod prove;
 mod sample;
+mod stored;
 mod trace;
 
 use alloy_primitives::{Address, B256, Keccak256};
@@ -26,11 +29,13 @@ use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
 use call::{Called, Calls};
+pub use compare::{Difference, Side, compare};
 use eval::{At, BuildError, Field, Joined, Source};
 pub use fixture::fixture;
 use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;
+pub use stored::{beyond_stored, block_ref, stored};
 pub use trace::{Trace, trace_block};
 
 /// What one rule makes of one log, before anything is known about its truth.
@@ -100,19 +105,21 @@ pub struct Decoder<'a> {
     spent: Spent,
     /// What the calls of the transaction say.
     calls: Calls<'a>,
+    /// Facts that the transaction has yielded by the value it carried.
+    valued: u32,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the beginning of a block.
     #[must_use]
     pub const fn new(mapping: &'a Mapping, block: &'a VerifiedBlock) -> Self {
-        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new(), calls: Calls::new() }
+        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new(), calls: Calls::new(), valued: 0 }
     }
 
-    /// The transactions that have logs.
+    /// The transactions that have logs, or carry value to whom a rule is for.
     #[must_use]
     pub fn transactions(&self) -> BTreeSet<u32> {
-        self.block.logs.iter().map(|log| log.tx_index).collect()
+        self.block.logs.iter().map(|log| log.tx_index).chain(self.with_value()).collect()
     }
 
     /// Appends what the rules that ask nothing make of a transaction.
@@ -120,6 +127,7 @@ impl<'a> Decoder<'a> {
         self.yielded.clear();
         self.spent.clear();
         self.calls.clear();
+        self.valued = 0;
         for log in self.logs(tx_index) {
             let rules = candidates(self.mapping, self.block.block.number, log);
             let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
@@ -132,11 +140,13 @@ impl<'a> Decoder<'a> {
                 self.yielded.insert(log.log_index, (out.len() - first, broken));
             }
         }
+        self.of_value(tx_index, false, known, out);
     }
 
     /// Appends what the rules that ask about entities make of the transaction that the first step was about.
     pub fn second(&mut self, tx_index: u32, known: &dyn Known, out: &mut Vec<Decoded>) {
         let yielded = std::mem::take(&mut self.yielded);
+        self.of_value(tx_index, true, known, out);
         if yielded.is_empty() {
             return;
         }
@@ -194,14 +204,8 @@ impl<'a> Decoder<'a> {
             }
         }
         broken.map(|(rule, error)| {
-            let (reason, detail) = match error {
-                BuildError::Range(detail) => (Reason::OutOfRange, detail),
-                BuildError::Unknown(detail) => (Reason::UnknownRef, detail),
-                BuildError::Spent(detail) => (Reason::DuplicateFact, detail),
-                BuildError::Shape(detail) => (Reason::DecodeError, detail),
-            };
             let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
-            self.decoded(log, 0, rule, payload, Some((reason, detail)))
+            self.decoded(log, 0, rule, payload, Some(error.refusal()))
         })
     }
 
@@ -282,15 +286,19 @@ impl<'a> Decoder<'a> {
 }
 
 /// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with
-/// authority's words is heard, to be refused; a stranger with any other words is none of ours.
+/// authority's words is heard, to be refused; a stranger with any other words is none of ours. Who is a stranger to one
+/// rule and believed by another for the same kind is no stranger.
 fn candidates<'a>(mapping: &'a Mapping, block_number: u64, log: &'a VerifiedLog) -> impl Iterator<Item = &'a Rule> {
-    log.topics
-        .first()
-        .into_iter()
-        .flat_map(|topic0| mapping.rules_for(topic0))
-        .filter(|rule| rule.shape.topic_count() == log.topics.len())
-        .filter(move |rule| rule.blocks.contains(&block_number))
-        .filter(|rule| rule.authority || rule.emitters.accept(&log.address))
+    let fitting = move || {
+        let rules = log.topics.first().into_iter().flat_map(|topic0| mapping.rules_for(topic0));
+        rules
+            .filter(|rule| rule.shape.topic_count() == log.topics.len())
+            .filter(move |rule| rule.blocks.contains(&block_number))
+    };
+    let believed = move |rule: &Rule| rule.emitters.accept(&log.address);
+    fitting().filter(move |rule| {
+        believed(rule) || (rule.authority && !fitting().any(|other| other.kind == rule.kind && believed(other)))
+    })
 }
 
 impl Rule {

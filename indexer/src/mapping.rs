@@ -26,6 +26,7 @@
 //! | `{ from = "emitter" }`, `tx.*`, `block.*`, `log.*`, `chain.id`, `each.index` | what surrounds the log |
 //! | `{ const = VALUE }` | fixed text, 0x hex, a number or a truth value |
 //! | `{ zip = { field = EXPR, … } }` | one struct per element of parallel lists, whose lengths must agree |
+//! | `{ list = [{ field = EXPR, … }, …] }` | as many structs as are written |
 //! | `{ keccak = [EXPR, …] }`, `{ concat = [EXPR, …] }` | of the values as `abi.encodePacked` writes them |
 //! | `{ slice = EXPR, at = N, length = N }` | bytes from a place, counted from the end when negative |
 //! | `{ cast = "uint64", of = EXPR }`, `{ scale = N, of = EXPR, round = "down" }` | another type when it fits; times 10^N, which must come out even below zero unless rounded |
@@ -60,6 +61,10 @@
 //! as many logs of the event as there are; then the n-th log comes from the n-th, and `on` says what the log's arguments
 //! must be: a log whose call does not agree, or is hidden inside another contract, is kept as `DECODE_ERROR`, unless the
 //! call is `optional = true`: then `{ if_called = EXPR, else = EXPR }` tells the cases apart.
+//!
+//! `event = "transaction"` makes a rule for transactions that succeeded and carried value to its emitters, which need not have
+//! left a log. It has no arguments: `tx.*` and `block.*` are there, `log.*` is not. Its facts stand after those of the
+//! transaction's logs, and only they may say `backing = { const = "value" }`.
 //!
 //! Contracts that tell a fact twice, or again later: `dedupe_key` lists the fields by which it is known again, per emitter
 //! and kind, and `on_exists` says what becomes of it then: `reject` (kept as refused), `ignore` (left out) or `update` (it
@@ -117,6 +122,10 @@ pub(crate) use text::is_authority;
 use text::{Abis, RuleText};
 pub(crate) use types::Type;
 pub(crate) use word::unknown;
+
+/// What `event` says of a rule for transactions that carry value; their first topic, which no log has.
+pub(crate) const TRANSACTION: &str = "transaction";
+const OF_TRANSACTIONS: B256 = B256::ZERO;
 
 /// The mapping set of the reference contracts.
 pub const REFERENCE: &str = include_str!("../mappings/reference.toml");
@@ -335,6 +344,12 @@ impl Mapping {
         self.by_topic.keys().copied()
     }
 
+    /// The names of the rules that listen to other first topics than these.
+    pub fn rules_beside(&self, topics: &BTreeSet<B256>) -> impl Iterator<Item = &str> {
+        let beside = |rule: &&Rule| !rule.of_transactions() && !topics.contains(&rule.topic0);
+        self.rules.iter().filter(beside).map(|rule| &*rule.name)
+    }
+
     /// The rules for a first topic, in the order of the set.
     pub(crate) fn rules_for(&self, topic0: &B256) -> impl Iterator<Item = &Rule> {
         let indices = self.by_topic.get(topic0).map_or(&[][..], Vec::as_slice);
@@ -347,7 +362,6 @@ impl Mapping {
     }
 
     /// The rules, in the order of the set.
-    #[cfg(test)]
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -373,6 +387,9 @@ fn by_topic(rules: &[Rule]) -> Result<BTreeMap<B256, Vec<u16>>, String> {
     let mut by_topic = BTreeMap::<B256, Vec<u16>>::new();
     for (index, rule) in rules.iter().enumerate() {
         let index = u16::try_from(index).map_err(|error| format!("too many rules: {error}"))?;
+        if rule.of_transactions() {
+            continue;
+        }
         by_topic.entry(rule.topic0).or_default().push(index);
     }
     Ok(by_topic)
@@ -405,6 +422,11 @@ impl SetText {
 }
 
 impl Rule {
+    /// Whether it is for transactions that carry value, not for logs.
+    pub(crate) fn of_transactions(&self) -> bool {
+        self.topic0 == OF_TRANSACTIONS
+    }
+
     /// Whether the logs it matches are kept.
     pub(crate) fn keeps_log(&self) -> bool {
         self.revenue != Some(Revenue::Ignore)

@@ -8,11 +8,13 @@ mod beacon;
 mod certificate;
 mod node;
 mod proxy;
+mod transaction;
 
 pub use beacon::beacons;
 pub use certificate::certificate;
 pub use node::{Nodes, contract, contracts, nodes};
 pub use proxy::proxies;
+pub use transaction::transaction;
 
 use serde::Serialize;
 use std::time::Duration;

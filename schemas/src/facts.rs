@@ -80,7 +80,7 @@ tables! {
         tx_hash: Option<String>,
         /// Contract that said it; the zero address for a system fact.
         emitter: String,
-        /// Where it comes from: log, blob or system.
+        /// Where it comes from: log, transaction (by the value it carried), blob or system.
         source: String,
         /// Kind of the event.
         kind: String,

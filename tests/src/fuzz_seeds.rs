@@ -9,6 +9,7 @@ use std::path::Path;
 use tributary_devnet::inbox::{self, ChannelForm, sample_blocks};
 use tributary_devnet::payload::{Inference, Record, root, write as parquet};
 use tributary_devnet::{Devnet, DevnetConfig};
+use tributary_indexer::mapping::BUILT_IN;
 use tributary_schemas::batch::{BatchFooter, FORMAT};
 use tributary_schemas::eigenda::{
     BatchHeader, BlobCertificate, BlobCommitment, BlobHeader, BlobInclusion, Certificate, G1, G2, Signatures, Version,
@@ -29,12 +30,22 @@ pub async fn write(corpus: &Path) -> Result<(), Box<dyn std::error::Error>> {
     seeds.extend(postings()?);
     seeds.extend(attributions()?);
     seeds.extend(receipts().await?);
+    seeds.extend(mappings());
     for (place, (target, bytes)) in seeds.into_iter().enumerate() {
         let folder = corpus.join(target);
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join(format!("seed-{place:03}")), bytes)?;
     }
     Ok(())
+}
+
+/// The mapping files that ship, and a log of zeros for each of their events.
+fn mappings() -> Vec<Seed> {
+    let files = BUILT_IN.iter().map(|file| ("mapping", file.toml.as_bytes().to_vec()));
+    let logs = (0..64_u8).flat_map(|topic| {
+        (0..4_u8).map(move |count| ("rules", [&[topic, count, 0, 2, 0][..], &[0; 32 * 19 + 64]].concat()))
+    });
+    files.chain(logs).collect()
 }
 
 /// A target and an input.

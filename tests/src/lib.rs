@@ -10,6 +10,7 @@ pub mod audit;
 pub mod auditor;
 pub mod blobs;
 pub mod commit;
+pub mod decoding;
 pub mod engines;
 pub mod follower;
 pub mod fuzz_seeds;

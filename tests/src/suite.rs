@@ -6,8 +6,8 @@ use alloy::providers::{DynProvider, Provider};
 use alloy::rpc::types::TransactionReceipt;
 
 pub use bindings::{
-    AgentRegistry, AttributionHub, DatanetRegistry, FeeToken, HookToken, HostileEmitter, ModelRegistry, PlainToken,
-    ReentrantClaimer, RewardVault, Spray, Vectors,
+    AgentIdentity, AgentRegistry, AttributionHub, DatanetRegistry, FeeToken, HookToken, HostileEmitter, LateRegistry,
+    ModelRegistry, PlainToken, ReentrantClaimer, RewardVault, Shop, Spray, TipperByReceiver, TipperBySender, Vectors,
 };
 
 /// What the macro makes of the artifacts in `schemas/contracts/artifacts`.
@@ -88,6 +88,36 @@ mod bindings {
         #[derive(Debug, PartialEq, Eq)]
         Vectors,
         "../schemas/contracts/artifacts/Vectors.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        AgentIdentity,
+        "../schemas/contracts/artifacts/AgentIdentity.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        LateRegistry,
+        "../schemas/contracts/artifacts/LateRegistry.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Shop,
+        "../schemas/contracts/artifacts/Shop.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        TipperByReceiver,
+        "../schemas/contracts/artifacts/TipperByReceiver.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        TipperBySender,
+        "../schemas/contracts/artifacts/TipperBySender.json"
     );
 }
 

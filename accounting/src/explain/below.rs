@@ -5,9 +5,9 @@ use alloy_primitives::B256;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tributary_schemas::Table;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::{BatchRow, BlobRow, EventRow, InferenceRow, PaymentRow, PoolFundingRow};
+use tributary_schemas::{Position, Table};
 
 use super::origin::{Payer, RecordKey, Stand};
 use crate::error::AccountingError;
@@ -270,7 +270,7 @@ fn of_payment(kind: &'static str, row: &PaymentRow) -> Payment {
         payer: Some(row.payer.clone()),
         tx: Some(row.tx_hash.clone()),
         block: Some(row.block_number),
-        log_index: Some(row.log_index),
+        log_index: Some(row.log_index).filter(|index| *index != i64::from(Position::NO_LOG)),
         paid: Some(row.amount.0.to_string()),
         reference: row.reference.clone(),
     }

@@ -243,11 +243,17 @@ impl<'de> Deserializer<'de> for Field<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, BuildError> {
-        let Expr::Zip(_, fields) = self.expr else { return Err(unfit("one value", "a zip of fields")) };
+        let fields = match (self.expr, self.at.element) {
+            (Expr::Zip(_, fields), _) => Some(fields),
+            (Expr::List(structs), Some(index)) => structs.get(index),
+            _ => None,
+        };
+        let fields = fields.ok_or_else(|| unfit("one value", "a zip or a list of fields"))?;
         if let Some((unknown, _)) = fields.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             return Err(BuildError::Shape(format!("no field {unknown:?}: expected {names:?}")));
         }
-        visitor.visit_seq(ZipFields { field: self, fields, names: names.iter() })
+        let field = Field { at: At { element: None, ..self.at }, ..self };
+        visitor.visit_seq(ZipFields { field, fields, names: names.iter() })
     }
 
     fn is_human_readable(&self) -> bool {

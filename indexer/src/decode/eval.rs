@@ -204,6 +204,7 @@ impl<'a> Field<'a> {
             },
             Expr::IfThere(root, one, other) => of(if self.source.has(*root) { one } else { other }).value()?,
             Expr::Zip(arrays, _) => Value::Array(self, self.source.zipped(arrays, self.at)?),
+            Expr::List(structs) => Value::Array(self, structs.len()),
             Expr::Made(made, ty) => match self.source.sample {
                 Some(fill) => Value::sample(ty, fill),
                 None => self.made(made, ty)?,

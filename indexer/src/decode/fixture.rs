@@ -23,13 +23,16 @@ struct Receipt {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Log {
     address: Address,
     topics: Vec<B256>,
     #[serde(default)]
     data: Bytes,
+    /// Its index in the block; without one, its place in the file.
+    log_index: Option<U256>,
     /// The time of its block, which many nodes write here.
-    #[serde(default, rename = "blockTimestamp")]
+    #[serde(default)]
     block_timestamp: U256,
 }
 
@@ -38,11 +41,13 @@ struct Log {
 struct Transaction {
     input: Bytes,
     value: U256,
+    /// Its bytes (`eth_getRawTransactionByHash`), which hold all the rest and the signature of its sender.
+    raw: Bytes,
 }
 
 /// The logs of one transaction, as a block that no hash vouches for: a receipt (`eth_getTransactionReceipt`), a list of
 /// logs (`eth_getLogs`), or a node's whole answer with either as its `result`. Beside the logs of a receipt may stand the
-/// `transaction` with its `input` and `value`.
+/// `transaction` with its `input` and `value`, or its bytes as `raw`.
 pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
     let tree: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let tree = tree.get("result").cloned().unwrap_or(tree);
@@ -63,6 +68,10 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
         let count = log.topics.len();
         let topics = Topics::new(&log.topics)
             .ok_or_else(|| format!("log {log_index} has {count} topics: expected at most 4"))?;
+        let log_index = match log.log_index {
+            None => log_index,
+            Some(index) => u32::try_from(index).map_err(|error| format!("logIndex {index}: {error}"))?,
+        };
         Ok(VerifiedLog { tx_index: 0, log_index, address: log.address, topics, data: log.data })
     });
     Ok(VerifiedBlock {
@@ -73,18 +82,25 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
         },
         header: alloy::consensus::Header::default(),
         l1_origin: None,
-        transactions: vec![TxInfo {
-            hash: receipt.transaction_hash,
-            kind: 2,
-            to: receipt.to,
-            value: transaction.value,
-            input: transaction.input,
-            success: true,
-            raw: Bytes::new(),
-        }],
+        transactions: vec![transaction.info(receipt.transaction_hash, receipt.to)?],
         logs: logs.collect::<Result<_, String>>()?,
         trust: Trust::Unverified,
     })
+}
+
+impl Transaction {
+    /// The transaction with this hash, to whom its receipt says.
+    fn info(self, hash: B256, to: Option<Address>) -> Result<TxInfo, String> {
+        let Self { input, value, raw } = self;
+        if raw.is_empty() {
+            return Ok(TxInfo { hash, kind: 2, to, value, input, success: true, raw });
+        }
+        let info = TxInfo::decode(raw, true).ok_or("transaction.raw is no transaction of a type known here")?;
+        if hash.is_zero() || info.hash == hash {
+            return Ok(info);
+        }
+        Err(format!("transaction.raw has hash {}: expected {hash}", info.hash))
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(tree: Value) -> Result<T, String> {

@@ -40,7 +40,7 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             emitter: Address::ZERO,
             block: &block,
             tx: Some(&tx),
-            log: Some(&log),
+            log: (!rule.of_transactions()).then_some(&log),
             args: &args,
             call: called.as_deref().ok_or("the rule has no call"),
             joined: joined.as_ref().map(|args| Joined { log: &log, args }),

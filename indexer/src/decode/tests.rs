@@ -9,6 +9,7 @@ use tributary_schemas::{BlockRef, Payload};
 mod call;
 mod join;
 mod language;
+mod strangers;
 
 use super::{Decoded, Unknown, decode_block as decode_in};
 use crate::mapping::{Contracts, Mapping, REFERENCE};

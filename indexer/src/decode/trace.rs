@@ -2,6 +2,7 @@
 
 use alloy_primitives::{B256, U256, hex};
 use serde::Serialize;
+use tributary_schemas::Position;
 use tributary_schemas::encoding::payload_json;
 
 use super::abi::Arg;
@@ -13,7 +14,7 @@ use crate::{VerifiedBlock, VerifiedLog};
 /// What one rule made of one log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trace {
-    /// Index of the log in its block.
+    /// Index of the log in its block; 4294967295 for a transaction by the value it carried.
     pub log_index: u32,
     /// The rule.
     pub rule: String,
@@ -36,7 +37,20 @@ pub fn trace_block(mapping: &Mapping, block: &VerifiedBlock) -> Vec<Trace> {
             out.push(trace(rule, block.block.number, log, &decoded.iter().filter(of_rule).collect::<Vec<_>>()));
         }
     }
+    for one in decoded.iter().filter(|one| one.position.log_index == Position::NO_LOG) {
+        let reason = one.refused.as_ref().map(|(reason, detail)| format!("{reason}: {detail}")).unwrap_or_default();
+        let (log_index, rule) = (Position::NO_LOG, one.rule.to_string());
+        out.push(Trace { log_index, rule, arguments: Vec::new(), facts: facts_of(&[one]), reason });
+    }
     out
+}
+
+fn facts_of(decoded: &[&Decoded]) -> Vec<(String, serde_json::Value)> {
+    let facts = decoded.iter().map(|one| {
+        let json = serde_json::from_str(&payload_json(&one.payload)).unwrap_or_default();
+        (one.payload.kind().to_owned(), json)
+    });
+    facts.collect()
 }
 
 fn trace(rule: &Rule, block_number: u64, log: &VerifiedLog, decoded: &[&Decoded]) -> Trace {
@@ -45,10 +59,6 @@ fn trace(rule: &Rule, block_number: u64, log: &VerifiedLog, decoded: &[&Decoded]
         |_| Vec::new(),
         |args| rule.shape.names().map(str::to_owned).zip(args.iter().map(shown)).collect(),
     );
-    let facts = decoded.iter().map(|one| {
-        let json = serde_json::from_str(&payload_json(&one.payload)).unwrap_or_default();
-        (one.payload.kind().to_owned(), json)
-    });
     let refused = decoded.iter().find_map(|one| one.refused.as_ref());
     let reason = match (refused, args) {
         (Some((reason, detail)), _) => format!("{reason}: {detail}"),
@@ -56,14 +66,14 @@ fn trace(rule: &Rule, block_number: u64, log: &VerifiedLog, decoded: &[&Decoded]
         (None, Err(reason)) => reason,
         (None, Ok(_)) => passed_over(rule, block_number, log),
     };
-    Trace { log_index: log.log_index, rule: rule.name.to_string(), arguments, facts: facts.collect(), reason }
+    Trace { log_index: log.log_index, rule: rule.name.to_string(), arguments, facts: facts_of(decoded), reason }
 }
 
 fn passed_over(rule: &Rule, block_number: u64, log: &VerifiedLog) -> String {
     if !rule.blocks.contains(&block_number) {
         return format!("block {block_number} is not between {} and {}", rule.blocks.start(), rule.blocks.end());
     }
-    if !rule.authority && !rule.emitters.accept(&log.address) {
+    if !rule.emitters.accept(&log.address) {
         return format!("{:#x} is not among the emitters of the rule", log.address);
     }
     if rule.kind.is_none() {

@@ -55,6 +55,7 @@ impl Rule {
                 &rule.on_behalf_of,
                 &rule.blocks,
                 &rule.join,
+                &rule.call,
                 &rule.dedupe,
             );
             format!("{:?} {:?} {:?} {conditions:?}", rule.kind, rule.revenue, rule.fields)
@@ -79,10 +80,18 @@ impl Rule {
         if self.name == earlier.name {
             return Some("the name is taken by an earlier rule".to_owned());
         }
-        let meet = self.emitters.meet(&earlier.emitters)
-            && self.blocks.start() <= earlier.blocks.end()
-            && earlier.blocks.start() <= self.blocks.end();
-        if !meet {
+        let together = self.blocks.start() <= earlier.blocks.end() && earlier.blocks.start() <= self.blocks.end();
+        if !together {
+            return None;
+        }
+        if self.counts_what_reports(earlier) || earlier.counts_what_reports(self) {
+            return Some(format!(
+                "one of it and rule {name:?} counts transfers to a contract whose own reports of revenue the other \
+                 counts, so one payment could be recognised twice: expected payees that report nothing, or \
+                 revenue = \"ignore\" on one of them"
+            ));
+        }
+        if !self.emitters.meet(&earlier.emitters) {
             return None;
         }
         let same_log = self.same_event(earlier) && !self.excludes(earlier);
@@ -102,6 +111,21 @@ impl Rule {
             }
             _ => None,
         }
+    }
+
+    /// Whether it counts a token's transfers to a contract, as payments of that contract, whose reports `other` counts.
+    /// What `other` joins to a transfer is no such report: a log backs one payment.
+    fn counts_what_reports(&self, other: &Self) -> bool {
+        let recognises = |rule: &Self| rule.revenue == Some(Revenue::Recognise);
+        let Some(payee) = self.on_behalf_of.as_ref().filter(|_| recognises(self) && recognises(other)) else {
+            return false;
+        };
+        !other.backed()
+            && other.on_behalf_of.is_none()
+            && self.conditions.iter().any(|(expr, test)| {
+                let of_payee = format!("{expr:?}") == format!("{payee:?}");
+                of_payee && matches!(test, Test::OneOf(list) if list.iter().any(|one| other.emitters.accept(one)))
+            })
     }
 
     /// Whether conditions of both cannot hold of one log.

@@ -29,6 +29,8 @@ pub(crate) enum Expr {
     IfThere(Root, Box<Self>, Box<Self>),
     /// One struct per element of parallel arrays: the arrays, and fields by name.
     Zip(Vec<Place>, Vec<(String, Self)>),
+    /// As many structs as are written, each with fields by name.
+    List(Vec<Vec<(String, Self)>>),
     /// Something made of other values; its type is known beforehand.
     Made(Box<Made>, Type),
 }
@@ -171,6 +173,7 @@ impl Expr {
                 Self::NoneIf(_, inner) => inner.any(found),
                 Self::Or(one, other) | Self::IfThere(_, one, other) => one.any(found) || other.any(found),
                 Self::Zip(_, fields) => fields.iter().any(|(_, inner)| inner.any(found)),
+                Self::List(structs) => structs.iter().flatten().any(|(_, inner)| inner.any(found)),
                 Self::Made(made, _) => made.operands().iter().any(|inner| inner.any(found)),
             }
     }

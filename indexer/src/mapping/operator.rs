@@ -19,7 +19,7 @@ pub(crate) const ALWAYS: [(&str, &str); 2] =
     [("none_if", "nothing when the value is this constant"), ("or", "what to take where the value is nothing")];
 
 /// Every operator.
-pub(crate) const ALL: [Operator; 23] = [
+pub(crate) const ALL: [Operator; 24] = [
     op("arg", &[], "an argument, or another expression"),
     op("from", &[], "what surrounds the log: emitter, tx.*, block.*, log.*, chain.id, each.index, joined.*"),
     op("const", &[], "a fixed value: text, 0x hex, a number from zero or a truth value"),
@@ -28,6 +28,7 @@ pub(crate) const ALL: [Operator; 23] = [
     op("version_of", &["number"], "the id of a version of this entity"),
     op("external", &[], "the id of something outside the chain, by its text"),
     op("zip", &[], "one struct per element of parallel arrays"),
+    op("list", &[], "as many structs as are written here"),
     op("keccak", &[], "keccak256 of the packed values"),
     op("concat", &[], "the packed values, one after the other"),
     op("slice", &["at", "length"], "bytes from a place, counted from the end when negative"),

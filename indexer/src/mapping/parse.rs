@@ -128,6 +128,7 @@ impl<'a> Scope<'a> {
             "role" => Ok((Expr::Const(Constant::Bytes(self.role(text(value)?)?)), Type::Word(Static::Address))),
             "native" => self.native(table),
             "zip" => self.zipped(value),
+            "list" => self.list(value),
             "first" => self.first(value),
             "if_joined" | "if_called" => self.if_there(operator, table),
             "keccak" => Ok((made(Made::Keccak(self.packed(value)?), &Type::Id), Type::Id)),
@@ -269,12 +270,10 @@ impl<'a> Scope<'a> {
     }
 
     fn zipped(&self, value: &Value) -> Read<Typed> {
-        let table = value.as_table().ok_or("zip: expected a table of fields")?;
         let scope = Scope { zip: true, ..self.below() };
         let mut arrays = BTreeSet::new();
-        let mut fields = Vec::new();
-        for (name, value) in table {
-            let (expr, _) = scope.read(value)?;
+        let fields = scope.fields("zip", value)?;
+        for (_, expr) in &fields {
             expr.any(&mut |expr| {
                 if let Expr::Arg(place) = expr
                     && let Some(end) = place.steps.iter().position(|step| *step == Step::Each(self.levels))
@@ -283,12 +282,24 @@ impl<'a> Scope<'a> {
                 }
                 false
             });
-            fields.push((name.clone(), expr));
         }
         if arrays.is_empty() {
             return Err("a zip without arrays: expected at least one".into());
         }
         Ok((Expr::Zip(arrays.into_iter().collect(), fields), Type::List))
+    }
+
+    /// The fields of a struct.
+    fn fields(&self, operator: &str, value: &Value) -> Read<Vec<(String, Expr)>> {
+        let table = value.as_table().ok_or_else(|| format!("{operator}: expected a table of fields"))?;
+        table.iter().map(|(name, value)| Ok((name.clone(), self.read(value)?.0))).collect()
+    }
+
+    fn list(&self, value: &Value) -> Read<Typed> {
+        let structs = value.as_array().ok_or("list: expected a list of tables of fields")?;
+        let scope = self.below();
+        let read = structs.iter().map(|one| scope.fields("list", one));
+        Ok((Expr::List(read.collect::<Read<_>>()?), Type::List))
     }
 
     /// The first of several that this generation of the event has.

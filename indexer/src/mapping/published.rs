@@ -46,7 +46,7 @@ fn rule() -> Value {
         "properties": {
             "name": described(&text, "Its name: what the table of events says made an event"),
             "emitter": described(&one_or_more, "Whose logs: any, a role of the configured contracts, an address or a predeploy"),
-            "event": described(&one_or_more, "The signature with its indexed marks; several are generations of one fact; a name alone when the set names an ABI"),
+            "event": described(&one_or_more, "The signature with its indexed marks; several are generations of one fact; a name alone when the set names an ABI; `transaction` for transactions that carry value"),
             "emit": { "enum": kinds, "description": "The kind of the vocabulary" },
             "authority": { "type": "boolean", "description": "That this is a fact about money or who may speak" },
             "revenue": { "enum": ["recognise", "distribution", "ignore"], "description": "What the event says of money that comes in" },

@@ -2,7 +2,7 @@ use alloy_primitives::Address;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{BUILT_IN, Contracts, Mapping, MappingFile, REFERENCE, abi_files, json_schema, skeleton};
+use super::{BUILT_IN, BuiltIn, Contracts, Mapping, MappingFile, REFERENCE, abi_files, json_schema, skeleton};
 
 pub(crate) fn contracts() -> Contracts {
     let roles = ["datanet_registry", "model_registry", "agent_registry", "attribution_hub", "reward_vault"];
@@ -138,6 +138,22 @@ fn money_is_counted_once() {
     assert!(twice("", &elsewhere(""))[0].contains("emits nothing"));
     let silent = HEAD.to_owned() + &paid("a", PAID, "").replace("revenue = \"recognise\"\n", "");
     assert!(problems(&[file("x.toml", &silent)])[0].contains("expected revenue = \"recognise\""));
+}
+
+#[test]
+fn a_transfer_to_a_contract_that_reports_its_revenue_is_not_counted_too() {
+    let mut contracts = contracts();
+    let files = ["reference", "erc20-payments"].map(|name| BuiltIn::named(name).unwrap().file(&mut contracts));
+    let vault = contracts["reward_vault"].clone();
+    let told = |contracts: &Contracts| {
+        let found = Mapping::check(&files, 1, contracts).map(|_| ()).err().unwrap_or_default();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    contracts.insert("escrow".to_owned(), [Address::repeat_byte(9)].into());
+    assert_eq!(told(&contracts), [""; 0]);
+    contracts.insert("escrow".to_owned(), vault);
+    let said = told(&contracts);
+    assert!(said.len() == 1 && said[0].contains("counts transfers to a contract whose own reports"), "{said:?}");
 }
 
 #[test]

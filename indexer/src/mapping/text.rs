@@ -12,7 +12,7 @@ use super::parse::{Scope, constant};
 use super::problem::Fault;
 use super::types::Type;
 use super::word::unknown;
-use super::{Constant, Contracts, Dedupe, Emitters, Expr, OnExists, Revenue, Rule, Test};
+use super::{Constant, Contracts, Dedupe, Emitters, Expr, OF_TRANSACTIONS, OnExists, Revenue, Rule, TRANSACTION, Test};
 use crate::decode::{Shape, Static, fields_of, kind_index};
 
 /// Facts that are believed only from listed contracts (ruling 5): money, policy, producers, challenges, stakes,
@@ -158,7 +158,7 @@ impl RuleText {
     /// Puts signatures in the place of names.
     pub(super) fn resolve(&mut self, abis: &Abis) -> Result<(), String> {
         let named = self.event.as_slice().iter().any(|event| !event.contains('('));
-        if !named {
+        if !named || self.event.as_slice() == [TRANSACTION] {
             return Ok(());
         }
         let mut signatures = Vec::new();
@@ -183,8 +183,14 @@ impl RuleText {
         let emitters =
             emitters(self.emitter.as_slice(), contracts).map_err(|reason| Fault::at(&["emitter"], reason))?;
         let kind = self.kind(&emitters)?;
+        let of_transactions = self.event.as_slice() == [TRANSACTION];
+        if of_transactions {
+            self.check_of_transactions(&emitters)?;
+        }
         let mut events = Vec::new();
         for signature in self.event.as_slice() {
+            // As an event without arguments.
+            let signature = if of_transactions { "Transaction()" } else { signature };
             events.push(event(signature).map_err(|reason| Fault::at(&["event"], reason))?);
         }
         let names = |event: &AbiEvent| event.inputs.iter().map(|input| input.name.clone()).collect::<BTreeSet<_>>();
@@ -196,7 +202,7 @@ impl RuleText {
                 name: self.name.as_str().into(),
                 emitters: emitters.clone(),
                 authority: self.authority,
-                topic0: event.selector(),
+                topic0: if of_transactions { OF_TRANSACTIONS } else { event.selector() },
                 shape: shape.clone(),
                 kind,
                 revenue: self.revenue,
@@ -231,6 +237,27 @@ impl RuleText {
             Ok(rule)
         });
         rules.collect()
+    }
+
+    /// A rule for transactions has no log to say more of.
+    fn check_of_transactions(&self, emitters: &Emitters) -> Result<(), Fault> {
+        if *emitters == Emitters::Any {
+            let reason = "any: expected contracts that are named, or every transaction of the chain would be meant";
+            return Err(Fault::at(&["emitter"], reason));
+        }
+        let strange = [
+            ("join", self.join.is_some()),
+            ("call", self.call.is_some()),
+            ("each", !self.each.is_empty()),
+            ("unless_zero", !self.unless_zero.is_empty()),
+            ("on_behalf_of", self.on_behalf_of.is_some()),
+        ];
+        match strange.iter().find(|(_, there)| *there) {
+            Some((key, _)) => {
+                Err(Fault::at(&[key], format!("{key}: expected none, as a rule for transactions has no log")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads what names arguments.
@@ -284,8 +311,16 @@ impl RuleText {
         if joins && !rule.each.is_empty() {
             return Err(Fault::at(&["join"], "goes through lists too: one joined log cannot back several facts"));
         }
-        let mut claims = |expr: &Expr| matches!(expr, Expr::Const(Constant::Text(word)) if word == "transfer");
-        let claimed = rule.revenue.is_some() && rule.fields.iter().any(|expr| expr.any(&mut claims));
+        let says = |said: &str| {
+            let mut claims = |expr: &Expr| matches!(expr, Expr::Const(Constant::Text(word)) if word == said);
+            rule.revenue.is_some() && rule.fields.iter().any(|expr| expr.any(&mut claims))
+        };
+        if says("value") && !rule.of_transactions() {
+            let reason =
+                "backing is \"value\": expected event = \"transaction\", as a transaction's value backs one payment";
+            return Err(Fault::at(&["fields", "backing"], reason));
+        }
+        let claimed = says("transfer");
         if claimed && !joins && rule.topic0 != keccak256("Transfer(address,address,uint256)") {
             let reason = "backing is \"transfer\": expected [rule.join] with the Transfer";
             return Err(Fault::at(&["fields", "backing"], reason));

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::is_watched;
 use crate::fold::{Chronology, Folded, fold_verified};
@@ -20,7 +20,7 @@ pub struct Body {
     pub log_count: u32,
     /// What the checks rested on.
     pub trust: Trust,
-    /// The transactions that its watched logs belong to, by index.
+    /// The transactions that its watched logs and its facts belong to, by index.
     pub txs: BTreeMap<u32, TxBrief>,
     /// Its watched logs.
     pub raw_logs: Vec<RawLog>,
@@ -76,13 +76,17 @@ pub fn ingest_block(
     block: &VerifiedBlock,
 ) -> Result<Body, IndexerError> {
     let folded = fold_verified(state, chronology, mapping, block)?;
-    let mut txs = BTreeMap::new();
     let mut raw_logs = Vec::new();
-    for log in block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log)) {
-        let tx = usize::try_from(log.tx_index).ok().and_then(|index| block.transactions.get(index));
-        if let Some(tx) = tx {
-            txs.entry(log.tx_index).or_insert(TxBrief { hash: tx.hash, value: tx.value });
-        }
+    let watched = || block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log));
+    // Facts of the value that a transaction carried have no log.
+    let of_facts = folded.events.iter().map(|one| one.event.position.tx_index);
+    let indices: BTreeSet<u32> = watched().map(|log| log.tx_index).chain(of_facts).collect();
+    let brief = |index: u32| {
+        let tx = usize::try_from(index).ok().and_then(|index| block.transactions.get(index))?;
+        Some((index, TxBrief { hash: tx.hash, value: tx.value }))
+    };
+    let txs = indices.into_iter().filter_map(brief).collect();
+    for log in watched() {
         raw_logs.push(RawLog {
             tx_index: log.tx_index,
             log_index: log.log_index,

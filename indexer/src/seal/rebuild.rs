@@ -3,7 +3,7 @@
 //! The table of events holds everything contracts said, in order; folding it again and sealing it again, with blobs
 //! from the archive, gives the state and the log root. The root is compared with the snapshot's: nothing is believed.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::encoding::payload_from_json;
 use tributary_schemas::facts::{BlockRow, Columns, EventRow};
-use tributary_schemas::{BlockRef, Position, Table as _};
+use tributary_schemas::{Position, Table as _};
 use tributary_store::{Archive, Lake, Snapshot, Tail};
 
 use super::publish::published_outcome;
 use super::{Body, SealContext, Sealed, late, seal_block};
-use crate::decode::Decoded;
+use crate::decode::{Decoded, block_ref};
 use crate::fold::fold_block;
 use crate::pipeline::TailState;
 use crate::state::{StateRead, StateView};
@@ -45,7 +45,7 @@ pub(super) async fn rebuild(
     let mut sealed = Sealed::default();
     let count = blocks.len();
     for (index, row) in blocks.iter().enumerate() {
-        let block = block_of(row)?;
+        let block = block_ref(row)?;
         let mut view = StateView::resume(&state, std::mem::take(&mut sealed.overlay));
         let decoded = events.take_block(row.number)?;
         let folded = fold_block(&mut view, &context.chronology, mapping, &block, &[], decoded)?;
@@ -81,17 +81,6 @@ pub(super) async fn rebuild(
         }
     }
     Ok(())
-}
-
-fn block_of(row: &BlockRow) -> Result<BlockRef, IndexerError> {
-    let hash = |text: &str| text.parse::<B256>().map_err(|error| broken(format!("hash {text:?}: {error}")));
-    let seconds = row.timestamp.0.checked_div(1_000_000).unwrap_or_default();
-    Ok(BlockRef {
-        number: u64::try_from(row.number).map_err(|error| broken(error.to_string()))?,
-        hash: hash(&row.hash)?,
-        parent_hash: hash(&row.parent_hash)?,
-        timestamp: u64::try_from(seconds).map_err(|error| broken(error.to_string()))?,
-    })
 }
 
 fn broken(reason: String) -> IndexerError {
@@ -140,7 +129,7 @@ impl EventFiles {
                 if next.block_number < number {
                     return Err(broken(format!("events of block {} after block {number}", next.block_number)));
                 }
-                if next.source == "log" {
+                if ["log", "transaction"].contains(&next.source.as_str()) {
                     out.push(decoded(&next)?);
                 }
                 match rows.next().transpose()? {

@@ -212,7 +212,8 @@ const fn source_word(payload: &Payload, at: Position) -> &'static str {
         Payload::BatchDecoded { .. } | Payload::BatchVoided { .. } | Payload::ManifestDecoded { .. } => "blob",
         Payload::ManifestVoided { .. } => "blob",
         Payload::BatchDeclaredMissing { .. } => "system",
-        _ if at.log_index == Position::NO_LOG => "system",
+        _ if at.tx_index == Position::NO_LOG => "system",
+        _ if at.log_index == Position::NO_LOG => "transaction",
         _ => "log",
     }
 }

@@ -6,7 +6,7 @@ use tributary_tests::commit;
 use tributary_tests::engines::{ENGINES, Job};
 use tributary_tests::program::binary;
 use tributary_tests::share::{self, Load};
-use tributary_tests::{lists, spray, unwind};
+use tributary_tests::{decoding, lists, spray, unwind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_is_complete_at_the_smallest_size() {
@@ -34,6 +34,13 @@ fn certificates_are_checked_at_the_smallest_size() {
 async fn a_commitment_is_opened_and_verified_at_the_smallest_size() {
     let measured = commit::bench(4096, NonZeroUsize::MIN).await.unwrap();
     assert_eq!(measured["blob_bytes"], 4096);
+}
+
+#[test]
+fn rules_decode_to_what_a_decoder_by_hand_does_at_the_smallest_size() {
+    let measured = decoding::bench(600, 1).unwrap();
+    assert_eq!(measured["logs"], 600);
+    assert!(measured["ratio"].as_f64() > Some(0.0), "{measured}");
 }
 
 #[test]

@@ -8,18 +8,18 @@ use alloy::sol_types::{SolCall, SolValue};
 use serde_json::{Value, json};
 use tributary_indexer::decode::{Trace, fixture, trace_block};
 use tributary_indexer::mapping::BuiltIn;
-use tributary_indexer::{Contracts, Mapping};
+use tributary_indexer::{Contracts, Mapping, VerifiedBlock};
 use tributary_tests::anvil::Anvil;
 use tributary_tests::generated;
 
 const CHAIN: u64 = 1612;
 /// The schema by which batches are committed, and its id, which the mapping file has.
-const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "bytes32 method,uint64 seq,uint32 inferences,uint32 records,bytes32 payloadHash,bytes32 recordsRoot,bytes blobRef";
-const SCHEMA_ID: B256 = b256!("88ea2e909f1700492e2fcadd814f9988e65c55babfa14b187a745f4ae62f9e92");
+pub(crate) const SCHEMA_ID: B256 = b256!("88ea2e909f1700492e2fcadd814f9988e65c55babfa14b187a745f4ae62f9e92");
 const HUB: Address = Address::repeat_byte(0x4b);
 
-mod abi {
+pub(crate) mod abi {
     alloy::sol! {
         struct Data { address recipient; uint64 expirationTime; bool revocable; bytes32 refUID; bytes data; uint256 value; }
         struct Signature { uint8 v; bytes32 r; bytes32 s; }
@@ -69,11 +69,7 @@ impl World {
     /// What the logs of a call become, and its receipt.
     async fn traces(&self, to: Address, call: impl SolCall) -> (Vec<Trace>, TransactionReceipt) {
         let receipt = send(&self.provider, self.sender, TxKind::Call(to), call.abi_encode()).await;
-        let hash = receipt.transaction_hash;
-        let read = |method: &'static str| self.provider.raw_request::<_, Value>(method.into(), (hash,));
-        let mut told = read("eth_getTransactionReceipt").await.unwrap();
-        told["transaction"] = read("eth_getTransactionByHash").await.unwrap();
-        (trace_block(&self.mapping, &fixture(&told.to_string()).unwrap()), receipt)
+        (trace_block(&self.mapping, &logs_of(&self.provider, receipt.transaction_hash).await), receipt)
     }
 
     async fn register(&self, schema: &str, revocable: bool) -> B256 {
@@ -99,14 +95,22 @@ impl World {
     }
 }
 
-async fn send(provider: &DynProvider, from: Address, to: TxKind, input: Vec<u8>) -> TransactionReceipt {
+/// The logs of a transaction, to try rules on.
+pub(crate) async fn logs_of(provider: &DynProvider, hash: B256) -> VerifiedBlock {
+    let read = |method: &'static str| provider.raw_request::<_, Value>(method.into(), (hash,));
+    let mut told = read("eth_getTransactionReceipt").await.unwrap();
+    told["transaction"] = read("eth_getTransactionByHash").await.unwrap();
+    fixture(&told.to_string()).unwrap()
+}
+
+pub(crate) async fn send(provider: &DynProvider, from: Address, to: TxKind, input: Vec<u8>) -> TransactionReceipt {
     let request = TransactionRequest { to: Some(to), ..TransactionRequest::default() }.from(from).input(input.into());
     let receipt = provider.send_transaction(request).await.unwrap().get_receipt().await.unwrap();
     assert!(receipt.status(), "{receipt:?}");
     receipt
 }
 
-async fn deploy(provider: &DynProvider, from: Address, name: &str, arguments: &[u8]) -> Address {
+pub(crate) async fn deploy(provider: &DynProvider, from: Address, name: &str, arguments: &[u8]) -> Address {
     let package = "tests/node/node_modules/@ethereum-attestation-service/eas-contracts/artifacts/contracts";
     let path = generated::root().join(package).join(format!("{name}.sol/{name}.json"));
     let artifact: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -115,7 +119,7 @@ async fn deploy(provider: &DynProvider, from: Address, name: &str, arguments: &[
     send(provider, from, TxKind::Create, input).await.contract_address.unwrap()
 }
 
-fn data(recipient: Address, data: &[u8], revocable: bool) -> Data {
+pub(crate) fn data(recipient: Address, data: &[u8], revocable: bool) -> Data {
     let data = data.to_vec().into();
     Data { recipient, expirationTime: 0, revocable, refUID: B256::ZERO, data, value: U256::ZERO }
 }

@@ -26,6 +26,8 @@ mod eas;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inbox;

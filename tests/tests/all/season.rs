@@ -1,5 +1,7 @@
 //! A whole season on Anvil with real transactions: from the first registration to money in contributors' hands.
 
+mod mixed;
+
 use alloy::network::TransactionBuilder as _;
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::{DynProvider, Provider as _};
@@ -24,6 +26,8 @@ const GENESIS: u64 = 1_750_000_000;
 const EPOCH_SECONDS: u64 = 400;
 const NO_SHARE: u32 = u32::MAX;
 
+type Vault = RewardVault::RewardVaultInstance<DynProvider>;
+
 /// The people of the season, all of them accounts of the node.
 struct People {
     admin: Address,
@@ -39,6 +43,17 @@ struct Season {
     blobs: BlobServer,
     people: People,
     token: PlainToken::PlainTokenInstance<DynProvider>,
+}
+
+/// What commits a batch, wherever that is said.
+struct Commitment {
+    batch: BatchId,
+    key: B256,
+    count: u32,
+    records: u32,
+    payload_hash: B256,
+    root: B256,
+    reference: Bytes,
 }
 
 async fn mine(provider: &DynProvider, blocks: u64) {
@@ -129,8 +144,8 @@ impl Season {
         MethodId::native(CHAIN_ID, *hub.address(), log.methodId)
     }
 
-    /// Commits a batch whose blob is served, and gives its id.
-    async fn batch(&self, seq: u64, method: MethodId, inferences: &[Inference]) -> BatchId {
+    /// Serves a batch's blob, and says what commits it.
+    fn blob(&self, seq: u64, method: MethodId, inferences: &[Inference]) -> Commitment {
         let hub = &self.suite.hub;
         let producer = self.people.producer;
         let key = keccak256([producer.as_slice(), &seq.to_be_bytes()].concat());
@@ -152,11 +167,18 @@ impl Season {
         let file = payload::write(&footer, inferences).unwrap();
         let reference = self.blobs.put(&file);
         let root = payload::root(batch, inferences);
-        let call = hub.commitBatch(method.0, seq, count, records, keccak256(&file), root, reference);
-        let receipt = mined(call.from(producer)).await.unwrap();
+        Commitment { batch, key, count, records, payload_hash: keccak256(&file), root, reference }
+    }
+
+    /// Commits a batch at the hub, and gives its id.
+    async fn batch(&self, seq: u64, method: MethodId, inferences: &[Inference]) -> BatchId {
+        let of = self.blob(seq, method, inferences);
+        let hub = &self.suite.hub;
+        let call = hub.commitBatch(method.0, seq, of.count, of.records, of.payload_hash, of.root, of.reference);
+        let receipt = mined(call.from(self.people.producer)).await.unwrap();
         let log = receipt.decoded_log::<AttributionHub::AttributionBatchCommitted>().unwrap();
-        assert_eq!(log.batchId, key, "the hub derives the key as we do");
-        batch
+        assert_eq!(log.batchId, of.key, "the hub derives the key as we do");
+        of.batch
     }
 
     async fn pay_native(&self, payer: Address, subject: B256, reference: B256, wei: u128) {
@@ -182,29 +204,25 @@ impl Season {
         }
     }
 
-    /// Publishes the root that the follower computed for epoch 0.
-    async fn publish(&self, follower: &Follower) -> u64 {
-        let query = "{ epoch(number: 0) { lastBlock tokens { token root ledgerDigest cumulative { raw } } } }";
+    /// Publishes the root that the follower computed for epoch 0 of a vault, at the vault.
+    async fn publish(&self, follower: &Follower, vault: &Vault) -> u64 {
+        let query = "{ epoch(number: 0) { lastBlock tokens { vault token root ledgerDigest cumulative { raw } } } }";
         let epoch =
             follower.wait(query, |data| data["epoch"]["tokens"].as_array().is_some_and(|all| !all.is_empty())).await;
         let epoch = &epoch["epoch"];
         let mut totals = BTreeMap::new();
-        for token in epoch["tokens"].as_array().unwrap() {
+        let of_vault = |token: &&Value| token["vault"] == json!(vault.address().to_string());
+        let tokens: Vec<&Value> = epoch["tokens"].as_array().unwrap().iter().filter(of_vault).collect();
+        for token in &tokens {
             let total: U256 = token["cumulative"]["raw"].as_str().unwrap().parse().unwrap();
             totals.insert(token["token"].as_str().unwrap().parse::<Address>().unwrap(), total);
         }
         let word = |text: &Value| text.as_str().unwrap().parse::<B256>().unwrap();
-        let first = &epoch["tokens"][0];
+        let first = tokens[0];
         let last_block = epoch["lastBlock"].as_u64().unwrap();
         let (tokens, amounts): (Vec<_>, Vec<_>) = totals.into_iter().unzip();
-        let call = self.suite.vault.publishEpoch(
-            0,
-            last_block,
-            word(&first["ledgerDigest"]),
-            word(&first["root"]),
-            tokens,
-            amounts,
-        );
+        let (digest, root) = (word(&first["ledgerDigest"]), word(&first["root"]));
+        let call = vault.publishEpoch(0, last_block, digest, root, tokens, amounts);
         let receipt = mined(call.from(self.people.admin)).await.unwrap();
         receipt.block_number.unwrap()
     }
@@ -275,7 +293,7 @@ async fn a_season_from_registration_to_claim() {
 
     // Past the end of the epoch, and that past finality.
     mine(&season.provider, 200 + 70).await;
-    let published = season.publish(&follower).await;
+    let published = season.publish(&follower, &season.suite.vault).await;
     let paid_in: Value =
         follower.ask("{ epoch(number: 0) { tokens { token revenue { raw } credited { raw } held { raw } } } }").await;
     let revenue: Vec<(String, u128)> = paid_in["epoch"]["tokens"]

@@ -232,6 +232,45 @@ fn a_rule_goes_through_parallel_and_nested_lists() {
 }
 
 #[test]
+fn a_list_has_as_many_structs_as_are_written() {
+    const MADE: &str = "Made(uint256 indexed id, bytes32 one, (bytes32 version, uint8 how)[] others)";
+    let rule = |list: &str| {
+        format!(
+            "[[rule]]\nname = \"r\"\nemitter = \"any\"\nevent = \"{MADE}\"\nemit = \"AgentVersionPublished\"\n[rule.fields]\n\
+             agent = {{ native = \"agent\", key = \"id\" }}\nversion = {{ const = 1 }}\nconfig_hash = \"one\"\nupstream = {list}\n"
+        )
+    };
+    let word = |byte: u8| B256::repeat_byte(byte);
+    let other = V::Tuple(vec![V::FixedBytes(word(2), 32), V::Uint(U256::from(8), 8)]);
+    let made = log(MADE, &[V::Uint(U256::from(3), 256), V::FixedBytes(word(1), 32), V::Array(vec![other])]);
+    let told = |list: &str| {
+        let mapping = load(&rule(list), &Contracts::default());
+        match decode_block(&mapping, &block(vec![made.clone()], Vec::new()), &Unknown).remove(0).payload {
+            Payload::AgentVersionPublished { upstream, .. } => {
+                upstream.into_iter().map(|one| (one.version, one.relation.number(), one.share_ppb)).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let both = "{ list = [{ version = \"one\", relation = { const = \"USES_MODEL\" } }, \
+                { version = \"others[0].version\", relation = \"others[0].how\", share_ppb = { const = 5 } }] }";
+    assert_eq!(told(both), [(word(1), 7, None), (word(2), 8, Some(5))]);
+    assert_eq!(told("{ list = [] }"), []);
+    let refused = |list: &str| {
+        Mapping::parse("t", &format!("name = \"t\"\nversion = 1\n{}", rule(list)), 1, &Contracts::default())
+    };
+    for (list, words) in [
+        ("{ list = [{ version = \"one\" }] }", "relation"),
+        ("{ list = [{ versions = \"one\" }] }", "no field \"versions\""),
+        ("{ list = { version = \"one\" } }", "list of tables"),
+        ("{ list = [\"one\"] }", "table of fields"),
+    ] {
+        let said = refused(list).unwrap_err().to_string();
+        assert!(said.contains(words), "{list}: {said}");
+    }
+}
+
+#[test]
 fn generations_masks_blocks_and_conditions_choose_the_logs() {
     let text = |text: &str| V::String(text.to_owned());
     let (old, new) = ("G(string name)", "G(string name, string label)");

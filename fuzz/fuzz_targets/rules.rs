@@ -1,0 +1,71 @@
+//! Logs against every mapping file that ships: a byte for the first topic, one for how many follow, one for who emits,
+//! two for the length of the log's data, then topics, data, and the transaction's calldata.
+#![no_main]
+
+use alloy_primitives::{Address, B256, U256};
+use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
+use tributary_indexer::decode::{Unknown, decode_block, trace_block};
+use tributary_indexer::mapping::BUILT_IN;
+use tributary_indexer::{Contracts, Mapping, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
+use tributary_schemas::BlockRef;
+use tributary_schemas::encoding::{payload_from_json, payload_json};
+
+const KNOWN: Address = Address::repeat_byte(1);
+const ESCROW: Address = Address::repeat_byte(2);
+
+static MAPPING: LazyLock<Mapping> = LazyLock::new(|| {
+    let mut contracts = Contracts::new();
+    for role in ["datanet_registry", "model_registry", "agent_registry", "attribution_hub", "reward_vault"] {
+        contracts.insert(role.to_owned(), [KNOWN].into());
+    }
+    let files: Vec<_> = BUILT_IN.iter().map(|file| file.file(&mut contracts)).collect();
+    for list in contracts.values_mut().filter(|list| list.is_empty()) {
+        list.insert(KNOWN);
+    }
+    contracts.insert("escrow".to_owned(), [ESCROW].into());
+    Mapping::load(&files, 1, &contracts).expect("what ships is sound")
+});
+
+fn block(data: &[u8]) -> Option<VerifiedBlock> {
+    let ([first, count, emitter, high, low], rest) = data.split_first_chunk()?;
+    let known: Vec<B256> = MAPPING.topics().collect();
+    let (words, rest) = rest.split_at_checked(32 * usize::from(count % 4))?;
+    let (body, input) = rest.split_at(rest.len().min(usize::from(u16::from_be_bytes([*high, *low]))));
+    let mut topics = vec![known[usize::from(*first) % known.len()]];
+    topics.extend(words.chunks_exact(32).map(B256::from_slice));
+    let address = if emitter % 2 == 0 { KNOWN } else { Address::repeat_byte(9) };
+    let log =
+        VerifiedLog { tx_index: 0, log_index: 0, address, topics: Topics::new(&topics)?, data: body.to_vec().into() };
+    let tx = TxInfo {
+        hash: B256::repeat_byte(3),
+        kind: 2,
+        to: Some(KNOWN),
+        value: U256::from(input.len()),
+        input: input.to_vec().into(),
+        success: true,
+        raw: input.to_vec().into(),
+    };
+    Some(VerifiedBlock {
+        block: BlockRef { number: 1, ..BlockRef::default() },
+        header: Default::default(),
+        l1_origin: None,
+        transactions: vec![tx],
+        logs: vec![log],
+        trust: Trust::Unverified,
+    })
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(block) = block(data) else { return };
+    let decoded = decode_block(&MAPPING, &block, &Unknown);
+    // No rule that ships goes through a list: a fact for each rule at most.
+    assert!(decoded.len() <= 4, "{decoded:?}");
+    for one in &decoded {
+        let json = payload_json(&one.payload);
+        assert_eq!(payload_from_json(one.payload.kind(), &json).ok().as_ref(), Some(&one.payload), "{json}");
+        assert!(one.refused.as_ref().is_none_or(|(_, detail)| !detail.is_empty()));
+    }
+    let traced: usize = trace_block(&MAPPING, &block).iter().map(|trace| trace.facts.len()).sum();
+    assert_eq!(traced, decoded.len());
+});

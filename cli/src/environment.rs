@@ -1,10 +1,18 @@
-//! What comes from outside the arguments: the environment and the clock. Nothing else reads them.
+//! What comes from outside the arguments: the environment, the clock and chance. Nothing else reads them.
 
 use std::collections::BTreeMap;
 
 /// The variables that concern us: our own, and the key of S3.
 pub(crate) fn variables() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_") || name.starts_with("AWS_")).collect()
+}
+
+/// Bytes that nobody can guess, from the system.
+pub(crate) fn random() -> std::io::Result<[u8; 32]> {
+    use std::io::Read as _;
+    let mut bytes = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A moment to measure from.

@@ -9,24 +9,24 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::fixture;
 
-struct Answer {
-    status: StatusCode,
-    headers: axum::http::HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}", self.body))
     }
 }
 
-fn config() -> ApiConfig {
+pub(super) fn config() -> ApiConfig {
     let rate = RateLimit { burst: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(100_000) };
     ApiConfig { rate, ..ApiConfig::default() }
 }
 
-async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
+pub(super) async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
     let published = fixture::publish().await;
     let assets: Assets =
         Arc::new(|path| (path == "index.html" || path.is_empty()).then(|| ("text/html", b"hello".into())));
@@ -42,19 +42,19 @@ async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
     (routes::router(app).layer(peer), published)
 }
 
-async fn send(router: &axum::Router, request: Request<Body>) -> Answer {
+pub(super) async fn send(router: &axum::Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-fn post(path: &str, accept: &str, body: impl Into<Body>) -> Request<Body> {
+pub(super) fn post(path: &str, accept: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::post(path).header("content-type", "application/json").header("accept", accept);
     request.body(body.into()).unwrap()
 }
 
-fn graphql(query: &str) -> Request<Body> {
+pub(super) fn graphql(query: &str) -> Request<Body> {
     post("/graphql", "application/graphql-response+json", json!({ "query": query }).to_string())
 }
 

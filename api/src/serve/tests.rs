@@ -160,16 +160,22 @@ async fn pages_are_served_under_a_strict_policy() {
 }
 
 #[tokio::test]
-async fn ready_means_caught_up() {
+async fn ready_means_caught_up_and_agreed() {
     let (router, published) = server(config()).await;
-    let ready = async || send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
-    assert_eq!(ready().await.json(), json!({ "ready": true, "snapshot": 0, "block": 20, "lagBlocks": 3 }));
+    let refused = async || {
+        let answer = send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("NOT_READY")));
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    // The chain published another total of epoch 0 than was settled.
+    let said = refused().await;
+    assert!(said.contains("epoch 0") && said.contains("expected 461"), "{said}");
     let behind = tributary_store::Status {
         lag_blocks: 65,
         ..tributary_store::read_status(published.dir.path()).unwrap().unwrap()
     };
     tributary_store::write_status(published.dir.path(), &behind).unwrap();
-    assert_eq!(ready().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused().await, "65 blocks behind: expected at most 64");
 }
 
 #[tokio::test]

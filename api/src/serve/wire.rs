@@ -51,7 +51,9 @@ pub(super) async fn compress(request: Request, next: Next) -> Response {
     if !takes || !text || !(COMPRESSED_MIN..=COMPRESSED_MAX).contains(&size) {
         return response;
     }
-    if headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE) {
+    // A strong tag names these very bytes, which somebody may fetch in parts.
+    let strong = headers.get(header::ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
+    if strong || headers.contains_key(header::CONTENT_ENCODING) || headers.contains_key(header::CONTENT_RANGE) {
         return response;
     }
     gzipped(response).await

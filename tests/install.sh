@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust and a C compiler: npm tools, Python readers, a server of S3, a browser.
+# Installs what the tests need beside Rust and a C compiler: npm tools, Python readers, a server of S3, Prometheus' checks,
+# a browser.
 # Node.js 20, npm, Python 3.11 with venv and apt are expected; everything else comes from here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +23,11 @@ if [ "$("$cache/s3/bin/s3s-fs" --version 2>/dev/null)" != "s3s-fs 0.14.1" ]; the
     CARGO_TARGET_DIR="$build" cargo install --quiet --debug --locked --force --root "$cache/s3" \
         --version 0.14.1 --features binary s3s-fs >&2
     rm -r "$build"
+fi
+
+if ! [ -x /usr/bin/promtool ]; then
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >&2
 fi
 
 if ! [ -x /usr/bin/chromium ]; then

@@ -83,6 +83,10 @@ codes! {
     EventsGone "EVENTS_GONE" 410;
     /// No snapshot is published yet.
     NotReady "NOT_READY" 503;
+    /// A body that came too slowly.
+    BodyTimeout "BODY_TIMEOUT" 408;
+    /// A document id that this server does not know.
+    DocumentNotFound "DOCUMENT_NOT_FOUND" 404;
     /// The deadline passed.
     Timeout "TIMEOUT" 504;
     /// More requests than the limit allows.
@@ -97,6 +101,8 @@ codes! {
     NotFound "NOT_FOUND" 404;
     /// A way of asking that this server does not offer.
     NotOffered "NOT_OFFERED" 403;
+    /// An API key that is not known.
+    Unauthorized "UNAUTHORIZED" 401;
     /// A write.
     ReadOnly "READ_ONLY" 405;
     /// A certificate's blob that is not archived here. On the routes of EigenDA's proxy that is a 500, never a 404.

@@ -115,11 +115,11 @@ impl Test {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
     /// All of these hold.
-    All(Vec<Condition>),
+    All(Vec<Self>),
     /// One of these holds.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
     /// This does not hold.
-    Not(Box<Condition>),
+    Not(Box<Self>),
     /// What a field has to be.
     Field(&'static str, Test),
 }
@@ -446,48 +446,4 @@ pub(crate) struct PaymentOrder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number(column: &'static str, test: Test) -> Condition {
-        Condition::Field(column, test)
-    }
-
-    #[test]
-    fn a_condition_says_the_same_in_memory_and_in_sql() {
-        let condition = Condition::All(vec![
-            Condition::Any(vec![
-                number("a", Test::Above(Datum::Number(3))),
-                number("b", Test::Among(vec!["it's".into(), "x".into()])),
-            ]),
-            Condition::Not(Box::new(number("c", Test::Contains("Ab".into())))),
-        ]);
-        assert_eq!(
-            condition.sql(),
-            "((coalesce(a > 3, false) OR coalesce(b IN ('it''s', 'x'), false)) AND \
-             NOT coalesce(strpos(lower(c), lower('Ab')) > 0, false))"
-        );
-        for (a, b, c, holds) in [
-            (Datum::Number(4), Datum::Null, Datum::Null, true),
-            (Datum::Number(3), Datum::Null, Datum::Null, false),
-            (Datum::Null, "x".into(), "no".into(), true),
-            (Datum::Null, "x".into(), "cABs".into(), false),
-        ] {
-            let found = |column: &str| match column {
-                "a" => a.clone(),
-                "b" => b.clone(),
-                _ => c.clone(),
-            };
-            assert_eq!(condition.holds(&found), holds, "{a:?} {b:?} {c:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_asked_is_everything_and_too_much_is_refused() {
-        assert_eq!(Condition::of(None::<Condition>).unwrap().sql(), "true");
-        let wide = number("a", Test::Among(vec![Datum::Number(1); TESTS_MAX + 1]));
-        assert_eq!(Condition::of(Some(wide)).unwrap_err().code, ErrorCode::TooLarge);
-        assert_eq!(number("a", Test::Among(vec![])).sql(), "false");
-        assert_eq!(Datum::Number(i128::from(i64::MAX) + 1).literal(), "CAST('9223372036854775808' AS DECIMAL(38, 0))");
-    }
-}
+mod tests;

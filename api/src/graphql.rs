@@ -3,6 +3,7 @@
 //! Statuses follow the GraphQL-over-HTTP draft: `application/graphql-response+json` tells errors by status, the older
 //! `application/json` answers 200 to whatever is well formed. Every answer carries a request id, every error a code.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use crate::error::{ErrorCode, Refusal};
 use crate::guard::{self, GuardLimits};
 use crate::schema::Tributary;
+use crate::serve::Documents;
 use crate::view;
 
 /// What was asked.
@@ -25,6 +27,9 @@ pub(crate) struct Asked {
     variables: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
     operation_name: Option<String>,
+    /// Id of a document that the server knows, instead of one.
+    #[serde(default)]
+    document_id: Option<String>,
     /// Taken, and not looked at.
     #[serde(default)]
     #[expect(dead_code, reason = "clients may send it; nothing here reads it")]
@@ -38,7 +43,21 @@ impl Asked {
             Ok(serde_json::Value::Object(variables)) => Some(variables),
             _ => None,
         };
-        Self { query, variables, operation_name, extensions: None }
+        Self { query, variables, operation_name, ..Self::default() }
+    }
+
+    /// With the document that it names, where it names one.
+    pub(crate) fn with_document(mut self, known: &Documents) -> Result<Self, Refusal> {
+        if let Some(id) = self.document_id.take() {
+            let found = known.by_id.get(&id).cloned();
+            self.query = found.ok_or_else(|| {
+                Refusal::new(ErrorCode::DocumentNotFound, format!("there is no document {id:?} here"))
+            })?;
+        } else if known.only && !known.by_id.values().any(|text| *text == self.query) {
+            let message = "only documents that are known here are answered: send their documentId";
+            return Err(Refusal::new(ErrorCode::NotOffered, message));
+        }
+        Ok(self)
     }
 
     /// From the body of a POST.
@@ -67,9 +86,16 @@ impl Asked {
             query: fields.query,
             variables: Some(variables),
             operation_name: fields.operation_name,
-            extensions: None,
+            document_id: named(query),
+            ..Self::default()
         })
     }
+}
+
+/// The field `documentId` of a query string.
+fn named(query: &str) -> Option<String> {
+    let mut fields = query.split('&').filter_map(|field| field.split_once('='));
+    fields.find(|(name, _)| *name == "documentId").map(|(_, id)| id.to_owned())
 }
 
 /// A request that passed the guard.
@@ -78,6 +104,8 @@ pub(crate) struct Ready {
     request: async_graphql::Request,
     /// What it costs of the quota, beside the one that every request costs.
     pub(crate) units: u32,
+    /// What the guard counted.
+    complexity: u64,
     /// Whether it is a subscription.
     pub(crate) watches: bool,
 }
@@ -103,7 +131,7 @@ pub(crate) fn prepare(asked: Asked, limits: &GuardLimits) -> Result<Ready, Refus
         request = request.operation_name(name);
     }
     request.set_parsed_query(admitted.document);
-    Ok(Ready { request, units, watches })
+    Ok(Ready { request, units, complexity: admitted.complexity, watches })
 }
 
 /// Refuses a subscription where there is one answer.
@@ -129,17 +157,19 @@ fn operation(document: &ExecutableDocument, name: Option<&str>) -> Option<Operat
 pub(crate) async fn run(
     schema: &Tributary,
     ready: Ready,
-    reads: view::Request,
+    reads: &Arc<view::Request>,
     deadline: Duration,
 ) -> async_graphql::Response {
-    let reads = std::sync::Arc::new(reads);
-    let request = ready.request.data(std::sync::Arc::clone(&reads));
+    let cost = [("complexity", ready.complexity), ("units", u64::from(ready.units).saturating_add(1))];
+    let request = ready.request.data(Arc::clone(reads));
     let answer = tokio::time::timeout(deadline, Box::pin(schema.execute(request))).await;
     let mut response = answer.unwrap_or_else(|_| {
         let message = format!("the request took longer than {} ms", deadline.as_millis());
         refuse(&Refusal::new(ErrorCode::Timeout, message))
     });
     response.extensions.insert("asOf".to_owned(), reads.as_of());
+    let cost = cost.into_iter().map(|(name, value)| (async_graphql::Name::new(name), Value::from(value)));
+    response.extensions.insert("cost".to_owned(), Value::Object(cost.collect()));
     response
 }
 
@@ -179,6 +209,14 @@ pub(crate) fn finish(response: &mut async_graphql::Response, request_id: &str, s
         || found == Some(&ErrorCode::BadRequest)
         || found == Some(&ErrorCode::BatchRefused);
     if tells { status } else { StatusCode::OK }
+}
+
+/// The codes of an answer's errors.
+pub(crate) fn codes(response: &async_graphql::Response) -> impl Iterator<Item = &str> {
+    response.errors.iter().filter_map(|error| match error.extensions.as_ref()?.get("code") {
+        Some(Value::String(code)) => Some(code.as_str()),
+        _ => None,
+    })
 }
 
 /// Whether the client takes the newer media type.

@@ -2,7 +2,8 @@
 //!
 //! This room reads what the indexer and accounting published and writes nothing. In the order a request travels:
 //!
-//! 1. [`serve()`]: who asks, whether there is room, which route; [`limits`]: what one client may ask for;
+//! 1. [`serve()`]: who asks, whether there is room, which route; [`limits`]: what one client may ask for; [`keys`]: who
+//!    may ask for more;
 //! 2. `graphql`: a body or query string becomes one request; [`guard`]: what it costs, judged before anything expands
 //!    it, so that no document takes longer to refuse than to read;
 //! 3. `pinned`: the newest snapshot, held for as long as the request reads: its graph in memory (`world`), its tables
@@ -33,6 +34,7 @@ mod filter;
 mod fixture;
 mod graphql;
 pub mod guard;
+pub mod keys;
 mod layout;
 pub mod limits;
 mod live;
@@ -50,7 +52,7 @@ mod world;
 
 pub use error::{ApiError, ErrorCode, Refusal};
 pub use schema::sdl;
-pub use serve::{ApiConfig, Assets, Bound, serve};
+pub use serve::{ApiConfig, Assets, Bound, Documents, serve};
 pub use view::{Token, Tokens};
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::keys::has_key;
+
 /// Clients remembered before those that are idle are forgotten.
 const CLIENTS_KEPT: usize = 20_000;
 
@@ -39,56 +41,78 @@ pub(crate) struct Remaining {
     pub(crate) units: u32,
     /// Until more may be asked for, when nothing is left.
     pub(crate) wait: Option<Duration>,
+    /// Whether the quota is one of an API key.
+    pub(crate) keyed: bool,
 }
 
 /// The quotas of all clients.
 pub(crate) struct Limiter {
+    strangers: Quotas,
+    keyed: Quotas,
+    clock: DefaultClock,
+}
+
+/// Quotas of one size.
+struct Quotas {
+    name: &'static str,
     limit: RateLimit,
     clients: RateLimiter<IpAddr, DashMapStateStore<IpAddr>, DefaultClock, StateInformationMiddleware>,
-    clock: DefaultClock,
+}
+
+impl Quotas {
+    fn new(name: &'static str, limit: RateLimit) -> Option<Self> {
+        let each = limit.window.checked_div(limit.burst.get())?;
+        let quota = Quota::with_period(each)?.allow_burst(limit.burst);
+        Some(Self { name, limit, clients: RateLimiter::dashmap(quota).with_middleware() })
+    }
 }
 
 impl std::fmt::Debug for Limiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limiter").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("limit", &self.strangers.limit).finish_non_exhaustive()
     }
 }
 
 impl Limiter {
-    /// Quotas of `limit` each; `None` when its window is too short to divide.
-    pub(crate) fn new(limit: RateLimit) -> Option<Self> {
-        let each = limit.window.checked_div(limit.burst.get())?;
-        let quota = Quota::with_period(each)?.allow_burst(limit.burst);
-        let clients = RateLimiter::dashmap(quota).with_middleware();
-        Some(Self { limit, clients, clock: DefaultClock::default() })
+    /// Quotas of `limit` for each address, of `keyed` for each API key; `None` when a window is too short to divide.
+    pub(crate) fn new(limit: RateLimit, keyed: RateLimit) -> Option<Self> {
+        let (strangers, keyed) = (Quotas::new("default", limit)?, Quotas::new("key", keyed)?);
+        Some(Self { strangers, keyed, clock: DefaultClock::default() })
+    }
+
+    fn of(&self, client: IpAddr) -> &Quotas {
+        if has_key(client) { &self.keyed } else { &self.strangers }
     }
 
     /// Takes `units` from the quota of `client`; what costs more than a whole quota takes the whole quota.
     pub(crate) fn charge(&self, client: IpAddr, units: u32) -> Result<Remaining, Remaining> {
-        if self.clients.len() > CLIENTS_KEPT {
-            self.clients.retain_recent();
+        let (quotas, keyed) = (self.of(client), has_key(client));
+        if quotas.clients.len() > CLIENTS_KEPT {
+            quotas.clients.retain_recent();
         }
-        let units = std::cmp::min(NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN), self.limit.burst);
-        match self.clients.check_key_n(&client, units) {
-            Ok(Ok(left)) => Ok(Remaining { units: left.remaining_burst_capacity(), wait: None }),
-            Ok(Err(until)) => Err(Remaining { units: 0, wait: Some(until.wait_time_from(self.clock.now())) }),
-            Err(_) => Err(Remaining { units: 0, wait: Some(self.limit.window) }),
+        let units = std::cmp::min(NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN), quotas.limit.burst);
+        let none = |wait| Remaining { units: 0, wait: Some(wait), keyed };
+        match quotas.clients.check_key_n(&client, units) {
+            Ok(Ok(left)) => Ok(Remaining { units: left.remaining_burst_capacity(), wait: None, keyed }),
+            Ok(Err(until)) => Err(none(until.wait_time_from(self.clock.now()))),
+            Err(_) => Err(none(quotas.limit.window)),
         }
     }
 
     /// Says what is left, in the fields of draft-ietf-httpapi-ratelimit-headers.
     pub(crate) fn tell(&self, left: Remaining, headers: &mut HeaderMap) {
-        let (burst, window) = (self.limit.burst, whole_seconds(self.limit.window));
+        let Quotas { name, limit, .. } = if left.keyed { &self.keyed } else { &self.strangers };
+        let (burst, window) = (limit.burst, whole_seconds(limit.window));
         let mut set = |name: &'static str, text: String| {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.insert(name, value);
             }
         };
-        set("ratelimit-policy", format!("\"default\";q={burst};w={window}"));
+        set("ratelimit-policy", format!("\"{name}\";q={burst};w={window}"));
         let used = burst.get().saturating_sub(left.units);
-        let reset = self.limit.window.checked_div(burst.get()).and_then(|each| each.checked_mul(used));
-        let reset = whole_seconds(left.wait.or(reset).unwrap_or(self.limit.window));
-        set("ratelimit", format!("\"default\";r={};t={reset}", left.units));
+        let reset = limit.window.checked_div(burst.get()).and_then(|each| each.checked_mul(used));
+        let reset = whole_seconds(left.wait.or(reset).unwrap_or(limit.window));
+        set("ratelimit", format!("\"{name}\";r={};t={reset}", left.units));
         if let Some(wait) = left.wait {
             set("retry-after", whole_seconds(wait).to_string());
         }
@@ -144,15 +168,19 @@ mod tests {
     #[test]
     fn the_quota_is_per_client_and_weighted() {
         let limit = RateLimit { burst: NonZeroU32::new(10).unwrap(), window: Duration::from_secs(1_000_000) };
-        let limiter = Limiter::new(limit).unwrap();
+        let limiter = Limiter::new(limit, limit).unwrap();
         let (one, two) = ("1.1.1.1".parse().unwrap(), "2.2.2.2".parse().unwrap());
-        assert_eq!(limiter.charge(one, 4), Ok(Remaining { units: 6, wait: None }));
-        assert_eq!(limiter.charge(one, 6), Ok(Remaining { units: 0, wait: None }));
+        assert_eq!(limiter.charge(one, 4), Ok(Remaining { units: 6, wait: None, keyed: false }));
+        assert_eq!(limiter.charge(one, 6), Ok(Remaining { units: 0, wait: None, keyed: false }));
         let refused = limiter.charge(one, 1).unwrap_err();
         assert!(refused.wait.unwrap() > Duration::from_secs(1), "{refused:?}");
-        assert_eq!(limiter.charge(two, 99), Ok(Remaining { units: 0, wait: None }), "a whole quota at most");
+        assert_eq!(
+            limiter.charge(two, 99),
+            Ok(Remaining { units: 0, wait: None, keyed: false }),
+            "a whole quota at most"
+        );
         let mut headers = HeaderMap::new();
-        limiter.tell(Remaining { units: 6, wait: None }, &mut headers);
+        limiter.tell(Remaining { units: 6, wait: None, keyed: false }, &mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"default\";q=10;w=1000000");
         assert_eq!(headers["ratelimit"], "\"default\";r=6;t=400000");
         assert!(!headers.contains_key("retry-after"));

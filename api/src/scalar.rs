@@ -125,8 +125,8 @@ impl DateTime {
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let nanos = arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text);
-        nanos.map(|nanos| Self(Micros(nanos.div_euclid(1_000)))).map_err(|_| {
+        let nanos = arrow::compute::kernels::cast_utils::string_to_timestamp_nanos(text).ok();
+        nanos.map(|nanos| Self(Micros(nanos.div_euclid(1_000)))).ok_or_else(|| {
             InputValueError::custom(format!("{text:?} is no time: expected RFC 3339, such as 2026-01-31T12:00:00Z"))
         })
     }

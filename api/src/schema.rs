@@ -164,7 +164,6 @@ impl Query {
     }
 
     /// Blobs in the order of the references to them; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn blobs(
         &self,
         ctx: &Context<'_>,
@@ -208,7 +207,6 @@ impl Query {
     }
 
     /// Payments in the order in which they were paid, if nothing else is asked for; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn payments(
         &self,
         ctx: &Context<'_>,
@@ -223,7 +221,6 @@ impl Query {
     }
 
     /// Datasets in the order of registration, if nothing else is asked for; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn datasets(
         &self,
         ctx: &Context<'_>,
@@ -238,7 +235,6 @@ impl Query {
     }
 
     /// Models in the order of registration, if nothing else is asked for; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn models(
         &self,
         ctx: &Context<'_>,
@@ -253,7 +249,6 @@ impl Query {
     }
 
     /// Agents in the order of registration, if nothing else is asked for; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn agents(
         &self,
         ctx: &Context<'_>,
@@ -268,7 +263,6 @@ impl Query {
     }
 
     /// Settled epochs, newest first if nothing else is asked for; `first` is at most 500.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn epochs(
         &self,
         ctx: &Context<'_>,

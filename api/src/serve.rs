@@ -5,12 +5,15 @@
 //! Archived blobs are the exception: they belong to no snapshot, and whoever asks names their hash (`blobs`).
 
 mod blobs;
+mod metrics;
 mod routes;
 mod stream;
+mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use tributary_store::{ArchiveReader, Lake};
 
 use crate::error::ApiError;
 use crate::guard::GuardLimits;
+use crate::keys::Ring;
 use crate::limits::{Limiter, RateLimit};
 use crate::live::Live;
 use crate::pinned::Shelf;
@@ -36,6 +40,8 @@ use crate::view::{Token, Tokens};
 pub struct ApiConfig {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served for operators; nowhere else when it is not given.
+    pub admin: Option<SocketAddr>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: BTreeSet<IpAddr>,
     /// Names of tokens.
@@ -44,14 +50,22 @@ pub struct ApiConfig {
     pub guard: GuardLimits,
     /// Bounds of a SQL query.
     pub sql: SqlLimits,
-    /// Quota of a client.
+    /// Quota of a client without an API key.
     pub rate: RateLimit,
+    /// Quota of an API key.
+    pub key_rate: RateLimit,
     /// Requests at work at a time; one more waits a moment, then is turned away.
     pub concurrency_max: usize,
     /// Subscriptions at a time.
     pub subscriptions_max: usize,
     /// Most bytes of a body.
     pub body_bytes_max: usize,
+    /// Most time that a body may take to arrive.
+    pub body_deadline: Duration,
+    /// Origins whose pages may ask; `*` is any.
+    pub cors_origins: Vec<String>,
+    /// GraphQL documents by their ids.
+    pub documents: Documents,
     /// Most time of a request.
     pub deadline: Duration,
     /// Blocks the follower may lag behind its endpoints and still be ready.
@@ -64,18 +78,35 @@ impl Default for ApiConfig {
         let native = Token { symbol: "OPEN".to_owned(), decimals: 18 };
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin: None,
             trusted_proxies: BTreeSet::new(),
             tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
             rate: RateLimit::default(),
+            key_rate: RateLimit {
+                burst: const { NonZeroU32::new(6_000).expect("6,000 is not zero") },
+                ..RateLimit::default()
+            },
             concurrency_max: 64,
             subscriptions_max: 1_024,
             body_bytes_max: 64 << 10,
+            body_deadline: Duration::from_secs(10),
+            cors_origins: Vec::new(),
+            documents: Documents::default(),
             deadline: Duration::from_secs(10),
             ready_lag_max: 64,
         }
     }
+}
+
+/// GraphQL documents that clients name instead of sending them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// Documents by id.
+    pub by_id: BTreeMap<String, String>,
+    /// Whether nothing else is answered.
+    pub only: bool,
 }
 
 /// Where pages come from: a path without its leading slash to a media type and bytes.
@@ -85,6 +116,8 @@ pub type Assets = Arc<dyn Fn(&str) -> Option<(&'static str, std::borrow::Cow<'st
 pub struct Bound {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it listens for operators.
+    pub admin: Option<SocketAddr>,
     /// Serves until the token is cancelled and what is at work is answered.
     pub run: Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>,
 }
@@ -106,18 +139,41 @@ pub async fn serve(
     let listen = config.listen;
     let app = App::new(config, lake, data_dir, dashboard, shutdown.clone())?;
     let live = Arc::clone(&app.live);
-    let bind = |source| ApiError::Bind { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(bind)?;
-    let addr = listener.local_addr().map_err(bind)?;
+    let (listener, addr) = bind(listen).await?;
+    let admin = match app.config.admin {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
+    let operators = routes::operators(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
     let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let run = async move {
+        let stop = shutdown.clone();
         let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+        let aside = async move {
+            match admin {
+                Some((listener, address)) => {
+                    let serving = axum::serve(listener, operators).with_graceful_shutdown(stop.cancelled_owned());
+                    serving.await.map_err(|source| ApiError::Serve { address, source })
+                }
+                None => Ok(()),
+            }
+        };
         tokio::select! {
-            served = async { serving.await } => served.map_err(|source| ApiError::Serve { address: addr, source }),
+            served = async { tokio::join!(async { serving.await }, aside) } => {
+                served.0.map_err(|source| ApiError::Serve { address: addr, source }).and(served.1)
+            }
             () = live.beat() => Ok(()),
         }
     };
-    Ok(Bound { addr, run: Box::pin(run) })
+    Ok(Bound { addr, admin: admin_addr, run: Box::pin(run) })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
+    let failed = |source| ApiError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// What every request shares.
@@ -132,7 +188,9 @@ struct App {
     archive: ArchiveReader,
     blob_room: Arc<Semaphore>,
     limiter: Limiter,
+    keys: Ring,
     room: Semaphore,
+    counters: metrics::Counters,
     requests: AtomicU64,
     dashboard: Option<Assets>,
 }
@@ -147,13 +205,14 @@ impl App {
     ) -> Result<Arc<Self>, ApiError> {
         let expected = "a window that gives each unit at least a nanosecond";
         let short = || ApiError::Limit { name: "rate.window", got: format!("{:?}", config.rate.window), expected };
-        let limiter = Limiter::new(config.rate).ok_or_else(short)?;
+        let limiter = Limiter::new(config.rate, config.key_rate).ok_or_else(short)?;
         if config.concurrency_max == 0 || config.concurrency_max > Semaphore::MAX_PERMITS {
             let (name, got) = ("concurrency_max", config.concurrency_max.to_string());
             return Err(ApiError::Limit { name, got, expected: "at least one, as nothing is served otherwise" });
         }
         let tokens = Arc::new(config.tokens.clone());
         let archive = ArchiveReader::new(&data_dir);
+        let keys = Ring::new(&data_dir);
         let shelf = Arc::new(Shelf::new(lake, data_dir));
         let live = Live::new(Arc::clone(&shelf), Arc::clone(&tokens), config.subscriptions_max);
         Ok(Arc::new(Self {
@@ -161,12 +220,14 @@ impl App {
             schema: schema::build(),
             sdl: schema::sdl(),
             archive,
+            keys,
             blob_room: Arc::new(Semaphore::new(blobs::AT_ONCE_MAX)),
             shelf,
             live: Arc::new(live),
             stop,
             limiter,
             room: Semaphore::new(config.concurrency_max),
+            counters: metrics::Counters::default(),
             requests: AtomicU64::new(1),
             dashboard,
             config,

@@ -9,6 +9,7 @@ mod money;
 mod origin;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
@@ -44,6 +45,9 @@ pub(crate) struct Request {
     tokens: Arc<Tokens>,
     loads: Arc<DataLoader<Loads>>,
     answered: Mutex<BTreeMap<String, Value>>,
+    /// Fields that were answered at a block whose answers can still change, and that were not.
+    floating: AtomicU64,
+    fixed: AtomicU64,
 }
 
 impl std::fmt::Debug for Request {
@@ -56,7 +60,14 @@ impl Request {
     /// A request that reads `pinned`.
     pub(crate) fn new(pinned: Arc<Pinned>, tokens: Arc<Tokens>) -> Self {
         let loads = Arc::new(Loads::loader(Arc::clone(&pinned)));
-        Self { pinned, tokens, loads, answered: Mutex::default() }
+        Self {
+            pinned,
+            tokens,
+            loads,
+            answered: Mutex::default(),
+            floating: AtomicU64::new(0),
+            fixed: AtomicU64::new(0),
+        }
     }
 
     /// The view for the root field `field`: at the cursor's block, or where `as_of` says, or at the sealed head.
@@ -70,6 +81,11 @@ impl Request {
             (None, None) => None,
         };
         let heads = &self.pinned.snapshot.heads;
+        let tagged = as_of.is_some_and(|as_of| as_of.tag.is_some());
+        // With its own epoch settled, nothing that comes later says anything new about a block.
+        let fixed = block.as_ref().is_some_and(|row| !tagged && heads.settled_epoch >= Some(row.epoch));
+        let count = if fixed { &self.fixed } else { &self.floating };
+        count.fetch_add(1, Ordering::Relaxed);
         let (number, hash) =
             block.as_ref().map_or_else(|| (head, hex_text(heads.block_hash)), |row| (row.number, row.hash.clone()));
         let cut = match &cursor {
@@ -90,6 +106,11 @@ impl Request {
             cut,
         };
         Ok(View(Arc::new(inner)))
+    }
+
+    /// Whether nothing that comes can change what was answered.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.fixed.load(Ordering::Relaxed) > 0 && self.floating.load(Ordering::Relaxed) == 0
     }
 
     /// `extensions.asOf`: the snapshot, and the fields that were answered at another block than its head (INV-10).

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 mod drill;
+mod key;
 mod manual;
 
 pub(crate) use drill::{By, Drill};
+pub(crate) use key::{Key, KeyCreate, KeyList, KeyRevoke};
 pub(crate) use manual::{Completions, Man, Schema};
 
 /// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
@@ -24,6 +26,18 @@ pub(crate) struct Arguments {
     /// What to log on standard error, such as `info` or `tributary_indexer=debug` (environment: `TRIBUTARY_LOG`)
     #[arg(long, global = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+    /// How to log: lines for people or one JSON object a line (environment: `TRIBUTARY_LOG_FORMAT`)
+    #[arg(long, global = true, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 // A command with a page of its own has it at its arguments; a line here would replace that page.
@@ -62,6 +76,9 @@ pub(crate) enum Command {
     /// The machines of a cluster that settlement runs on
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Makes, lists and revokes API keys
+    #[command(subcommand)]
+    Key(Key),
     /// Shows the configuration
     #[command(subcommand)]
     Config(Config),

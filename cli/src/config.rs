@@ -179,6 +179,22 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     /// Names of tokens for people: `ADDRESS:SYMBOL:DECIMALS`.
     pub(crate) tokens: Vec<String>,
+    /// Address for /metrics, /healthz and /readyz; empty to do without.
+    pub(crate) admin_listen: String,
+    /// Proxies whose `X-Forwarded-For` is believed, by address.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// Origins whose pages may ask; `*` is any.
+    pub(crate) cors_origins: Vec<String>,
+    /// JSON file with GraphQL documents by their ids; empty for none.
+    pub(crate) documents_file: PathBuf,
+    /// Whether only those documents are answered.
+    pub(crate) documents_only: bool,
+    /// Units of work a client without an API key may use at once.
+    pub(crate) rate_units: u32,
+    /// Units of work that whoever has an API key may use at once.
+    pub(crate) key_rate_units: u32,
+    /// Seconds in which all of them come back.
+    pub(crate) rate_window_seconds: u64,
 }
 
 /// What queries and settlement may use.
@@ -243,7 +259,18 @@ impl Default for Config {
                 s3_endpoint: String::new(),
                 s3_region: "us-east-1".to_owned(),
             },
-            api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
+            api: Api {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
+                tokens: Vec::new(),
+                admin_listen: String::new(),
+                trusted_proxies: Vec::new(),
+                cors_origins: Vec::new(),
+                documents_file: PathBuf::new(),
+                documents_only: false,
+                rate_units: 600,
+                key_rate_units: 6_000,
+                rate_window_seconds: 60,
+            },
             engine: Engine { memory_mib: 512, partitions: 2 },
             s3_credentials: None,
         }
@@ -283,7 +310,7 @@ pub(crate) struct Loaded {
 }
 
 /// Names of variables that are no configuration keys.
-const NOT_KEYS: [&str; 2] = ["TRIBUTARY_CONFIG", "TRIBUTARY_LOG"];
+const NOT_KEYS: [&str; 3] = ["TRIBUTARY_CONFIG", "TRIBUTARY_LOG", "TRIBUTARY_LOG_FORMAT"];
 
 /// Reads the configuration. `flags` are dotted keys with their values and the flag's name.
 pub(crate) fn load(

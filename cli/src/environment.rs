@@ -1,4 +1,4 @@
-//! What comes from outside the arguments: the environment and the clock. Nothing else reads them.
+//! What comes from outside the arguments: the environment, the clock and chance. Nothing else reads them.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,14 @@ pub(crate) fn variables() -> BTreeMap<String, String> {
 /// Whether colours may be used: not where `NO_COLOR` is set to something (no-color.org).
 pub(crate) fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Bytes that nobody can guess, from the system.
+pub(crate) fn random() -> std::io::Result<[u8; 32]> {
+    use std::io::Read as _;
+    let mut bytes = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A moment to measure from.

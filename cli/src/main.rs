@@ -11,6 +11,7 @@ mod drill;
 mod environment;
 mod failure;
 mod init;
+mod key;
 mod manual;
 mod mapping;
 mod node;
@@ -41,7 +42,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let variables = environment::variables();
     let filter = arguments.log.clone().or_else(|| variables.get("TRIBUTARY_LOG").cloned());
-    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"), environment::colours());
+    let format = arguments.log_format.or_else(|| {
+        let named = variables.get("TRIBUTARY_LOG_FORMAT")?;
+        <arguments::LogFormat as clap::ValueEnum>::from_str(named, true).ok()
+    });
+    let format = format.unwrap_or(arguments::LogFormat::Text);
+    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"), format, environment::colours());
     match runtime().and_then(|runtime| runtime.block_on(command(arguments.command, &variables))) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -91,6 +97,9 @@ async fn command(
         Command::Settle(arguments) => settle::settle(&arguments).await,
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
+        }
+        Command::Key(arguments) => {
+            key::key(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
         Command::Da(arguments) => da::da(&arguments),
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),

@@ -48,5 +48,5 @@ async function overEvents() {
 }
 
 await (transport === "sse" ? overEvents() : overWebSocket());
-console.log(JSON.stringify(answers));
-process.exit(0);
+// A pipe takes more than it holds only while the process lives.
+process.stdout.write(JSON.stringify(answers), () => process.exit(0));

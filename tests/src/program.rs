@@ -87,6 +87,8 @@ pub struct Served {
     said: std::io::Lines<std::io::BufReader<std::process::ChildStderr>>,
     /// Where it serves, with a slash at the end.
     pub url: String,
+    /// Where operators ask, with a slash at the end.
+    pub admin: String,
 }
 
 /// Starts a demo that goes on serving, and waits until it says where.
@@ -104,9 +106,13 @@ pub fn serve_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std:
         .spawn()?;
     let stderr = process.stderr.take().ok_or_else(|| std::io::Error::other("it says nothing"))?;
     let mut said = std::io::BufRead::lines(std::io::BufReader::new(stderr));
+    let mut admin = String::new();
     while let Some(line) = said.next().transpose()? {
-        if let Some(url) = line.strip_prefix("dashboard").map(str::trim) {
-            return Ok(Served { process, url: url.to_owned(), said });
+        if let Some(url) = line.strip_prefix("metrics") {
+            admin = url.trim().trim_end_matches("metrics").to_owned();
+        }
+        if let Some(url) = line.strip_prefix("dashboard") {
+            return Ok(Served { process, url: url.trim().to_owned(), admin, said });
         }
     }
     Err(std::io::Error::other("it ended before it served"))
@@ -126,6 +132,22 @@ impl Served {
     pub fn stop(&mut self) {
         self.process.kill().and_then(|()| self.process.wait()).map(drop).expect("it was started");
     }
+}
+
+/// Status and body of a GET over plain HTTP.
+///
+/// # Errors
+/// When nothing answers there, or what answers is no HTTP.
+pub fn get(url: &str, path: &str) -> std::io::Result<(u16, String)> {
+    use std::io::{Read as _, Write as _};
+    let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let mut stream = std::net::TcpStream::connect(host)?;
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(|| std::io::Error::other(format!("{head:?} is no HTTP")))?, body.to_owned()))
 }
 
 impl Drop for Served {

@@ -21,7 +21,7 @@ pub(crate) struct Subscription;
 
 /// Everything that can be watched, over graphql-transport-ws or as server-sent events. Events are numbered from 1
 /// without gaps; with `after`, those after that one come first, without it only new ones come. One that is no longer
-/// kept is answered with EVENTS_GONE.
+/// kept is answered with `EVENTS_GONE`.
 #[Subscribable]
 impl Subscription {
     /// Blocks as they are verified and decoded, before they are final: what a reorg takes back is said.

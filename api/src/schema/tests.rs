@@ -14,8 +14,8 @@ async fn answer(published: &Published, query: &str) -> Value {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
     let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
-    let reads = view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens));
-    let mut response = graphql::run(&schema::build(), ready, reads, Duration::from_secs(60)).await;
+    let reads = Arc::new(view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens)));
+    let mut response = graphql::run(&schema::build(), ready, &reads, Duration::from_secs(60)).await;
     graphql::finish(&mut response, "r1", true);
     serde_json::to_value(&response).unwrap()
 }

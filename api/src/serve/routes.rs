@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::stream::{self, Answering};
-use super::{App, blobs};
+use super::{App, blobs, metrics, wire};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
@@ -63,15 +63,36 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .merge(limited)
         .fallback(page)
+        .layer(middleware::from_fn(wire::compress))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), wire::cross_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
         .with_state(app)
+}
+
+/// What operators ask, on an address of their own.
+pub(super) fn operators(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_text))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), identify))
+        .with_state(app)
+}
+
+async fn metrics_text(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {
+    match metrics::text(&app).await {
+        Ok(text) => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
+        Err(refusal) => problem(&refusal, &id),
+    }
 }
 
 /// Gives every request an id and every answer its safety headers.
 async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = format!("{:08x}", app.requests.fetch_add(1, Ordering::Relaxed));
     request.extensions_mut().insert(RequestId(id.clone()));
+    let (path, began) = (request.uri().path().to_owned(), tokio::time::Instant::now());
     let mut response = next.run(request).await;
+    app.counters.answered(&path, response.status().as_u16(), began.elapsed());
     let headers = response.headers_mut();
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
@@ -87,13 +108,31 @@ async fn admit(
     State(app): State<Arc<App>>,
     Extension(RequestId(id)): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let asking = client(peer.ip(), request.headers(), &app.config.trusted_proxies);
+    let asking = match app.keys.client(request.headers()) {
+        Ok(key) => key.unwrap_or_else(|| client(peer.ip(), request.headers(), &app.config.trusted_proxies)),
+        Err(refusal) => {
+            let mut response = problem(&refusal, &id);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+    };
     let left = match app.limiter.charge(asking, 1) {
         Ok(left) => left,
         Err(none) => return too_many(&app, none, &id),
+    };
+    let mut request = match wire::body_in_time(&app, request).await {
+        Ok(request) => request,
+        Err(refusal) => {
+            let mut response = problem(&refusal, &id);
+            if refusal.code == ErrorCode::TooLarge {
+                *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            }
+            app.limiter.tell(left, response.headers_mut());
+            return response;
+        }
     };
     let Ok(Ok(_room)) = tokio::time::timeout(WAIT_FOR_ROOM, app.room.acquire()).await else {
         return overloaded(&id);
@@ -102,12 +141,6 @@ async fn admit(
     let mut response = next.run(request).await;
     let left = response.extensions().get::<Left>().map_or(left, |left| left.0);
     app.limiter.tell(left, response.headers_mut());
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = format!("the body is larger than {} bytes", app.config.body_bytes_max);
-        let mut body = problem(&Refusal::new(ErrorCode::TooLarge, message), &id);
-        *body.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return body;
-    }
     response
 }
 
@@ -160,7 +193,7 @@ async fn graphql_post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    graphql_any(&app, &id.0, asking, &headers, Asked::from_body(&headers, &body)).await
+    graphql_any(&app, &id.0, asking, &headers, None, Asked::from_body(&headers, &body)).await
 }
 
 async fn graphql_get(
@@ -178,13 +211,20 @@ async fn graphql_get(
     }
     match uri.query() {
         None if accepts(&headers, "text/html") => answer(StatusCode::OK, "text/html; charset=utf-8", PAGE),
-        query => graphql_any(&app, &id.0, asking, &headers, Asked::from_query(query.unwrap_or_default())).await,
+        query => {
+            let query = query.unwrap_or_default();
+            graphql_any(&app, &id.0, asking, &headers, Some(query), Asked::from_query(query)).await
+        }
     }
 }
 
-pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.contains(media_type)
+/// Whether a header of the request names something.
+pub(super) fn mentions(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    headers.get_all(name).iter().any(|value| value.to_str().is_ok_and(|text| text.contains(word)))
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    mentions(headers, &header::ACCEPT, media_type)
 }
 
 /// One answer, or a stream of events for whoever takes no other.
@@ -193,10 +233,12 @@ async fn graphql_any(
     id: &str,
     asking: Client,
     headers: &HeaderMap,
+    address: Option<&str>,
     asked: Result<Asked, Refusal>,
 ) -> Response {
+    let asked = asked.and_then(|asked| asked.with_document(&app.config.documents));
     if !accepts(headers, "text/event-stream") {
-        return graphql_answer(app, id, asking, headers, asked).await;
+        return graphql_answer(app, id, asking, headers, address, asked).await;
     }
     let events = asked.and_then(|asked| stream::events(&Answering::new(app, asking, id), asked));
     events.unwrap_or_else(|refusal| problem(&refusal, id))
@@ -207,9 +249,10 @@ async fn graphql_answer(
     id: &str,
     Client(asking): Client,
     headers: &HeaderMap,
+    address: Option<&str>,
     asked: Result<Asked, Refusal>,
 ) -> Response {
-    let mut left = None;
+    let (mut left, mut fixed) = (None, false);
     let ready = asked.and_then(|asked| graphql::prepare(asked, &app.config.guard));
     let ready = ready.and_then(graphql::not_watching);
     let mut response = match ready {
@@ -224,20 +267,33 @@ async fn graphql_answer(
             match app.shelf.newest().await {
                 Err(refusal) => graphql::refuse(&refusal),
                 Ok(pinned) => {
-                    let reads = view::Request::new(pinned, Arc::clone(&app.tokens));
-                    graphql::run(&app.schema, ready, reads, app.config.deadline).await
+                    let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
+                    let response = graphql::run(&app.schema, ready, &reads, app.config.deadline).await;
+                    fixed = reads.is_fixed();
+                    response
                 }
             }
         }
     };
     let strict = graphql::is_strict(headers);
     let status = graphql::finish(&mut response, id, strict);
+    graphql::codes(&response).for_each(|code| app.counters.error(code));
+    let tag = address.filter(|_| response.errors.is_empty()).map(|address| wire::tag(address, strict, &response.data));
+    if let Some(tag) = tag.as_ref().filter(|tag| mentions(headers, &header::IF_NONE_MATCH, tag)) {
+        let mut response = answer(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        wire::keep(response.headers_mut(), tag, fixed);
+        return response;
+    }
     let media_type = if strict { "application/graphql-response+json" } else { "application/json" };
     let body = serde_json::to_string(&response).unwrap_or_else(|cause| {
         tracing::error!(%cause, request = id, "an answer cannot be written as JSON");
         String::from("{\"errors\":[{\"message\":\"the answer cannot be written\"}]}")
     });
     let mut response = answer(status, media_type, body);
+    if let Some(tag) = tag {
+        wire::keep(response.headers_mut(), &tag, fixed);
+    }
     if let Some(left) = left {
         response.extensions_mut().insert(Left(left));
     }
@@ -248,7 +304,7 @@ async fn schema_text(State(app): State<Arc<App>>) -> Response {
     answer(StatusCode::OK, "text/plain; charset=utf-8", app.sdl.clone())
 }
 
-/// Ready means: there is a snapshot, and the follower says that it has caught up.
+/// Ready means: there is a snapshot, the follower says that it has caught up, and the roots agree with the chain.
 async fn ready(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {
     let pinned = match app.shelf.newest().await {
         Ok(pinned) => pinned,
@@ -267,6 +323,14 @@ async fn ready(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<
     if told.head.is_none() || told.lag_blocks > app.config.ready_lag_max {
         let message = format!("{} blocks behind: expected at most {}", told.lag_blocks, app.config.ready_lag_max);
         return problem(&Refusal::new(ErrorCode::NotReady, message), &id);
+    }
+    match pinned.alarms().await {
+        Err(refusal) => return problem(&refusal, &id),
+        Ok([]) => {}
+        Ok([first, ..]) => {
+            let message = format!("epoch {} is not what the chain says: {}", first.epoch, first.detail);
+            return problem(&Refusal::new(ErrorCode::NotReady, message), &id);
+        }
     }
     let heads = &pinned.snapshot.heads;
     let body = json!({ "ready": true, "snapshot": pinned.snapshot.version, "block": heads.block_number, "lagBlocks": told.lag_blocks });

@@ -58,8 +58,8 @@ impl Answering {
                 let mut response = match app.shelf.newest().await {
                     Err(refusal) => graphql::refuse(&refusal),
                     Ok(pinned) => {
-                        let reads = view::Request::new(pinned, Arc::clone(&app.tokens));
-                        graphql::run(&app.schema, ready, reads, app.config.deadline).await
+                        let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
+                        graphql::run(&app.schema, ready, &reads, app.config.deadline).await
                     }
                 };
                 graphql::finish(&mut response, &id, true);
@@ -107,7 +107,8 @@ impl Executor for Answering {
         _session: Option<Arc<Data>>,
     ) -> BoxStream<'static, async_graphql::Response> {
         let asked = Asked::of(request.query, request.variables, request.operation_name);
-        self.asked(asked).unwrap_or_else(|refusal| {
+        let asked = asked.with_document(&self.app.config.documents);
+        asked.and_then(|asked| self.asked(asked)).unwrap_or_else(|refusal| {
             let mut response = graphql::refuse(&refusal);
             graphql::finish(&mut response, &self.id, true);
             stream::once(future::ready(response)).boxed()

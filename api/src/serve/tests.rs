@@ -9,24 +9,24 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::fixture;
 
-struct Answer {
-    status: StatusCode,
-    headers: axum::http::HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {}", self.body))
     }
 }
 
-fn config() -> ApiConfig {
+pub(super) fn config() -> ApiConfig {
     let rate = RateLimit { burst: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(100_000) };
     ApiConfig { rate, ..ApiConfig::default() }
 }
 
-async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
+pub(super) async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
     let published = fixture::publish().await;
     let assets: Assets =
         Arc::new(|path| (path == "index.html" || path.is_empty()).then(|| ("text/html", b"hello".into())));
@@ -42,19 +42,19 @@ async fn server(config: ApiConfig) -> (axum::Router, fixture::Published) {
     (routes::router(app).layer(peer), published)
 }
 
-async fn send(router: &axum::Router, request: Request<Body>) -> Answer {
+pub(super) async fn send(router: &axum::Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-fn post(path: &str, accept: &str, body: impl Into<Body>) -> Request<Body> {
+pub(super) fn post(path: &str, accept: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::post(path).header("content-type", "application/json").header("accept", accept);
     request.body(body.into()).unwrap()
 }
 
-fn graphql(query: &str) -> Request<Body> {
+pub(super) fn graphql(query: &str) -> Request<Body> {
     post("/graphql", "application/graphql-response+json", json!({ "query": query }).to_string())
 }
 
@@ -160,16 +160,22 @@ async fn pages_are_served_under_a_strict_policy() {
 }
 
 #[tokio::test]
-async fn ready_means_caught_up() {
+async fn ready_means_caught_up_and_agreed() {
     let (router, published) = server(config()).await;
-    let ready = async || send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
-    assert_eq!(ready().await.json(), json!({ "ready": true, "snapshot": 0, "block": 20, "lagBlocks": 3 }));
+    let refused = async || {
+        let answer = send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("NOT_READY")));
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    // The chain published another total of epoch 0 than was settled.
+    let said = refused().await;
+    assert!(said.contains("epoch 0") && said.contains("expected 461"), "{said}");
     let behind = tributary_store::Status {
         lag_blocks: 65,
         ..tributary_store::read_status(published.dir.path()).unwrap().unwrap()
     };
     tributary_store::write_status(published.dir.path(), &behind).unwrap();
-    assert_eq!(ready().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused().await, "65 blocks behind: expected at most 64");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod alarms;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod auditor;
 #[cfg(test)]
 mod beacon;
@@ -32,15 +34,21 @@ mod house;
 #[cfg(test)]
 mod inbox;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod late;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod lists;
+#[cfg(test)]
 mod manual;
 #[cfg(test)]
 mod mappings;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]

@@ -15,8 +15,8 @@ async fn reads(published: &fixture::Published, query: &str) -> u64 {
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
     let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
     let pinned = shelf.newest().await.unwrap();
-    let reads = view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens));
-    let response = graphql::run(&schema::build(), ready, reads, Duration::from_secs(60)).await;
+    let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens)));
+    let response = graphql::run(&schema::build(), ready, &reads, Duration::from_secs(60)).await;
     assert_eq!(response.errors, vec![], "{query}");
     pinned.reads()
 }

@@ -10,7 +10,10 @@
 //! 4. `view`: that snapshot at one block (`asOf`, or the block of a cursor, or the sealed head), up to the last epoch
 //!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else;
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
-//! 6. [`sql_gate`]: the one way in for SQL, for this server and for `tributary sql` alike.
+//! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL (`flight`).
+//!
+//! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
+//! writes provenance as PROV, CycloneDX and Croissant, and statements as CSV, JSON and Parquet.
 //!
 //! Archived blobs go another way: `GET /get/0x00<keccak256>`, the route of an EigenDA proxy, reads one from the archive
 //! and hashes it again, for op-nodes and other followers to fall back on (`serve::blobs`).
@@ -24,8 +27,10 @@
 
 mod earned;
 mod error;
+mod exchange;
 #[cfg(test)]
 mod fixture;
+mod flight;
 mod graphql;
 pub mod guard;
 mod layout;
@@ -43,6 +48,7 @@ mod view;
 mod world;
 
 pub use error::{ApiError, ErrorCode, Refusal};
+pub use exchange::{Graph, GraphWalk, ProvenanceForm, StatementForm, graph, provenance, write_statement};
 pub use schema::sdl;
 pub use serve::{ApiConfig, Assets, Bound, serve};
 pub use view::{Token, Tokens};

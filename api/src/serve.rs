@@ -5,7 +5,9 @@
 //! Archived blobs are the exception: they belong to no snapshot, and whoever asks names their hash (`blobs`).
 
 mod blobs;
+mod exports;
 mod routes;
+mod sql;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +31,12 @@ use crate::pinned::Shelf;
 use crate::schema::{self, Tributary};
 use crate::sql_gate::SqlLimits;
 use crate::view::{Token, Tokens};
+
+pub(crate) use routes::WAIT_FOR_ROOM;
+pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
+
+/// Calls of Flight SQL at work at a time: each may use the memory of a query until its rows are fetched.
+const FLIGHT_AT_ONCE_MAX: usize = 8;
 
 /// How to serve. The default listens on a free port of the loopback address.
 #[derive(Debug, Clone)]
@@ -42,6 +51,10 @@ pub struct ApiConfig {
     pub guard: GuardLimits,
     /// Bounds of a SQL query.
     pub sql: SqlLimits,
+    /// Where Arrow Flight SQL listens; nowhere when not given.
+    pub flight: Option<SocketAddr>,
+    /// Bounds of a query of Flight SQL, whose rows are streamed.
+    pub flight_sql: SqlLimits,
     /// Quota of a client.
     pub rate: RateLimit,
     /// Requests at work at a time; one more waits a moment, then is turned away.
@@ -64,6 +77,8 @@ impl Default for ApiConfig {
             tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
+            flight: None,
+            flight_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },
             rate: RateLimit::default(),
             concurrency_max: 64,
             body_bytes_max: 64 << 10,
@@ -80,6 +95,8 @@ pub type Assets = Arc<dyn Fn(&str) -> Option<(&'static str, std::borrow::Cow<'st
 pub struct Bound {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where its Flight SQL listens.
+    pub flight: Option<SocketAddr>,
     /// Serves until the token is cancelled and what is at work is answered.
     pub run: Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>,
 }
@@ -98,36 +115,62 @@ pub async fn serve(
     dashboard: Option<Assets>,
     shutdown: CancellationToken,
 ) -> Result<Bound, ApiError> {
-    let listen = config.listen;
+    let (listen, flight) = (config.listen, config.flight);
     let app = App::new(config, lake, data_dir, dashboard)?;
-    let bind = |source| ApiError::Bind { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(bind)?;
-    let addr = listener.local_addr().map_err(bind)?;
-    let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let run = async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-        serving.await.map_err(|source| ApiError::Serve { address: addr, source })
-    };
-    Ok(Bound { addr, run: Box::pin(run) })
+    let (listener, addr) = bind(listen).await?;
+    let mut serving: Vec<BoxFuture<'static, Result<(), ApiError>>> =
+        vec![Box::pin(answer(listener, addr, routes::router(Arc::clone(&app)), shutdown.clone()))];
+    let mut flight_addr = None;
+    if let Some(flight) = flight {
+        let (listener, addr) = bind(flight).await?;
+        serving.push(Box::pin(answer(listener, addr, crate::flight::router(app), shutdown)));
+        flight_addr = Some(addr);
+    }
+    let run = async move { futures::future::try_join_all(serving).await.map(|_| ()) };
+    Ok(Bound { addr, flight: flight_addr, run: Box::pin(run) })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
+    let failed = |source| ApiError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn answer(
+    listener: TcpListener,
+    address: SocketAddr,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+    serving.await.map_err(|source| ApiError::Serve { address, source })
 }
 
 /// What every request shares.
-struct App {
-    config: ApiConfig,
+pub(crate) struct App {
+    pub(crate) config: ApiConfig,
     tokens: Arc<Tokens>,
     schema: Tributary,
     sdl: String,
-    shelf: Shelf,
+    pub(crate) shelf: Shelf,
     archive: ArchiveReader,
     blob_room: Arc<Semaphore>,
-    limiter: Limiter,
+    pub(crate) limiter: Limiter,
     room: Semaphore,
+    pub(crate) flight_room: Arc<Semaphore>,
     requests: AtomicU64,
     dashboard: Option<Assets>,
 }
 
 impl App {
-    fn new(config: ApiConfig, lake: Lake, data_dir: PathBuf, dashboard: Option<Assets>) -> Result<Arc<Self>, ApiError> {
+    pub(crate) fn new(
+        config: ApiConfig,
+        lake: Lake,
+        data_dir: PathBuf,
+        dashboard: Option<Assets>,
+    ) -> Result<Arc<Self>, ApiError> {
         let expected = "a window that gives each unit at least a nanosecond";
         let short = || ApiError::Limit { name: "rate.window", got: format!("{:?}", config.rate.window), expected };
         let limiter = Limiter::new(config.rate).ok_or_else(short)?;
@@ -144,6 +187,7 @@ impl App {
             shelf: Shelf::new(lake, data_dir),
             limiter,
             room: Semaphore::new(config.concurrency_max),
+            flight_room: Arc::new(Semaphore::new(FLIGHT_AT_ONCE_MAX)),
             requests: AtomicU64::new(1),
             dashboard,
             config,

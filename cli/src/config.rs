@@ -168,6 +168,8 @@ pub(crate) struct Settlement {
 pub(crate) struct Api {
     /// Address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
+    /// Address for Arrow Flight SQL, port 0 takes a free one; empty for none.
+    pub(crate) flight_bind: String,
     /// Names of tokens for people: `ADDRESS:SYMBOL:DECIMALS`.
     pub(crate) tokens: Vec<String>,
 }
@@ -227,7 +229,11 @@ impl Default for Config {
             mapping: Mapping { files: vec!["reference".to_owned()], roles: Vec::new() },
             storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30 },
             settlement: Settlement { epoch_origin: 0, epoch_seconds: 86_400 },
-            api: Api { listen: SocketAddr::from(([127, 0, 0, 1], 8600)), tokens: Vec::new() },
+            api: Api {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
+                flight_bind: String::new(),
+                tokens: Vec::new(),
+            },
             engine: Engine { memory_mib: 512, partitions: 2 },
             s3_credentials: None,
         }

@@ -1,10 +1,18 @@
 //! What comes from outside the arguments: the environment and the clock. Nothing else reads them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The variables that concern us: our own, and the key of S3.
 pub(crate) fn variables() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_") || name.starts_with("AWS_")).collect()
+}
+
+/// Where a program keeps what it remembers between runs (XDG Base Directory), if the environment says.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("tributary"))
 }
 
 /// A moment to measure from.

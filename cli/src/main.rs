@@ -8,17 +8,21 @@ mod demo;
 mod doctor;
 mod drill;
 mod environment;
+mod export;
 mod failure;
+mod graph;
 mod init;
 mod mapping;
 mod node;
 mod output;
 mod progress;
+mod prompt;
 mod read;
 mod replay;
 mod settle;
 mod settling;
 mod signals;
+mod sql;
 mod tree;
 mod verify;
 
@@ -71,7 +75,13 @@ async fn command(
             read::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Sql(arguments) => {
-            read::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+            sql::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Export(arguments) => {
+            export::export(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Graph(arguments) => {
+            graph::graph(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Explain(arguments) => {
             read::explain(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await

@@ -274,6 +274,11 @@ async fn bind(
     shutdown: &CancellationToken,
 ) -> Result<tributary_api::Bound, Failure> {
     let mut api = tributary_api::ApiConfig { listen: config.api.listen, ..tributary_api::ApiConfig::default() };
+    let flight = Some(config.api.flight_bind.as_str()).filter(|text| !text.is_empty());
+    let address = |text: &str| {
+        text.parse().with_context(|| format!("api.flight_bind: {text:?} is no address like 127.0.0.1:8601"))
+    };
+    api.flight = flight.map(address).transpose().or_exit(Exit::Configuration)?;
     for text in &config.api.tokens {
         let (address, token) = token(text).or_exit(Exit::Configuration)?;
         api.tokens.insert(address, token);

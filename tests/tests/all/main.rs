@@ -24,6 +24,10 @@ mod eas;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
+mod flight;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inbox;
@@ -47,5 +51,7 @@ mod reorgs;
 mod rules;
 #[cfg(test)]
 mod season;
+#[cfg(test)]
+mod sql;
 #[cfg(test)]
 mod trees;

@@ -3,7 +3,7 @@
 //! In the order the money travels:
 //!
 //! 1. [`engine`]: an SQL session with [`cascade`](engine::cascade_udf), and a `sum` that cannot wrap; [`register()`] puts
-//!    the published tables of a snapshot into it;
+//!    the published tables of a snapshot into it, [`duckdb()`] into somebody else's;
 //! 2. `state`: what holds at the cut (policies, owners, graph, payouts, penalties, stake);
 //! 3. `intake`: payments that are ripe in the epoch, net of refunds, and pool fundings; `dealing`: which of them their
 //!    own payers are paid by;
@@ -81,6 +81,7 @@ pub mod cascade;
 pub mod cluster;
 mod dealing;
 mod digest;
+mod duckdb;
 pub mod engine;
 pub mod error;
 pub mod explain;
@@ -113,6 +114,7 @@ pub mod verify;
 pub use alarm::{Alarm, AlarmKind, alarms};
 pub use audit::{Audit, audit};
 pub use cluster::Cluster;
+pub use duckdb::duckdb;
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
 pub use explain::{Explainer, Explanation, ExplanationLine, MoneyPath, MoneyPaths, Origins, Stand, explain};

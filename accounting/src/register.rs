@@ -16,7 +16,7 @@ use tributary_store::{Lake, Snapshot};
 use crate::error::AccountingError;
 
 /// Views, by name.
-const VIEWS: [(&str, &str); 7] = [
+pub(crate) const VIEWS: [(&str, &str); 7] = [
     (
         "earnings",
         "SELECT epoch, vault, account, token, role, dataset_id, contribution_id, model_version_id, agent_version_id, amount, rounding \

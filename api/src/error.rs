@@ -99,6 +99,8 @@ codes! {
     SqlFailed "SQL_FAILED" 400;
     /// Nothing is at this address.
     NotFound "NOT_FOUND" 404;
+    /// Only forms of answers are accepted that this route does not have.
+    NotAcceptable "NOT_ACCEPTABLE" 406;
     /// A way of asking that this server does not offer.
     NotOffered "NOT_OFFERED" 403;
     /// An API key that is not known.

@@ -12,7 +12,10 @@
 //!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else,
 //!    with one query for however many of them ask the same; `filter`: what `where` and `orderBy` mean;
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
-//! 6. [`sql_gate`]: the one way in for SQL, for this server and for `tributary sql` alike.
+//! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL (`flight`).
+//!
+//! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
+//! writes provenance as PROV, CycloneDX and Croissant, and statements as CSV, JSON and Parquet.
 //!
 //! Subscriptions ([`serve()`]'s streams, over WebSocket and as server-sent events) pass the same guard and quota; `live`
 //! watches the tail's feed and the newest snapshot for all of them, and each reads on from its own sequence number.
@@ -29,9 +32,11 @@
 
 mod earned;
 mod error;
+mod exchange;
 mod filter;
 #[cfg(test)]
 mod fixture;
+mod flight;
 mod graphql;
 pub mod guard;
 pub mod keys;
@@ -51,6 +56,7 @@ mod view;
 mod world;
 
 pub use error::{ApiError, ErrorCode, Refusal};
+pub use exchange::{Graph, GraphWalk, ProvenanceForm, StatementForm, graph, provenance, write_statement};
 pub use schema::sdl;
 pub use serve::{ApiConfig, Assets, Bound, Documents, serve};
 pub use view::{Token, Tokens};

@@ -124,7 +124,8 @@ impl std::fmt::Debug for Pinned {
 }
 
 impl Pinned {
-    fn new(lake: Lake, data_dir: PathBuf, snapshot: Arc<Snapshot>) -> Self {
+    /// A snapshot, of which nothing is read yet.
+    pub(crate) fn new(lake: Lake, data_dir: PathBuf, snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
             data_dir,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+use arrow::ipc::writer::StreamWriter;
 
 /// A JSON array of one object a row; columns that are NULL are there.
 pub fn json(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
@@ -26,6 +27,20 @@ pub fn csv(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
     for batch in batches {
         writer.write(&plain(batch)?)?;
     }
+    drop(writer);
+    Ok(out)
+}
+
+/// An Arrow IPC stream, the columns in their own types. `metadata` goes with its schema.
+pub fn arrow(batches: &[RecordBatch], metadata: &[(&str, String)]) -> Result<Vec<u8>, ArrowError> {
+    let schema = batches.first().map_or_else(Schema::empty, |batch| batch.schema().as_ref().clone());
+    let metadata = metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let mut out = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut out, &schema.with_metadata(metadata))?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()?;
     drop(writer);
     Ok(out)
 }

@@ -5,8 +5,10 @@
 //! Archived blobs are the exception: they belong to no snapshot, and whoever asks names their hash (`blobs`).
 
 mod blobs;
+mod exports;
 mod metrics;
 mod routes;
+mod sql;
 mod stream;
 mod wire;
 
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,12 @@ use crate::pinned::Shelf;
 use crate::schema::{self, Tributary};
 use crate::sql_gate::SqlLimits;
 use crate::view::{Token, Tokens};
+
+pub(crate) use routes::WAIT_FOR_ROOM;
+pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
+
+/// Calls of Flight SQL at work at a time: each may use the memory of a query until its rows are fetched.
+const FLIGHT_AT_ONCE_MAX: usize = 8;
 
 /// How to serve. The default listens on a free port of the loopback address.
 #[derive(Debug, Clone)]
@@ -50,6 +59,10 @@ pub struct ApiConfig {
     pub guard: GuardLimits,
     /// Bounds of a SQL query.
     pub sql: SqlLimits,
+    /// Where Arrow Flight SQL listens; nowhere when not given.
+    pub flight: Option<SocketAddr>,
+    /// Bounds of a query of Flight SQL, whose rows are streamed.
+    pub flight_sql: SqlLimits,
     /// Quota of a client without an API key.
     pub rate: RateLimit,
     /// Quota of an API key.
@@ -83,6 +96,8 @@ impl Default for ApiConfig {
             tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
+            flight: None,
+            flight_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },
             rate: RateLimit::default(),
             key_rate: RateLimit {
                 burst: const { NonZeroU32::new(6_000).expect("6,000 is not zero") },
@@ -118,6 +133,8 @@ pub struct Bound {
     pub addr: SocketAddr,
     /// Where it listens for operators.
     pub admin: Option<SocketAddr>,
+    /// Where its Flight SQL listens.
+    pub flight: Option<SocketAddr>,
     /// Serves until the token is cancelled and what is at work is answered.
     pub run: Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>,
 }
@@ -136,37 +153,29 @@ pub async fn serve(
     dashboard: Option<Assets>,
     shutdown: CancellationToken,
 ) -> Result<Bound, ApiError> {
-    let listen = config.listen;
+    let (listen, operators, flight) = (config.listen, config.admin, config.flight);
     let app = App::new(config, lake, data_dir, dashboard, shutdown.clone())?;
     let live = Arc::clone(&app.live);
     let (listener, addr) = bind(listen).await?;
-    let admin = match app.config.admin {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
-    let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
-    let operators = routes::operators(Arc::clone(&app)).into_make_service_with_connect_info::<SocketAddr>();
-    let router = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let mut serving: Vec<BoxFuture<'static, Result<(), ApiError>>> =
+        vec![Box::pin(answer(listener, addr, routes::router(Arc::clone(&app)), shutdown.clone()))];
+    let mut beside = [None, None];
+    let routers = [routes::operators(Arc::clone(&app)), crate::flight::router(app)];
+    for ((address, router), bound) in [operators, flight].into_iter().zip(routers).zip(&mut beside) {
+        if let Some(address) = address {
+            let (listener, addr) = bind(address).await?;
+            serving.push(Box::pin(answer(listener, addr, router, shutdown.clone())));
+            *bound = Some(addr);
+        }
+    }
+    let [admin, flight] = beside;
     let run = async move {
-        let stop = shutdown.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-        let aside = async move {
-            match admin {
-                Some((listener, address)) => {
-                    let serving = axum::serve(listener, operators).with_graceful_shutdown(stop.cancelled_owned());
-                    serving.await.map_err(|source| ApiError::Serve { address, source })
-                }
-                None => Ok(()),
-            }
-        };
         tokio::select! {
-            served = async { tokio::join!(async { serving.await }, aside) } => {
-                served.0.map_err(|source| ApiError::Serve { address: addr, source }).and(served.1)
-            }
+            served = futures::future::try_join_all(serving) => served.map(|_| ()),
             () = live.beat() => Ok(()),
         }
     };
-    Ok(Bound { addr, admin: admin_addr, run: Box::pin(run) })
+    Ok(Bound { addr, admin, flight, run: Box::pin(run) })
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
@@ -176,27 +185,39 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError
     Ok((listener, bound))
 }
 
+async fn answer(
+    listener: TcpListener,
+    address: SocketAddr,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> Result<(), ApiError> {
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+    serving.await.map_err(|source| ApiError::Serve { address, source })
+}
+
 /// What every request shares.
-struct App {
-    config: ApiConfig,
+pub(crate) struct App {
+    pub(crate) config: ApiConfig,
     tokens: Arc<Tokens>,
     schema: Tributary,
     sdl: String,
-    shelf: Arc<Shelf>,
+    pub(crate) shelf: Arc<Shelf>,
     live: Arc<Live>,
     stop: CancellationToken,
     archive: ArchiveReader,
     blob_room: Arc<Semaphore>,
-    limiter: Limiter,
+    pub(crate) limiter: Limiter,
     keys: Ring,
     room: Semaphore,
     counters: metrics::Counters,
+    pub(crate) flight_room: Arc<Semaphore>,
     requests: AtomicU64,
     dashboard: Option<Assets>,
 }
 
 impl App {
-    fn new(
+    pub(crate) fn new(
         config: ApiConfig,
         lake: Lake,
         data_dir: PathBuf,
@@ -228,6 +249,7 @@ impl App {
             limiter,
             room: Semaphore::new(config.concurrency_max),
             counters: metrics::Counters::default(),
+            flight_room: Arc::new(Semaphore::new(FLIGHT_AT_ONCE_MAX)),
             requests: AtomicU64::new(1),
             dashboard,
             config,

@@ -4,18 +4,28 @@
 //! `SQLOptions` over the whole plan, and a session in which nothing can be written and no name means a file. `sum` over
 //! money is the checked one.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SQLOptions, SessionContext};
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as Outer;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt as _;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tributary_store::{Lake, Remedy, Snapshot};
 
+mod stoppable;
+
+use self::stoppable::Stoppable;
 use crate::session;
 
 /// Bounds of a query.
@@ -100,44 +110,150 @@ pub async fn query(
     sql: &str,
     limits: &SqlLimits,
 ) -> Result<Vec<RecordBatch>, SqlError> {
-    let session = session::open(lake, snapshot, limits.memory_bytes, limits.partitions)
-        .await
-        .map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })?;
-    // In a task of its own: a step of the engine that computes for long would otherwise keep the deadline from being
-    // looked at. The task ends with the set.
-    let mut task = JoinSet::new();
-    let (sql, bounds) = (sql.to_owned(), *limits);
-    task.spawn(async move { run(&session, &sql, &bounds).await });
-    match tokio::time::timeout(limits.deadline, task.join_next()).await {
-        Err(_) => Err(SqlError::Deadline { deadline: limits.deadline }),
-        Ok(Some(Ok(answer))) => answer,
-        Ok(Some(Err(cause))) => Err(SqlError::Failed { message: format!("the engine stopped: {cause}") }),
-        Ok(None) => Err(SqlError::Failed { message: "the engine did not start".to_owned() }),
-    }
-}
-
-async fn run(session: &SessionContext, sql: &str, limits: &SqlLimits) -> Result<Vec<RecordBatch>, SqlError> {
-    let failed = |cause: DataFusionError| describe(&cause, limits);
-    let plan = plan(session, sql).await.map_err(|refused| match refused {
-        Ok(refused) => refused,
-        Err(cause) => failed(cause),
-    })?;
-    let answer = DataFrame::new(session.state(), plan);
-    let mut stream = answer.execute_stream().await.map_err(failed)?;
-    let mut batches = vec![RecordBatch::new_empty(stream.schema())];
-    let mut rows = 0usize;
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(failed)?;
-        rows = rows.saturating_add(batch.num_rows());
-        if rows > limits.rows_max {
-            return Err(SqlError::Rows { rows_max: limits.rows_max });
-        }
-        batches.push(batch);
+    let mut answer = prepare(lake, snapshot, sql, limits).await?.run(Vec::new());
+    let mut batches = Vec::new();
+    while let Some(batch) = answer.next().await {
+        batches.push(batch?);
     }
     if batches.len() > 1 {
         batches.remove(0);
     }
     Ok(batches)
+}
+
+/// Lets a query in: it is read-only and its plan is made, nothing of it has run.
+pub async fn prepare(lake: &Lake, snapshot: &Snapshot, sql: &str, limits: &SqlLimits) -> Result<Prepared, SqlError> {
+    let session = session::open(lake, snapshot, limits.memory_bytes, limits.partitions)
+        .await
+        .map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })?;
+    let stop = CancellationToken::new();
+    let state = SessionStateBuilder::new_from_existing(session.state())
+        .with_physical_optimizer_rule(Arc::new(Stoppable(stop.clone())))
+        .build();
+    let session = SessionContext::new_with_state(state);
+    // In a task of its own: a step of the engine that computes for long would otherwise keep the deadline from being
+    // looked at. The task ends with the set.
+    let mut task = JoinSet::new();
+    let (sql, bounds) = (sql.to_owned(), *limits);
+    task.spawn(async move {
+        match plan(&session, &sql).await {
+            Ok(plan) => Ok(Prepared { session, plan, limits: bounds, stop }),
+            Err(Ok(refused)) => Err(refused),
+            Err(Err(cause)) => Err(describe(&cause, &bounds)),
+        }
+    });
+    match tokio::time::timeout(limits.deadline, task.join_next()).await {
+        Err(_) => Err(SqlError::Deadline { deadline: limits.deadline }),
+        Ok(joined) => ended(joined, "did not start"),
+    }
+}
+
+/// A query that was let in.
+pub struct Prepared {
+    session: SessionContext,
+    plan: LogicalPlan,
+    limits: SqlLimits,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// The columns of its answer.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// What stands for a value in it (`$1`, `$2`, …) in order, each with its type where that follows from its place.
+    pub fn parameters(&self) -> Result<Vec<(String, Option<DataType>)>, SqlError> {
+        let found = self.plan.get_parameter_types().map_err(|cause| describe(&cause, &self.limits))?;
+        let mut found = found.into_iter().collect::<Vec<_>>();
+        found.sort_by_key(|(name, _)| (name.len(), name.clone()));
+        Ok(found)
+    }
+
+    /// Runs it with these values for `$1`, `$2`, ….
+    #[must_use]
+    pub fn run(self, values: Vec<ScalarValue>) -> Answer {
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let stop = self.stop.clone().drop_guard();
+        let (limits, end) = (self.limits, Box::pin(tokio::time::sleep(self.limits.deadline)));
+        let mut task = JoinSet::new();
+        task.spawn(async move { self.send(values, sender).await });
+        Answer { batches, task, end, limits, over: false, _stop: stop }
+    }
+
+    async fn send(self, values: Vec<ScalarValue>, sender: mpsc::Sender<RecordBatch>) -> Result<(), SqlError> {
+        let failed = |cause: DataFusionError| describe(&cause, &self.limits);
+        let plan = if values.is_empty() { self.plan } else { self.plan.with_param_values(values).map_err(failed)? };
+        let mut stream = DataFrame::new(self.session.state(), plan).execute_stream().await.map_err(failed)?;
+        let mut next = Some(Ok(RecordBatch::new_empty(stream.schema())));
+        let mut rows = 0usize;
+        while let Some(batch) = next {
+            let batch = batch.map_err(failed)?;
+            rows = rows.saturating_add(batch.num_rows());
+            if rows > self.limits.rows_max {
+                return Err(SqlError::Rows { rows_max: self.limits.rows_max });
+            }
+            if sender.send(batch).await.is_err() {
+                // Whoever asked is gone.
+                return Ok(());
+            }
+            next = stream.next().await;
+        }
+        Ok(())
+    }
+}
+
+/// Batches that are made before anybody takes them.
+const BATCHES_AHEAD: usize = 2;
+
+/// The answer of a query, as it comes. The first batch has no rows and is always there. Time runs until the last batch
+/// is taken, so a slow reader is cut off.
+#[derive(Debug)]
+pub struct Answer {
+    batches: mpsc::Receiver<RecordBatch>,
+    task: JoinSet<Result<(), SqlError>>,
+    end: Pin<Box<tokio::time::Sleep>>,
+    limits: SqlLimits,
+    over: bool,
+    _stop: DropGuard,
+}
+
+impl Answer {
+    /// The next batch; an error is the last thing there is.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+        if self.over {
+            return None;
+        }
+        let next = tokio::select! {
+            biased;
+            () = &mut self.end => Some(Err(SqlError::Deadline { deadline: self.limits.deadline })),
+            batch = self.batches.recv() => match batch {
+                Some(batch) => Some(Ok(batch)),
+                None => ended(self.task.join_next().await, "ended before").err().map(Err),
+            },
+        };
+        if !matches!(next, Some(Ok(_))) {
+            self.over = true;
+            self.task.abort_all();
+        }
+        next
+    }
+}
+
+/// What a task came to.
+fn ended<T>(joined: Option<Result<Result<T, SqlError>, JoinError>>, none: &str) -> Result<T, SqlError> {
+    match joined {
+        Some(Ok(done)) => done,
+        Some(Err(cause)) => Err(SqlError::Failed { message: format!("the engine stopped: {cause}") }),
+        None => Err(SqlError::Failed { message: format!("the engine {none}") }),
+    }
 }
 
 /// The plan of an allowed statement.

@@ -6,12 +6,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 mod drill;
+mod export;
 mod key;
 mod manual;
+mod sql;
 
 pub(crate) use drill::{By, Drill};
+pub(crate) use export::{Export, ExportFormat, Graph, GraphFormat};
 pub(crate) use key::{Key, KeyCreate, KeyList, KeyRevoke};
 pub(crate) use manual::{Completions, Man, Schema};
+pub(crate) use sql::{Sql, SqlFormat};
 
 /// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
 ///
@@ -51,8 +55,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Says where a data folder stands and what it waits for
     Status(Status),
-    /// Runs a read-only query over the published tables
     Sql(Sql),
+    Export(Export),
+    /// Draws what something was made from and what was made from it
+    Graph(Graph),
     /// Says why an account earned what it earned in an epoch; the lines add up
     Explain(Explain),
     /// Gives the Merkle proof with which an account claims
@@ -238,20 +244,6 @@ pub(crate) struct Status {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sql {
-    /// The query
-    pub(crate) query: String,
-    #[command(flatten)]
-    pub(crate) source: Source,
-    /// Rows as a JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Most rows to give
-    #[arg(long, default_value_t = 10_000)]
-    pub(crate) rows_max: usize,
 }
 
 #[derive(Debug, Args)]

@@ -177,6 +177,8 @@ pub(crate) struct Settlement {
 pub(crate) struct Api {
     /// Address to listen on; port 0 takes a free one.
     pub(crate) listen: SocketAddr,
+    /// Address for Arrow Flight SQL, port 0 takes a free one; empty for none.
+    pub(crate) flight_listen: String,
     /// Names of tokens for people: `ADDRESS:SYMBOL:DECIMALS`.
     pub(crate) tokens: Vec<String>,
     /// Address for /metrics, /healthz and /readyz; empty to do without.
@@ -261,6 +263,7 @@ impl Default for Config {
             },
             api: Api {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
+                flight_listen: String::new(),
                 tokens: Vec::new(),
                 admin_listen: String::new(),
                 trusted_proxies: Vec::new(),

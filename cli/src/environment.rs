@@ -1,6 +1,7 @@
 //! What comes from outside the arguments: the environment, the clock and chance. Nothing else reads them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The variables that concern us: our own, and the key of S3.
 pub(crate) fn variables() -> BTreeMap<String, String> {
@@ -18,6 +19,13 @@ pub(crate) fn random() -> std::io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Where a program keeps what it remembers between runs (XDG Base Directory), if the environment says.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("tributary"))
 }
 
 /// A moment to measure from.

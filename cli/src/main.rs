@@ -9,7 +9,9 @@ mod demo;
 mod doctor;
 mod drill;
 mod environment;
+mod export;
 mod failure;
+mod graph;
 mod init;
 mod key;
 mod manual;
@@ -17,11 +19,13 @@ mod mapping;
 mod node;
 mod output;
 mod progress;
+mod prompt;
 mod read;
 mod replay;
 mod settle;
 mod settling;
 mod signals;
+mod sql;
 mod status;
 mod tree;
 mod verify;
@@ -80,7 +84,13 @@ async fn command(
             status::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Sql(arguments) => {
-            read::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+            sql::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Export(arguments) => {
+            export::export(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
+        }
+        Command::Graph(arguments) => {
+            graph::graph(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Explain(arguments) => {
             read::explain(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await

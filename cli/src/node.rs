@@ -313,6 +313,10 @@ fn api_config(config: &config::Api) -> anyhow::Result<tributary_api::ApiConfig> 
         let text = &config.admin_listen;
         api.admin = Some(text.parse().with_context(|| format!("api.admin_listen: {text:?} is no ADDRESS:PORT"))?);
     }
+    if !config.flight_listen.is_empty() {
+        let text = &config.flight_listen;
+        api.flight = Some(text.parse().with_context(|| format!("api.flight_listen: {text:?} is no ADDRESS:PORT"))?);
+    }
     for text in &config.trusted_proxies {
         let proxy = text.parse().with_context(|| format!("api.trusted_proxies: {text:?} is no IP address"))?;
         api.trusted_proxies.insert(proxy);

@@ -11,6 +11,14 @@ pub(crate) fn result(text: &str) {
     }
 }
 
+/// A result that is no text, on standard output as it is.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("standard output was closed");
+    }
+}
+
 /// A result as JSON, indented for a person and stable for a program.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), crate::failure::Failure> {
     result(&serde_json::to_string_pretty(value)?);

@@ -14,7 +14,7 @@ use tributary_api::rows;
 use tributary_api::sql_gate::{self, SqlLimits};
 use tributary_store::{Lake, Snapshot};
 
-use crate::arguments::{Explain, Proof, Sql};
+use crate::arguments::{Explain, Proof};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::output;
@@ -41,6 +41,11 @@ impl Tables {
         &self.lake
     }
 
+    /// The snapshot, to hold.
+    pub(crate) fn pinned(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
@@ -51,7 +56,8 @@ impl Tables {
         Ok(serde_json::from_slice(&rows::json(&batches)?)?)
     }
 
-    async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<RecordBatch>, Failure> {
+    /// The rows of a query, at most so many.
+    pub(crate) async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<RecordBatch>, Failure> {
         let limits = SqlLimits { rows_max, ..SqlLimits::default() };
         Ok(sql_gate::query(&self.lake, &self.snapshot, query, &limits).await?)
     }
@@ -85,33 +91,6 @@ impl Tables {
         let rows = self.rows(query).await?;
         let first = rows.first().and_then(Value::as_object).and_then(|row| row.values().next()).and_then(Value::as_i64);
         first.with_context(|| format!("{query} gave no integer")).or_exit(Exit::Failed)
-    }
-}
-
-/// `tributary sql`.
-pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Failure> {
-    let tables = Tables::open(&config.storage.data_dir).await?;
-    let batches = tables.limited(&arguments.query, arguments.rows_max).await?;
-    let json = rows::json(&batches)?;
-    if arguments.json {
-        output::result(&String::from_utf8(json)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let schema = batches.first().map(RecordBatch::schema);
-    let header: Vec<&str> =
-        schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().as_str()).collect();
-    let rows: Vec<Value> = serde_json::from_slice(&json)?;
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| header.iter().map(|name| plain(&row[*name])).collect()).collect();
-    output::result(&output::table(&header, &cells));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
     }
 }
 

@@ -5,34 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::stream::{self, Answering};
-use super::{App, blobs, metrics, wire};
+use super::{App, blobs, exports, metrics, sql, wire};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
-use crate::rows;
-use crate::sql_gate::{self, SqlError};
 use crate::view;
 
 /// How long a request waits for room.
-pub(super) const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
+pub(crate) const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 /// How to keep what its address names by content.
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// What a SQL query costs of the quota.
-const SQL_UNITS: u32 = 10;
 /// Pages run our own scripts and talk to our own server, and nothing else. Charts set inline styles.
 const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; \
@@ -53,8 +47,9 @@ pub(super) struct Client(pub(super) std::net::IpAddr);
 pub(super) fn router(app: Arc<App>) -> Router {
     let limited = Router::new()
         .route("/graphql", post(graphql_post).get(graphql_get))
-        .route("/v1/sql", post(sql))
+        .route("/v1/sql", post(sql::sql))
         .merge(blobs::routes())
+        .merge(exports::routes())
         .layer(DefaultBodyLimit::max(app.config.body_bytes_max))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), admit));
     Router::new()
@@ -62,6 +57,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .merge(limited)
+        .merge(exports::files_routes())
         .fallback(page)
         .layer(middleware::from_fn(wire::compress))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), wire::cross_origin))
@@ -153,9 +149,9 @@ pub(super) fn overloaded(id: &str) -> Response {
 
 /// What a handler left of the quota.
 #[derive(Debug, Clone, Copy)]
-struct Left(Remaining);
+pub(super) struct Left(pub(super) Remaining);
 
-fn too_many(app: &App, left: Remaining, id: &str) -> Response {
+pub(super) fn too_many(app: &App, left: Remaining, id: &str) -> Response {
     let wait = left.wait.unwrap_or_default().as_secs().saturating_add(1);
     let refusal = Refusal::new(ErrorCode::RateLimited, format!("too many requests: try again in {wait} s"));
     let mut response = problem(&refusal, id);
@@ -356,96 +352,4 @@ async fn page(
         }
         _ => problem(&Refusal::new(ErrorCode::NotFound, format!("nothing is at {}", uri.path())), &id),
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SqlAsked {
-    query: String,
-}
-
-async fn sql(
-    State(app): State<Arc<App>>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    Extension(Client(asking)): Extension<Client>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    match sql_answer(&app, asking, &headers, &body).await {
-        Ok(response) => response,
-        Err(Ok(none)) => too_many(&app, none, &id),
-        Err(Err(refusal)) => problem(&refusal, &id),
-    }
-}
-
-async fn sql_answer(
-    app: &App,
-    asking: std::net::IpAddr,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Response, Result<Remaining, Refusal>> {
-    let wrong =
-        |cause: serde_json::Error| Refusal::new(ErrorCode::BadRequest, format!("body is no SQL request: {cause}"));
-    let asked = serde_json::from_slice::<SqlAsked>(body).map_err(|cause| Err(wrong(cause)))?;
-    let left = app.limiter.charge(asking, SQL_UNITS).map_err(Ok)?;
-    let pinned = app.shelf.newest().await.map_err(Err)?;
-    let batches = sql_gate::query(app.shelf.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
-    let batches = batches.map_err(|cause| Err(sql_refusal(cause)))?;
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let written = if accept.contains("text/csv") { as_csv(&batches) } else { as_json(&batches, &pinned) };
-    let mut response = written.map_err(|cause| Err(Refusal::internal("writing rows", &cause)))?;
-    let heads = &pinned.snapshot.heads;
-    let told = [("x-tributary-snapshot", pinned.snapshot.version), ("x-tributary-block", heads.block_number)];
-    for (name, value) in told {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
-    }
-    response.extensions_mut().insert(Left(left));
-    Ok(response)
-}
-
-fn sql_refusal(cause: SqlError) -> Refusal {
-    let code = match &cause {
-        SqlError::Refused { .. } => ErrorCode::SqlRefused,
-        SqlError::Failed { .. } | SqlError::Rows { .. } => ErrorCode::SqlFailed,
-        SqlError::Memory { .. } => ErrorCode::TooComplex,
-        SqlError::Deadline { .. } => ErrorCode::Timeout,
-        SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source),
-    };
-    Refusal::new(code, cause.to_string())
-}
-
-type Written = Result<Response, arrow::error::ArrowError>;
-
-fn as_csv(batches: &[RecordBatch]) -> Written {
-    Ok(answer(StatusCode::OK, "text/csv; charset=utf-8", rows::csv(batches)?))
-}
-
-fn as_json(batches: &[RecordBatch], pinned: &crate::pinned::Pinned) -> Written {
-    let rows = rows::json(batches)?;
-    let heads = &pinned.snapshot.heads;
-    let columns = batches.first().map(|batch| {
-        batch
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
-            .collect::<Vec<_>>()
-    });
-    let head = json!({
-        "asOf": {
-            "number": heads.block_number,
-            "hash": tributary_schemas::column::hex_text(heads.block_hash),
-            "finality": heads.finality,
-            "trust": heads.trust,
-            "logRoot": tributary_schemas::column::hex_text(heads.log_root),
-            "snapshot": pinned.snapshot.version,
-        },
-        "columns": columns.unwrap_or_default(),
-    });
-    let mut body = head.to_string().into_bytes();
-    body.pop();
-    body.extend_from_slice(b",\"rows\":");
-    body.extend(rows);
-    body.push(b'}');
-    Ok(answer(StatusCode::OK, "application/json", body))
 }

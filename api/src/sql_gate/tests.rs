@@ -90,3 +90,45 @@ async fn rows_memory_and_time_are_bounded() {
     let long = "SELECT count(*) FROM generate_series(1, 1000000000000)";
     assert!(matches!(ask(&published, long, &short).await, Err(SqlError::Deadline { .. })));
 }
+
+/// The runtime has two workers and waits for both at its end: a join that went on would keep the test from ending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joins_without_end_are_stopped() {
+    let published = fixture::publish().await;
+    let short = SqlLimits { deadline: Duration::from_millis(300), ..SqlLimits::default() };
+    let numbers = "generate_series(1, 1000000)";
+    for sql in [
+        format!("SELECT count(*) FROM {numbers} a CROSS JOIN {numbers} b"),
+        format!("SELECT count(*) FROM {numbers} a CROSS JOIN {numbers} b WHERE a.value + b.value < 0"),
+        format!(
+            "SELECT count(*) FROM {numbers} a JOIN {numbers} b ON a.value % 1 = b.value % 1 AND a.value + b.value < 0"
+        ),
+        format!("SELECT * FROM {numbers} a, {numbers} b, {numbers} c ORDER BY a.value + b.value + c.value LIMIT 1"),
+    ] {
+        let got = ask(&published, &sql, &short).await;
+        assert!(matches!(got, Err(SqlError::Deadline { .. } | SqlError::Memory { .. })), "{sql}: {got:?}");
+    }
+    assert!(ask(&published, "SELECT count(*) FROM blocks", &SqlLimits::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn values_stand_for_parameters() {
+    let published = fixture::publish().await;
+    let sql = "SELECT count(*) AS n FROM blocks WHERE number >= $1 AND number < $2";
+    let prepare = || prepare(&published.lake, &published.snapshot, sql, &SqlLimits::default());
+    let prepared = prepare().await.unwrap();
+    let named = |name: &str| (name.to_owned(), Some(DataType::Int64));
+    assert_eq!(prepared.parameters().unwrap(), [named("$1"), named("$2")]);
+    let mut answer = prepared.run(vec![ScalarValue::Int64(Some(3)), ScalarValue::Int64(Some(6))]);
+    let first = answer.next().await.unwrap().unwrap();
+    assert_eq!((first.num_rows(), first.schema().field(0).name().as_str()), (0, "n"));
+    let second = answer.next().await.unwrap().unwrap();
+    assert_eq!(ScalarValue::try_from_array(second.column(0), 0).unwrap(), ScalarValue::Int64(Some(3)));
+    assert!(answer.next().await.is_none() && answer.next().await.is_none());
+    let mut none = prepare().await.unwrap().run(Vec::new());
+    let mut last = none.next().await;
+    while let Some(Ok(_)) = last {
+        last = none.next().await;
+    }
+    assert!(matches!(last, Some(Err(SqlError::Failed { .. }))), "{last:?}");
+}

@@ -28,6 +28,10 @@ mod eas;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
+mod flight;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod house;
@@ -61,6 +65,8 @@ mod reorgs;
 mod rules;
 #[cfg(test)]
 mod season;
+#[cfg(test)]
+mod sql;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]

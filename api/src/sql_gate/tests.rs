@@ -115,7 +115,8 @@ async fn joins_without_end_are_stopped() {
 async fn values_stand_for_parameters() {
     let published = fixture::publish().await;
     let sql = "SELECT count(*) AS n FROM blocks WHERE number >= $1 AND number < $2";
-    let prepare = || prepare(&published.lake, &published.snapshot, sql, &SqlLimits::default());
+    let limits = SqlLimits::default();
+    let prepare = || prepare(&published.lake, &published.snapshot, sql, &limits);
     let prepared = prepare().await.unwrap();
     let named = |name: &str| (name.to_owned(), Some(DataType::Int64));
     assert_eq!(prepared.parameters().unwrap(), [named("$1"), named("$2")]);

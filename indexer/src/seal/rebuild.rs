@@ -183,7 +183,7 @@ fn decoded(row: &EventRow) -> Result<Decoded, IndexerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::U256;
+    use alloy_primitives::{B256, U256};
     use tributary_schemas::Payload;
     use tributary_schemas::encoding::payload_json;
     use tributary_schemas::id::EntityId;

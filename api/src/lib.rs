@@ -13,7 +13,7 @@
 //! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL (`flight`).
 //!
 //! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
-//! writes provenance as PROV, CycloneDX and Croissant, and statements as CSV, JSON and Parquet.
+//! writes provenance as PROV, `CycloneDX` and Croissant, and statements as CSV, JSON and Parquet.
 //!
 //! Archived blobs go another way: `GET /get/0x00<keccak256>`, the route of an EigenDA proxy, reads one from the archive
 //! and hashes it again, for op-nodes and other followers to fall back on (`serve::blobs`).

@@ -91,8 +91,7 @@ async fn rows_memory_and_time_are_bounded() {
     assert!(matches!(ask(&published, long, &short).await, Err(SqlError::Deadline { .. })));
 }
 
-/// The runtime has two workers and waits for both at its end: a join that went on would keep the test from ending.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn joins_without_end_are_stopped() {
     let published = fixture::publish().await;
     let short = SqlLimits { deadline: Duration::from_millis(300), ..SqlLimits::default() };
@@ -115,7 +114,8 @@ async fn joins_without_end_are_stopped() {
 async fn values_stand_for_parameters() {
     let published = fixture::publish().await;
     let sql = "SELECT count(*) AS n FROM blocks WHERE number >= $1 AND number < $2";
-    let prepare = || prepare(&published.lake, &published.snapshot, sql, &SqlLimits::default());
+    let limits = SqlLimits::default();
+    let prepare = || prepare(&published.lake, &published.snapshot, sql, &limits);
     let prepared = prepare().await.unwrap();
     let named = |name: &str| (name.to_owned(), Some(DataType::Int64));
     assert_eq!(prepared.parameters().unwrap(), [named("$1"), named("$2")]);

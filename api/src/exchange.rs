@@ -1,4 +1,4 @@
-//! Provenance in the forms that others read: W3C PROV-JSON (any version of anything), CycloneDX 1.6 ML-BOM (a version
+//! Provenance in the forms that others read: W3C PROV-JSON (any version of anything), `CycloneDX` 1.6 ML-BOM (a version
 //! of a model) and Croissant 1.0 (a version of a dataset).
 //!
 //! Each document holds what was known at the sealed block of a snapshot, and says which. The walk is the ancestors of
@@ -31,7 +31,7 @@ use crate::world::{Kind, Thing, World};
 pub enum ProvenanceForm {
     /// W3C PROV-JSON, of a version of anything.
     Prov,
-    /// CycloneDX 1.6 ML-BOM, of a version of a model.
+    /// `CycloneDX` 1.6 ML-BOM, of a version of a model.
     CycloneDx,
     /// Croissant 1.0, of a version of a dataset.
     Croissant,

@@ -15,7 +15,7 @@
 //! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL (`flight`).
 //!
 //! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
-//! writes provenance as PROV, CycloneDX and Croissant, and statements as CSV, JSON and Parquet.
+//! writes provenance as PROV, `CycloneDX` and Croissant, and statements as CSV, JSON and Parquet.
 //!
 //! Subscriptions ([`serve()`]'s streams, over WebSocket and as server-sent events) pass the same guard and quota; `live`
 //! watches the tail's feed and the newest snapshot for all of them, and each reads on from its own sequence number.

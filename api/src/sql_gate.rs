@@ -5,7 +5,7 @@
 //! money is the checked one.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -18,6 +18,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as Outer;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt as _;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -134,17 +135,32 @@ pub async fn prepare(lake: &Lake, snapshot: &Snapshot, sql: &str, limits: &SqlLi
     // In a task of its own: a step of the engine that computes for long would otherwise keep the deadline from being
     // looked at. The task ends with the set.
     let mut task = JoinSet::new();
-    let (sql, bounds) = (sql.to_owned(), *limits);
-    task.spawn(async move {
+    let (sql, bounds, engine) = (sql.to_owned(), *limits, engine()?);
+    let planning = async move {
         match plan(&session, &sql).await {
-            Ok(plan) => Ok(Prepared { session, plan, limits: bounds, stop }),
+            Ok(plan) => Ok(Prepared { session, plan, limits: bounds, stop, engine }),
             Err(Ok(refused)) => Err(refused),
             Err(Err(cause)) => Err(describe(&cause, &bounds)),
         }
-    });
+    };
+    task.spawn_on(planning, engine);
     match tokio::time::timeout(limits.deadline, task.join_next()).await {
         Err(_) => Err(SqlError::Deadline { deadline: limits.deadline }),
         Ok(joined) => ended(joined, "did not start"),
+    }
+}
+
+/// Threads of the engine: more than there are cores, as a join may keep some busy until its deadline.
+const ENGINE_THREADS: usize = 8;
+
+/// The engine has threads of its own, so that whoever asks for anything but SQL never waits for a query that computes.
+fn engine() -> Result<&'static Handle, SqlError> {
+    static ENGINE: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+        Builder::new_multi_thread().worker_threads(ENGINE_THREADS).thread_name("sql").enable_all().build()
+    });
+    match ENGINE.as_ref() {
+        Ok(engine) => Ok(engine.handle()),
+        Err(cause) => Err(SqlError::Failed { message: format!("the engine has no threads: {cause}") }),
     }
 }
 
@@ -154,6 +170,7 @@ pub struct Prepared {
     plan: LogicalPlan,
     limits: SqlLimits,
     stop: CancellationToken,
+    engine: &'static Handle,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -183,8 +200,8 @@ impl Prepared {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         let stop = self.stop.clone().drop_guard();
         let (limits, end) = (self.limits, Box::pin(tokio::time::sleep(self.limits.deadline)));
-        let mut task = JoinSet::new();
-        task.spawn(async move { self.send(values, sender).await });
+        let (mut task, engine) = (JoinSet::new(), self.engine);
+        task.spawn_on(async move { self.send(values, sender).await }, engine);
         Answer { batches, task, end, limits, over: false, _stop: stop }
     }
 

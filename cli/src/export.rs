@@ -178,7 +178,8 @@ impl RowWriter {
                     (true, true) => out.write_all(b"[]\n")?,
                     (true, false) => out.write_all(b"]\n")?,
                     (false, true) => {
-                        out.write_all(&tributary_api::rows::csv(&[arrow::array::RecordBatch::new_empty(schema)])?)?
+                        let header = arrow::array::RecordBatch::new_empty(schema);
+                        out.write_all(&tributary_api::rows::csv(&[header])?)?;
                     }
                     (false, false) => {}
                 }

@@ -1,4 +1,4 @@
-//! CycloneDX 1.6 as a bill of materials of a model: what it was made from, in components and what depends on what.
+//! `CycloneDX` 1.6 as a bill of materials of a model: what it was made from, in components and what depends on what.
 
 use alloy_primitives::keccak256;
 use serde_json::{Value, json};

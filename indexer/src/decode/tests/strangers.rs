@@ -46,9 +46,15 @@ fn a_stranger_who_says_a_fact_of_authority_is_kept_as_refused_and_changes_nothin
         assert_eq!(refused.payload.kind(), kind);
         assert!(matches!(refused.refused, Some((Reason::Unauthorized, _))), "{kind}: {refused:?}");
 
-        let state = MemoryState::default();
-        let mut view = StateView::new(&state);
         let chronology = Chronology { chain_id: 1612, epoch_origin: 0, epoch_seconds: 100 };
+        let mut state = MemoryState::default();
+        let mut view = StateView::new(&state);
+        // The first block says which mapping is in force.
+        let first = BlockRef { number: 4, ..BlockRef::default() };
+        fold_block(&mut view, &chronology, &mapping, &first, &[], Vec::new()).unwrap();
+        let writes = view.take_writes();
+        state.apply(writes);
+        let mut view = StateView::new(&state);
         let at = BlockRef { number: 5, ..BlockRef::default() };
         let folded = fold_block(&mut view, &chronology, &mapping, &at, &[], vec![refused]).unwrap();
         let [event] = folded.events.as_slice() else { panic!("{kind}: {:?}", folded.events) };

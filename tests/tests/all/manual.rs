@@ -92,7 +92,7 @@ fn a_command_ends_with_the_exit_code_of_what_went_wrong() {
     let nowhere = folder.path().join("nowhere");
     let cases: [(&[&str], i32); 6] = [
         (&["sql", "--data-dir", data, "select nonsense"], 1),
-        (&["sql", "--data-dir", data], 2),
+        (&["explain", "--data-dir", data], 2),
         (&["verify", forgery.to_str().unwrap()], 3),
         (&["config", "show", "--config", wrong.to_str().unwrap()], 4),
         (&["status", "--every", "2", "--data-dir", data], 2),

@@ -1,7 +1,7 @@
 // Where everything stands, for whoever keeps it running.
 
 import { ask } from '../graphql.svelte';
-import type { Block } from '../queries';
+import type { Anchored, Status } from '../queries';
 
 export type Alarm = {
   kind: string;
@@ -12,44 +12,24 @@ export type Alarm = {
   detail: string;
   account: string | null;
 };
-export type Standing = {
-  chainId: string;
-  head: Block | null;
-  safe: Block | null;
-  finalized: Block | null;
-  indexed: Block | null;
-  sealed: Block;
-  finality: string;
-  trust: string;
-  settledEpoch: number | null;
+export type Standing = Omit<Status, 'anchored' | 'counts' | 'totals'> & {
   openEpoch: number;
   epochSeconds: number;
-  logRoot: string;
-  mappingSetHash: string;
   manifestHash: string | null;
   ledgerDigest: string | null;
   merkleRoots: { vault: string; root: string }[];
-  snapshot: number;
-  lagBlocks: number | null;
-  waiting: string[];
-  endpoints: { name: string; state: string; reason: string | null }[];
   counters: { name: string; value: string }[];
-  anchored: {
-    state: string;
-    reason: string | null;
-    head: number | string | null;
-    finalized: number | string | null;
-    lagBlocks: number | null;
-    open: number;
-    notAnchored: number;
-    unknown: number;
-    l1Head: number | string | null;
-    l1Finalized: number | string | null;
-    l1Read: number | string | null;
-  } | null;
+  anchored:
+    | (Anchored & {
+        lagBlocks: number | null;
+        open: number;
+        l1Head: number | string | null;
+        l1Finalized: number | string | null;
+        l1Read: number | string | null;
+      })
+    | null;
   counts: Record<string, number>;
   alarms: Alarm[];
-  invariants: { id: string; holds: string; broken: number }[];
 };
 
 const BLOCK = 'number hash timestamp';

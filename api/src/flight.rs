@@ -5,8 +5,8 @@
 //! servers over the same data folder answers it, and a call that never comes costs nothing. The snapshot is chosen when
 //! a query is planned, and its rows are of that snapshot however late they are fetched (INV-10); their schema says which.
 //!
-//! The messages are declared here (`message`) and not taken from `arrow-flight`: that crate cannot be had without
-//! tonic's client and server, a second HTTP stack beside the one that serves everything else.
+//! The messages are declared here (`message`) and served by the HTTP stack that serves everything else. `arrow-flight`,
+//! which the program has from Ballista, would bring tonic's client and server into this room.
 
 mod message;
 mod metadata;

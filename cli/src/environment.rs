@@ -13,6 +13,12 @@ pub(crate) fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether a variable is set, to whatever.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn is_told(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// Bytes that nobody can guess, from the system.
 pub(crate) fn random() -> std::io::Result<[u8; 32]> {
     use std::io::Read as _;

@@ -16,6 +16,7 @@ mod init;
 mod key;
 mod manual;
 mod mapping;
+mod memory;
 mod node;
 mod output;
 mod progress;
@@ -37,11 +38,6 @@ use std::sync::Arc;
 use arguments::{Arguments, Command};
 use failure::{Exit, Failure, OrExit as _};
 
-/// Blocks come as large answers that are gone a moment later: the system's allocator gives such memory back to the
-/// kernel each time and faults it in again, a sixth of the time of a backfill.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let variables = environment::variables();
@@ -52,6 +48,9 @@ fn main() -> ExitCode {
     });
     let format = format.unwrap_or(arguments::LogFormat::Text);
     progress::log_to_stderr(filter.as_deref().unwrap_or("warn"), format, environment::colours());
+    if matches!(arguments.command, Command::Run(_) | Command::Demo(_)) {
+        memory::bound_arenas();
+    }
     match runtime().and_then(|runtime| runtime.block_on(command(arguments.command, &variables))) {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -8,10 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tributary_tests::engines::{ENGINES, Job, engine};
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,

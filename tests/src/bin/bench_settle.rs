@@ -13,10 +13,6 @@ use tributary_tests::measure;
 use tributary_tests::settle_bench::Epoch;
 use tributary_tests::tables::Shape;
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run() {
         Ok(line) => ExitCode::from(u8::from(writeln!(std::io::stdout(), "{line}").is_err())),

@@ -5,10 +5,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use tributary_tests::lists::bench;
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const ROWS: u32 = 1_000_000;
 
 fn main() -> ExitCode {

@@ -23,8 +23,8 @@
 //! no timestamps and no paths in it.
 //!
 //! In the order the data travels: `graphql.svelte.ts` asks, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers
-//! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/webgl.ts`
-//! (or `map/SvgMap.svelte`, where there is no WebGL) draws, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
+//! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/canvas.ts`
+//! draws, dot by dot (`map/raster.ts`), as fast without a graphics card as with one, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
 //! an explanation into a tree whose levels add up, `pages/` shows.
 //!
 //! This crate knows no other room; the server asks it for [`asset`]s by path. Nothing here is fetched from elsewhere: the

@@ -7,6 +7,7 @@
 // another browser than /usr/bin/chromium, TESTS_SCREENSHOTS the folder where none is given.
 
 import { answers, attribute, base, check, finish, origin, page, part, settled, shoot, text, unless } from './harness.mjs';
+import { graphiql } from './graphiql.mjs';
 import { keyboard } from './keyboard.mjs';
 import { large } from './large.mjs';
 import { bothThemes, pages } from './pages.mjs';
@@ -28,6 +29,7 @@ if ((await page.locator('main h1').count()) > 0) {
   await part('pages of every kind', pages);
   await part('keyboard', keyboard);
   await part('large graph', large);
+  await part('GraphiQL', graphiql);
   await part('accessibility in both themes', bothThemes);
 }
 

@@ -1,1 +1,0 @@
-import{K as e,Q as t,St as n,dt as r,et as i}from"./index-DRcv6WxT.js";var a=i(`<dl class="card ta5ud1s"><!></dl>`);function o(i,o){var s=a(),c=r(s);e(c,()=>o.children),n(s),t(i,s)}export{o as t};

@@ -4,7 +4,7 @@
 # usage: run.sh BINARY [FOLDER for screenshots]; without it TESTS_SCREENSHOTS names one that is kept.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-binary="$1"
+binary="$(realpath "$1")"
 dir="$(mktemp -d)"
 shots="${2:-${TESTS_SCREENSHOTS:-$dir/screenshots}}"
 demo=
@@ -35,5 +35,6 @@ node "$here/live.mjs" "$url" "$shots" || failed=1
 stop
 start settled "everything is settled" --seed 4 --blocks 300
 node "$here/dashboard.mjs" "$url" "$shots" || failed=1
+PROGRAM="$binary" DATA="$dir/settled" node "$here/newcomer.mjs" "$url" "$shots" || failed=1
 stop
 exit "$failed"

@@ -148,7 +148,8 @@ fn operation(document: &ExecutableDocument, name: Option<&str>) -> Option<Operat
     let found = match (&document.operations, name) {
         (DocumentOperations::Single(only), _) => Some(only),
         (DocumentOperations::Multiple(many), Some(name)) => many.get(name),
-        (DocumentOperations::Multiple(_), None) => None,
+        // One that is alone runs without being named by the request, though it has a name.
+        (DocumentOperations::Multiple(many), None) => many.values().next().filter(|_| many.len() == 1),
     };
     found.map(|operation| operation.node.ty)
 }

@@ -49,13 +49,14 @@ export class Answer<T> {
   loading = $state(false);
   private asked = 0;
 
-  async load(question: () => Promise<T>): Promise<T | null> {
+  async load(question: () => Promise<T>, quiet = false): Promise<T | null> {
     const mine = ++this.asked;
-    this.loading = true;
+    if (!quiet) this.loading = true;
     try {
       const data = await question();
       if (mine !== this.asked) return null;
-      this.data = data;
+      // What a reader has before them stays untouched where the answer is the same.
+      if (!quiet || JSON.stringify(data) !== JSON.stringify(this.data)) this.data = data;
       this.error = null;
       return data;
     } catch (cause) {
@@ -64,6 +65,11 @@ export class Answer<T> {
     } finally {
       if (mine === this.asked) this.loading = false;
     }
+  }
+
+  /** Asks again, without saying so where something is shown already. */
+  renew(question: () => Promise<T>): Promise<T | null> {
+    return this.load(question, this.data !== null);
   }
 
   clear(): void {
@@ -79,6 +85,9 @@ export type Connection<T> = {
   pageInfo: { hasNextPage: boolean; endCursor: string | null };
   edges: { node: T }[];
 };
+
+// Lists of at most so many rows are read again as a whole; of longer ones only how many there are.
+const RENEWED_MAX = 500;
 
 /** A list that grows page by page; another question empties it. */
 export class Pages<T> {
@@ -114,18 +123,32 @@ export class Pages<T> {
   async next(): Promise<void> {
     const found = await this.answer.load(() => this.question(this.cursor));
     if (found === null) return;
-    this.rows = [...this.rows, ...found.edges.map(({ node }) => node)];
+    this.take(this.rows, found);
+  }
+
+  /** Reads what is shown again; until all of it is there, it stays as it is. */
+  async renew(): Promise<void> {
+    // What is on its way is new enough.
+    if (this.answer.loading) return;
+    const [question, shown] = [this.question, this.rows.length];
+    const found = await this.answer.load(async () => {
+      let page = await question(null);
+      const edges = [...page.edges];
+      while (shown <= RENEWED_MAX && edges.length < shown && page.pageInfo.hasNextPage) {
+        page = await question(page.pageInfo.endCursor);
+        edges.push(...page.edges);
+      }
+      return { ...page, edges };
+    }, true);
+    if (found === null) return;
+    if (shown <= RENEWED_MAX) this.take([], found);
+    else [this.total, this.more] = [found.totalCount, this.rows.length < found.totalCount];
+  }
+
+  private take(before: readonly T[], found: Connection<T>): void {
+    this.rows = [...before, ...found.edges.map(({ node }) => node)];
     this.total = found.totalCount;
     this.cursor = found.pageInfo.endCursor;
     this.more = found.pageInfo.hasNextPage;
   }
-}
-
-/** Asks now and again every so often while somebody looks; gives what ends it. */
-export function repeated(question: () => void, everyMs: number): () => void {
-  question();
-  const timer = setInterval(() => {
-    if (!document.hidden) question();
-  }, everyMs);
-  return () => clearInterval(timer);
 }

@@ -15,6 +15,7 @@
 //!   carries a block on L1.
 //! - **Proofs** (`#/proof`): of an account, of a file, or of a link that holds the whole proof.
 //! - **Status**: heads, what is waited for, alarms, endpoints, invariants, counters.
+//! - **GraphiQL** (`/graphiql`), vendored: a page of its own, of which the others load nothing.
 //!
 //! Every view has a link, every picture a table with the same content, every table its CSV.
 //!
@@ -22,9 +23,10 @@
 //! this crate needs no Node. `build.sh` makes it anew, `check.sh` proves that it is what the sources say: the build has
 //! no timestamps and no paths in it.
 //!
-//! In the order the data travels: `graphql.svelte.ts` asks, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers
-//! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/webgl.ts`
-//! (or `map/SvgMap.svelte`, where there is no WebGL) draws, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
+//! In the order the data travels: `graphql.svelte.ts` asks, `live.svelte.ts` hears over one WebSocket when asking again is
+//! worthwhile, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers
+//! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/canvas.ts`
+//! draws, dot by dot (`map/raster.ts`), as fast without a graphics card as with one, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
 //! an explanation into a tree whose levels add up, `pages/` shows.
 //!
 //! This crate knows no other room; the server asks it for [`asset`]s by path. Nothing here is fetched from elsewhere: the
@@ -44,13 +46,17 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'
 
 /// The file at `path` (with or without a leading slash) and its media type.
 ///
-/// A path without an extension that names no file is a deep link and gets the page itself; a missing file with an
+/// A path without an extension that names no page is a deep link and gets the first one; a missing file with an
 /// extension is `None`, so that a stale script name is an honest 404 and not a page of HTML.
 #[must_use]
 pub fn asset(path: &str) -> Option<(&'static str, Cow<'static, [u8]>)> {
     let path = path.trim_start_matches('/');
     let name = path.rsplit('/').next().unwrap_or(path);
-    let path = if path.is_empty() || !name.contains('.') { INDEX } else { path };
+    let path = match path {
+        "graphiql" => "graphiql.html",
+        _ if path.is_empty() || !name.contains('.') => INDEX,
+        file => file,
+    };
     Dist::get(path).map(|file| (media_type(path), file.data))
 }
 
@@ -74,6 +80,7 @@ fn media_type(path: &str) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("json") => "application/json",
+        Some("txt") => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }

@@ -7,6 +7,7 @@
 // another browser than /usr/bin/chromium, TESTS_SCREENSHOTS the folder where none is given.
 
 import { answers, attribute, base, check, finish, origin, page, part, settled, shoot, text, unless } from './harness.mjs';
+import { graphiql } from './graphiql.mjs';
 import { keyboard } from './keyboard.mjs';
 import { large } from './large.mjs';
 import { bothThemes, pages } from './pages.mjs';
@@ -20,16 +21,15 @@ const lit = async () => ({
 
 // What stops a part in the middle is one more failure, and the next part is still walked.
 // Where not even the overview loads, the rest would only wait for nothing.
-let found = '';
 await part('overview', overview);
 if ((await page.locator('main h1').count()) > 0) {
-  await part('map', async () => (found = await provenanceMap()));
-  await part('map without WebGL', () => withoutWebgl(found));
+  await part('map', provenanceMap);
   await part('account statement', accountStatement);
   await part('theme', theme);
   await part('pages of every kind', pages);
   await part('keyboard', keyboard);
   await part('large graph', large);
+  await part('GraphiQL', graphiql);
   await part('accessibility in both themes', bothThemes);
 }
 
@@ -142,7 +142,6 @@ async function provenanceMap() {
     await page.waitForFunction((count) => document.querySelectorAll('tr[data-node]').length > count, before);
     return null;
   });
-  return expected.id;
 }
 
 /** The most connected made thing of the last provenance answer, and its ancestry walked independently of the page. */
@@ -170,27 +169,6 @@ async function ancestryByAnswer() {
   const [most] = others.toSorted((a, b) => b.nodes.size - a.nodes.size || (a.id < b.id ? -1 : 1));
   if (!most) throw new Error('the map holds nothing but its focus');
   return most;
-}
-
-async function withoutWebgl(id) {
-  await check('without WebGL the same picture is drawn as SVG', async () => {
-    await page.goto('about:blank');
-    await page.goto(`${origin}/#/map/${encodeURIComponent(id)}?up=2&drawer=svg`);
-    await page.locator('tr[aria-current="true"]').waitFor();
-    await page.locator(`${MAP}[data-drawer="svg"] circle`).first().waitFor();
-    const circles = await page.locator(`${MAP} circle`).count();
-    const rows = await page.locator('tr[data-node]').count();
-    return unless(circles === rows, `${circles} circles for ${rows} rows`);
-  });
-  await check('a node of the drawing can be clicked', async () => {
-    const circle = page.locator(`${MAP} g:not(.selected) circle`).first();
-    await circle.click({ force: true });
-    await page.locator(`${MAP} g.selected`).waitFor();
-    const { nodes } = await lit();
-    const rows = await page.locator('tr[data-node].lit').count();
-    return unless(nodes === rows && nodes > 0, `${nodes} lit nodes, ${rows} lit rows`);
-  });
-  await shoot('map-svg');
 }
 
 async function accountStatement() {

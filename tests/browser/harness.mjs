@@ -41,8 +41,8 @@ export const part = (name, walk) => walk().catch((cause) => check(`the walk over
 
 export const unless = (good, wrong) => (good ? null : wrong);
 
-// Chromium without its services: it looks for nobody but the server under test. WebGL comes from SwiftShader, which
-// needs no graphics card.
+// Chromium without its services: it looks for nobody but the server under test. What goes to a graphics card
+// goes to SwiftShader, as there is none.
 const profile = mkdtempSync(join(tmpdir(), 'tributary-browser-'));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

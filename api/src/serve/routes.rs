@@ -33,8 +33,9 @@ const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; style-src
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tributary: GraphQL</title>\
-     <h1>GraphQL</h1><p>Send a POST with a JSON body <code>{\"query\": \"…\"}</code> to this address. The schema is at \
-     <a href=\"/schema.graphql\">/schema.graphql</a>.</p></html>";
+     <h1>GraphQL</h1><p>Send a POST with a JSON body <code>{\"query\": \"…\"}</code> to this address. <a \
+     href=\"/graphiql\">GraphiQL</a> writes one for you; the schema is at <a href=\"/schema.graphql\">/schema.graphql</a>.\
+     </p></html>";
 
 /// The id of a request, for its answer and the log.
 #[derive(Debug, Clone)]

@@ -142,7 +142,7 @@ async fn a_slow_body_takes_room_from_nobody_and_ends() {
 async fn subscriptions_come_as_events_within_bounds() {
     let (router, _published) = server(ApiConfig { subscriptions_max: 1, ..config() }).await;
     let ask = || {
-        let query = "subscription { epochSettled(after: 0) { sequence epoch { number } } }";
+        let query = "subscription Settled { epochSettled(after: 0) { sequence epoch { number } } }";
         post("/graphql", "text/event-stream", json!({ "query": query }).to_string())
     };
     let response = tower::ServiceExt::oneshot(router.clone(), ask()).await.unwrap();
@@ -161,9 +161,11 @@ async fn subscriptions_come_as_events_within_bounds() {
     let free = tower::ServiceExt::oneshot(router.clone(), ask()).await.unwrap();
     assert_eq!(free.status(), StatusCode::OK);
     // Where there is one answer, there is none to a subscription.
-    let query = json!({ "query": "subscription { blocks { sequence } }" }).to_string();
-    let refused = send(&router, post("/graphql", "application/graphql-response+json", query)).await;
-    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "BAD_REQUEST"));
+    for query in ["subscription { blocks { sequence } }", "subscription Named { blocks { sequence } }"] {
+        let query = json!({ "query": query }).to_string();
+        let refused = send(&router, post("/graphql", "application/graphql-response+json", query)).await;
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "BAD_REQUEST"));
+    }
     let bomb = format!("subscription {{ {} }}", "a ".repeat(3_000));
     let refused = send(&router, post("/graphql", "text/event-stream", json!({ "query": bomb }).to_string())).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &json!("QUERY_TOO_LARGE")));

@@ -1,1 +1,0 @@
-import{$ as e,Ct as t,ft as n,q as r,tt as i}from"./index-Ct6EKPCp.js";var a=i(`<dl class="card ta5ud1s"><!></dl>`);function o(i,o){var s=a(),c=n(s);r(c,()=>o.children),t(s),e(i,s)}export{o as t};

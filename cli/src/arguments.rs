@@ -81,7 +81,6 @@ pub(crate) enum Command {
     /// Lists, shows, begins and checks mapping files: how events of contracts become facts
     #[command(subcommand)]
     Mapping(Mapping),
-    /// Lists, builds and drops the ledgers of a data folder, each by a mapping set
     #[command(subcommand)]
     Generation(Generation),
     /// The machines of a cluster that settlement runs on

@@ -15,8 +15,10 @@ pub(crate) struct Reading {
     pub(crate) generation: Option<B256>,
 }
 
-/// A data folder holds a ledger for each mapping set it was followed with; one of them is current, and answers. `run` with
-/// another mapping set builds its generation beside the current one and then lets it answer in its place.
+/// Lists, builds and drops generations: the ledgers of a data folder, each by a mapping set.
+///
+/// One of them is current, and answers. `run` with another mapping set builds its generation beside the current one and
+/// then lets it answer in its place.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Generation {
     List(GenerationList),

@@ -66,7 +66,7 @@ pub async fn provenance(
     form: ProvenanceForm,
     id: &str,
 ) -> Result<Value, Refusal> {
-    of(&Pinned::new(lake.clone(), PathBuf::new(), snapshot), form, id).await
+    of(&Pinned::new(lake.clone(), PathBuf::new(), snapshot, None), form, id).await
 }
 
 pub(crate) async fn of(pinned: &Pinned, form: ProvenanceForm, id: &str) -> Result<Value, Refusal> {

@@ -64,7 +64,7 @@ pub(crate) async fn publish() -> Published {
         block_number: 20,
         block_hash: B256::with_last_byte(20),
         block_timestamp: 1_200,
-        log_root: B256::repeat_byte(0x77),
+        log_root: ROOT,
         finality: "asserted".to_owned(),
         trust: "full".to_owned(),
         finalized_number: 20,
@@ -84,8 +84,12 @@ pub(crate) async fn publish() -> Published {
     Published { dir, lake, snapshot }
 }
 
+/// The log root at the sealed block.
+const ROOT: B256 = B256::repeat_byte(0x77);
+
 fn blocks(facts: &mut Rows) {
     for number in 0..=20 {
+        let root = if number == 20 { ROOT } else { B256::repeat_byte(u8::try_from(number).unwrap()) };
         facts.blocks.push(BlockRow {
             number,
             hash: hash(number),
@@ -98,7 +102,7 @@ fn blocks(facts: &mut Rows) {
             event_count: 0,
             finality: "asserted".to_owned(),
             trust: "full".to_owned(),
-            log_root: hex_text(B256::repeat_byte(u8::try_from(number).unwrap())),
+            log_root: hex_text(root),
         });
     }
 }

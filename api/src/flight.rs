@@ -15,6 +15,7 @@ mod stream;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use alloy_primitives::B256;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema};
 use axum::Router;
@@ -141,16 +142,20 @@ impl Flight {
         self.app.shelf.newest().await.map_err(|refusal| status(&refusal))
     }
 
+    /// A handle of a query over the newest snapshot.
+    async fn handle(&self, query: String) -> Result<Handle, Status> {
+        let snapshot = Arc::clone(&self.newest().await?.snapshot);
+        let generation = snapshot.heads.mapping_set_hash.to_vec();
+        Ok(Handle { snapshot: snapshot.version, query, values: Vec::new(), generation })
+    }
+
     /// Plans the query of a handle over the snapshot that it names. The columns are of the plan, and say the snapshot: a
     /// client compares what it was promised with what it gets.
     async fn prepare(&self, handle: &Handle) -> Result<(Prepared, Schema), Status> {
-        let lake = self.app.shelf.lake();
-        let snapshot = lake.snapshot(handle.snapshot).await.map_err(|cause| {
-            let message = format!("snapshot {} cannot be read any more: ask again", handle.snapshot);
-            tracing::debug!(%cause, "{message}");
-            status(&Refusal::new(ErrorCode::AsOfUnavailable, message))
-        })?;
-        let prepared = sql_gate::prepare(lake, &snapshot, &handle.query, &self.app.config.flight_sql).await;
+        let generation = B256::try_from(handle.generation.as_slice()).map_err(malformed)?;
+        let found = self.app.shelf.snapshot(generation, handle.snapshot).await;
+        let (lake, snapshot) = found.map_err(|refusal| status(&refusal))?;
+        let prepared = sql_gate::prepare(&lake, &snapshot, &handle.query, &self.app.config.flight_sql).await;
         let prepared = prepared.map_err(|cause| status(&sql_refusal(&cause)))?;
         let metadata = as_of(&snapshot).map(|(name, value)| (name.to_owned(), value));
         let schema = prepared.schema().as_ref().clone().with_metadata(metadata.into());
@@ -162,7 +167,7 @@ impl Flight {
         let _room = self.admit(1).await?;
         let (schema, ticket) = match command(&descriptor.cmd)? {
             Command::Query(query) => {
-                let handle = Handle { snapshot: self.newest().await?.snapshot.version, query, values: Vec::new() };
+                let handle = self.handle(query).await?;
                 (self.prepare(&handle).await?.1, Any::statement(&handle))
             }
             Command::Prepared(handle) => (self.prepare(&handle).await?.1, Any::prepared(&handle)),
@@ -209,8 +214,7 @@ impl Flight {
         match action.kind.as_str() {
             "CreatePreparedStatement" => {
                 let asked: CreateStatement = Any::unpack(&action.body).map_err(malformed)?;
-                let handle =
-                    Handle { snapshot: self.newest().await?.snapshot.version, query: asked.query, values: Vec::new() };
+                let handle = self.handle(asked.query).await?;
                 let (prepared, schema) = self.prepare(&handle).await?;
                 let parameters = prepared.parameters().map_err(|cause| status(&sql_refusal(&cause)))?;
                 let field = |(name, data_type): (String, Option<_>)| {

@@ -20,6 +20,8 @@ use crate::view::{Request, Tokens};
 
 /// How often is looked.
 const BEAT: Duration = Duration::from_millis(100);
+/// The bit from which a pulse counts changes of the generation: there are fewer snapshots of any.
+const SWITCHES_FROM: u32 = 48;
 /// Most events read at a time.
 pub(crate) const PAGE: usize = 256;
 
@@ -28,7 +30,7 @@ pub(crate) const PAGE: usize = 256;
 pub(crate) struct Pulse {
     /// Sequence number of the feed's next record.
     pub(crate) feed: u64,
-    /// Version of the newest snapshot and one, zero without one.
+    /// Version of the newest snapshot and one, zero without one; in the highest bits, how often the generation changed.
     pub(crate) snapshot: u64,
 }
 
@@ -68,9 +70,13 @@ impl Live {
     async fn look(&self) -> Result<Pulse, Refusal> {
         let feed = self.feed.clone();
         let next = blocking(move || feed.next()).await?;
-        let newest = self.shelf.lake().latest().await;
-        let newest = newest.map_err(|cause| Refusal::internal("finding the snapshot", &cause))?;
-        Ok(Pulse { feed: next, snapshot: newest.map_or(0, |snapshot| snapshot.version.saturating_add(1)) })
+        let switches = self.shelf.current()?.switches;
+        let version = match self.shelf.newest().await {
+            Ok(newest) => newest.snapshot.version.saturating_add(1),
+            Err(refusal) if refusal.code == ErrorCode::NotReady => 0,
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(Pulse { feed: next, snapshot: (switches << SWITCHES_FROM) | version })
     }
 
     /// Sequence number of the feed's newest record; zero before the first.

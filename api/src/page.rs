@@ -1,7 +1,8 @@
 //! Pages of lists: bounds, and cursors that pin what they were made at.
 //!
-//! A cursor names the block, the first bytes of its hash and the settled epoch it was made at, and the key of its row
-//! there. The next page is answered at that block, so a list never shifts under whoever turns its pages.
+//! A cursor names the block, the first bytes of the log root there and the settled epoch it was made at, and the key of
+//! its row. The next page is answered at that block, so a list never shifts under whoever turns its pages; and as the root
+//! is of the mapping set too, its pages are of one generation.
 
 use alloy_primitives::hex;
 use async_graphql::connection::{Connection, Edge, EmptyFields};
@@ -26,8 +27,8 @@ pub(crate) struct Total {
 pub(crate) struct Cursor {
     /// The block.
     pub(crate) number: i64,
-    /// First 16 hex digits of its hash.
-    pub(crate) hash: String,
+    /// First 16 hex digits of the log root there.
+    pub(crate) root: String,
     /// The settled epoch.
     pub(crate) cut: Option<i64>,
     /// Key of the row.
@@ -38,7 +39,7 @@ impl Cursor {
     /// As text that means nothing to people.
     pub(crate) fn encode(&self) -> String {
         let cut = self.cut.map_or_else(String::new, |cut| cut.to_string());
-        hex::encode(format!("1/{}/{}/{cut}/{}", self.number, self.hash, self.key))
+        hex::encode(format!("2/{}/{}/{cut}/{}", self.number, self.root, self.key))
     }
 
     /// Back from text.
@@ -48,16 +49,16 @@ impl Cursor {
         let plain = String::from_utf8(bytes).ok().ok_or_else(wrong)?;
         let mut parts = plain.splitn(5, '/');
         let mut next = || parts.next().ok_or_else(wrong);
-        if next()? != "1" {
+        if next()? != "2" {
             return Err(wrong());
         }
         let number = next()?.parse().ok().filter(|number| *number >= 0).ok_or_else(wrong)?;
-        let hash = next()?.to_owned();
+        let root = next()?.to_owned();
         let cut = match next()? {
             "" => None,
             cut => Some(cut.parse().ok().ok_or_else(wrong)?),
         };
-        Ok(Self { number, hash, cut, key: next()?.to_owned() })
+        Ok(Self { number, root, cut, key: next()?.to_owned() })
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn cursors_come_back_whole_and_nothing_else_passes() {
         for cut in [None, Some(7)] {
-            let cursor = Cursor { number: 12, hash: "00ff".into(), cut, key: "0xab/c".into() };
+            let cursor = Cursor { number: 12, root: "00ff".into(), cut, key: "0xab/c".into() };
             assert_eq!(Cursor::decode(&cursor.encode()), Ok(cursor));
         }
         for wrong in ["", "zz", "31", &hex::encode("1/-1///x"), &hex::encode("2/1/a/1/x"), &hex::encode("1/1/a/x/x")] {

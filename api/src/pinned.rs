@@ -1,14 +1,14 @@
 //! One snapshot, held for as long as requests read it: its session for SQL, its graph, and what each thing earned.
 //!
 //! [`Shelf`] keeps the two newest ones that were asked for. A request takes one [`Pinned`] at its start and reads
-//! nothing else, so that no answer mixes two snapshots (INV-10).
+//! nothing else, so that no answer mixes two snapshots, nor two generations (INV-10).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
@@ -17,7 +17,7 @@ use tributary_accounting::{Alarm, Explainer, Origins};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Column, Micros};
 use tributary_schemas::facts::BlockRow;
-use tributary_store::{Lake, Snapshot};
+use tributary_store::{Current, Generations, Lake, Snapshot, StoreError};
 
 use crate::earned::Earned;
 use crate::error::{ErrorCode, Refusal};
@@ -61,40 +61,82 @@ struct Drill {
 /// The snapshots that requests read.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    lake: Lake,
-    data_dir: PathBuf,
+    generations: Generations,
+    /// Those that were read, by their folders.
+    lakes: tokio::sync::Mutex<BTreeMap<PathBuf, Lake>>,
     kept: Mutex<Vec<Arc<Pinned>>>,
 }
 
 impl Shelf {
-    /// An empty shelf over a lake.
+    /// An empty shelf over a data folder, whose first generation is this lake.
     pub(crate) fn new(lake: Lake, data_dir: PathBuf) -> Self {
-        Self { lake, data_dir, kept: Mutex::default() }
-    }
-
-    /// The lake.
-    pub(crate) fn lake(&self) -> &Lake {
-        &self.lake
+        let generations = Generations::new(&data_dir);
+        Self { generations, lakes: tokio::sync::Mutex::new([(data_dir, lake)].into()), kept: Mutex::default() }
     }
 
     /// The data folder.
     pub(crate) fn data_dir(&self) -> &std::path::Path {
-        &self.data_dir
+        self.generations.data_dir()
     }
 
-    /// The newest published snapshot.
+    /// The generation that answers when no other is named.
+    pub(crate) fn current(&self) -> Result<Current, Refusal> {
+        self.generations.current().map_err(|cause| Refusal::internal("finding the generation", &cause))
+    }
+
+    /// The newest published snapshot of the generation that answers.
     pub(crate) async fn newest(&self) -> Result<Arc<Pinned>, Refusal> {
-        let newest = self.lake.latest().await.map_err(|cause| Refusal::internal("finding the snapshot", &cause))?;
+        self.of_folder(self.current()?.folder).await
+    }
+
+    /// The newest published snapshot of the generation by a mapping set; of the one that answers where none is named.
+    pub(crate) async fn newest_of(&self, named: Option<B256>) -> Result<Arc<Pinned>, Refusal> {
+        let Some(hash) = named else { return self.newest().await };
+        self.of_folder(self.find(hash)?).await
+    }
+
+    /// A snapshot of the generation by a mapping set, and the lake it is in.
+    pub(crate) async fn snapshot(&self, generation: B256, version: u64) -> Result<(Lake, Arc<Snapshot>), Refusal> {
+        let lake = self.lake(self.find(generation)?).await?;
+        let snapshot = lake.snapshot(version).await.map_err(|cause| {
+            tracing::debug!(%cause, "a snapshot that somebody names cannot be read");
+            Refusal::new(ErrorCode::AsOfUnavailable, format!("snapshot {version} cannot be read any more: ask again"))
+        })?;
+        Ok((lake, snapshot))
+    }
+
+    fn find(&self, hash: B256) -> Result<PathBuf, Refusal> {
+        match self.generations.find(hash) {
+            Ok(found) => Ok(found.folder),
+            Err(cause @ StoreError::NoGeneration { .. }) => Err(Refusal::new(ErrorCode::NotFound, cause.to_string())),
+            Err(cause) => Err(Refusal::internal("finding the generation", &cause)),
+        }
+    }
+
+    async fn lake(&self, folder: PathBuf) -> Result<Lake, Refusal> {
+        let mut lakes = self.lakes.lock().await;
+        if let Some(lake) = lakes.get(&folder) {
+            return Ok(lake.clone());
+        }
+        let lake = Lake::open(&folder).await.map_err(|cause| Refusal::internal("opening the tables", &cause))?;
+        lakes.insert(folder, lake.clone());
+        Ok(lake)
+    }
+
+    async fn of_folder(&self, folder: PathBuf) -> Result<Arc<Pinned>, Refusal> {
+        let lake = self.lake(folder.clone()).await?;
+        let newest = lake.latest().await.map_err(|cause| Refusal::internal("finding the snapshot", &cause))?;
         let Some(snapshot) = newest else {
             return Err(Refusal::new(ErrorCode::NotReady, "no snapshot is published yet: try again later"));
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.iter().position(|one| one.snapshot.version == snapshot.version) {
+        let is_it = |one: &Arc<Pinned>| one.folder == folder && one.snapshot.version == snapshot.version;
+        if let Some(found) = kept.iter().position(is_it) {
             let found = kept.remove(found);
             kept.push(Arc::clone(&found));
             return Ok(found);
         }
-        let pinned = Arc::new(Pinned::new(self.lake.clone(), self.data_dir.clone(), snapshot));
+        let pinned = Arc::new(Pinned::new(lake, folder, snapshot, Some(self.generations.clone())));
         kept.push(Arc::clone(&pinned));
         if kept.len() > KEPT {
             kept.remove(0);
@@ -107,7 +149,10 @@ impl Shelf {
 /// One snapshot.
 pub(crate) struct Pinned {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) data_dir: PathBuf,
+    /// The folder of its generation.
+    pub(crate) folder: PathBuf,
+    /// All generations of its data folder; none where only one is known.
+    pub(crate) generations: Option<Generations>,
     lake: Lake,
     session: OnceCell<SessionContext>,
     world: OnceCell<Arc<World>>,
@@ -125,10 +170,11 @@ impl std::fmt::Debug for Pinned {
 
 impl Pinned {
     /// A snapshot, of which nothing is read yet.
-    pub(crate) fn new(lake: Lake, data_dir: PathBuf, snapshot: Arc<Snapshot>) -> Self {
+    pub(crate) fn new(lake: Lake, folder: PathBuf, snapshot: Arc<Snapshot>, generations: Option<Generations>) -> Self {
         Self {
             snapshot,
-            data_dir,
+            folder,
+            generations,
             lake,
             session: OnceCell::new(),
             world: OnceCell::new(),
@@ -137,6 +183,11 @@ impl Pinned {
             alarms: OnceCell::new(),
             reads: AtomicU64::new(0),
         }
+    }
+
+    /// The tables it is of.
+    pub(crate) const fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     /// Counts a query over tables.

@@ -3,6 +3,7 @@
 mod batch;
 mod blob;
 mod blocks;
+mod generation;
 mod graph;
 mod load;
 mod money;
@@ -86,8 +87,8 @@ impl Request {
         let fixed = block.as_ref().is_some_and(|row| !tagged && heads.settled_epoch >= Some(row.epoch));
         let count = if fixed { &self.fixed } else { &self.floating };
         count.fetch_add(1, Ordering::Relaxed);
-        let (number, hash) =
-            block.as_ref().map_or_else(|| (head, hex_text(heads.block_hash)), |row| (row.number, row.hash.clone()));
+        let (number, root) =
+            block.as_ref().map_or_else(|| (head, hex_text(heads.log_root)), |row| (row.number, row.log_root.clone()));
         let cut = match &cursor {
             Some(cursor) => cursor.cut,
             None if number == head => heads.settled_epoch,
@@ -102,7 +103,7 @@ impl Request {
             tokens: Arc::clone(&self.tokens),
             loads: Arc::clone(&self.loads),
             number,
-            hash: hash.get(2..18).unwrap_or_default().to_owned(),
+            root: root.get(2..18).unwrap_or_default().to_owned(),
             cut,
         };
         Ok(View(Arc::new(inner)))
@@ -111,6 +112,11 @@ impl Request {
     /// Whether nothing that comes can change what was answered.
     pub(crate) fn is_fixed(&self) -> bool {
         self.fixed.load(Ordering::Relaxed) > 0 && self.floating.load(Ordering::Relaxed) == 0
+    }
+
+    /// The generation that it reads.
+    pub(crate) fn mapping_set_hash(&self) -> String {
+        hex_text(self.pinned.snapshot.heads.mapping_set_hash)
     }
 
     /// `extensions.asOf`: the snapshot, and the fields that were answered at another block than its head (INV-10).
@@ -125,6 +131,7 @@ impl Request {
         set("finality", Value::from(heads.finality.clone()));
         set("trust", Value::from(heads.trust.clone()));
         set("logRoot", Value::from(hex_text(heads.log_root)));
+        set("mappingSetHash", Value::from(hex_text(heads.mapping_set_hash)));
         set("snapshot", Value::from(self.pinned.snapshot.version));
         set("settledEpoch", heads.settled_epoch.map_or(Value::Null, Value::from));
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +144,7 @@ impl Request {
     }
 
     async fn of_cursor(&self, cursor: &Cursor, as_of: Option<AsOf>) -> Result<BlockRow, Refusal> {
-        let row = self.sealed_block(cursor.number).await?.filter(|row| row.hash.get(2..18) == Some(&cursor.hash));
+        let row = self.sealed_block(cursor.number).await?.filter(|row| row.log_root.get(2..18) == Some(&cursor.root));
         let Some(row) = row else {
             let message = format!("the block {} of the cursor is not there any more: begin again", cursor.number);
             return Err(Refusal::new(ErrorCode::CursorReorged, message));
@@ -216,7 +223,8 @@ struct Inner {
     tokens: Arc<Tokens>,
     loads: Arc<DataLoader<Loads>>,
     number: i64,
-    hash: String,
+    /// First digits of the log root there: of this block by these rules.
+    root: String,
     cut: Option<i64>,
 }
 
@@ -281,13 +289,13 @@ impl View {
 
     /// A cursor of this view, without a key.
     fn cursor(&self) -> Cursor {
-        Cursor { number: self.0.number, hash: self.0.hash.clone(), cut: self.0.cut, key: String::new() }
+        Cursor { number: self.0.number, root: self.0.root.clone(), cut: self.0.cut, key: String::new() }
     }
 
     /// A cursor for a list inside an object, which must be of the object's own block.
     fn inner_cursor(&self, after: Option<&str>) -> Result<Option<Cursor>, Refusal> {
         let Some(cursor) = after.map(Cursor::decode).transpose()? else { return Ok(None) };
-        if cursor.number == self.0.number && cursor.hash == self.0.hash {
+        if cursor.number == self.0.number && cursor.root == self.0.root {
             return Ok(Some(cursor));
         }
         let number = cursor.number;

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 mod drill;
 mod export;
+mod generation;
 mod key;
 mod manual;
 mod sql;
 
 pub(crate) use drill::{By, Drill};
 pub(crate) use export::{Export, ExportFormat, Graph, GraphFormat};
+pub(crate) use generation::{Generation, Reading};
 pub(crate) use key::{Key, KeyCreate, KeyList, KeyRevoke};
 pub(crate) use manual::{Completions, Man, Schema};
 pub(crate) use sql::{Sql, SqlFormat};
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     /// Lists, shows, begins and checks mapping files: how events of contracts become facts
     #[command(subcommand)]
     Mapping(Mapping),
+    #[command(subcommand)]
+    Generation(Generation),
     /// The machines of a cluster that settlement runs on
     #[command(subcommand)]
     Cluster(Cluster),
@@ -233,7 +237,7 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
     /// Say it again whenever it has changed, until interrupted; on a terminal in the same place
     #[arg(long)]
     pub(crate) watch: bool,
@@ -259,7 +263,7 @@ pub(crate) struct Explain {
     #[command(flatten)]
     pub(crate) drill: Drill,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
     /// JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -279,7 +283,7 @@ pub(crate) struct Proof {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
 }
 
 #[derive(Debug, Args)]
@@ -289,7 +293,7 @@ pub(crate) struct Verify {
     /// The epoch's number, after `epoch`
     pub(crate) number: Option<i64>,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -307,7 +311,7 @@ pub(crate) struct Replay {
     #[arg(long)]
     pub(crate) epoch: i64,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) contracts: Contracts,
     pub(crate) mapping: Mapping,
     pub(crate) storage: Storage,
+    pub(crate) retention: Retention,
     pub(crate) settlement: Settlement,
     pub(crate) api: Api,
     pub(crate) engine: Engine,
@@ -150,6 +151,28 @@ pub(crate) struct Storage {
     pub(crate) data_dir: PathBuf,
     /// Bytes that stay free on its disk: with less, intake stops and goes on when there is room again; 0 for never.
     pub(crate) min_free_bytes: u64,
+    /// The ledger of the data folder that a command was told to read, by the hash of its mapping set; none for the current
+    /// one.
+    #[serde(skip)]
+    pub(crate) generation: Option<B256>,
+}
+
+/// What is kept beyond what answers need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retention {
+    /// Which blocks are kept whole, so that another mapping set can be read from them without asking a node.
+    pub(crate) raw_blocks: RawBlocks,
+}
+
+/// Which blocks are kept whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawBlocks {
+    /// None: nodes are asked for them again.
+    None,
+    /// Every block that is taken in from now on.
+    All,
 }
 
 /// How time is cut into epochs.
@@ -252,7 +275,8 @@ impl Default for Config {
                 reward_vault: Vec::new(),
             },
             mapping: Mapping { files: vec!["reference".to_owned()], roles: Vec::new() },
-            storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30 },
+            storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30, generation: None },
+            retention: Retention { raw_blocks: RawBlocks::None },
             settlement: Settlement {
                 epoch_origin: 0,
                 epoch_seconds: 86_400,

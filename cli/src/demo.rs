@@ -83,7 +83,7 @@ pub(crate) async fn demo(arguments: Demo) -> Result<ExitCode, Failure> {
         return Ok(code);
     }
     let (reorgs, waiting) = (node.reorgs(), node.waiting());
-    let summary = summary(&arguments, chain_id, &dir, reorgs, started.elapsed().as_secs_f64()).await?;
+    let summary = summary(&arguments, &config, reorgs, started.elapsed().as_secs_f64()).await?;
     if arguments.once {
         node.stop().await?;
         if arguments.json {
@@ -168,8 +168,8 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
 }
 
 /// What a run of the demo came to: each number is a query over the published tables.
-async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, seconds: f64) -> Result<Value, Failure> {
-    let tables = read::Tables::open(dir).await?;
+async fn summary(arguments: &Demo, config: &Config, reorgs: u64, seconds: f64) -> Result<Value, Failure> {
+    let tables = read::Tables::open(&config.storage).await?;
     let count = async |query: &str| -> Result<i64, Failure> { tables.number(query).await };
     let heads = &tables.snapshot().heads;
     let mut tokens = Vec::new();
@@ -190,7 +190,7 @@ async fn summary(arguments: &Demo, chain_id: u64, dir: &Path, reorgs: u64, secon
     let root = heads.roots.values().next().map(ToString::to_string);
     Ok(json!({
         "seed": arguments.seed,
-        "chain_id": chain_id,
+        "chain_id": config.chain.chain_id,
         "blocks": count("select count(*) from blocks").await?,
         "events": count("select count(*) from events where valid").await?,
         "rejected_events": count("select count(*) from rejected_events").await?,

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use tributary_indexer::probe::{self, Finding, Outcome};
 use tributary_indexer::{Clock, Contracts};
-use tributary_store::{Lake, Snapshot, Tail, free_bytes};
+use tributary_store::{Generations, Lake, Snapshot, StoreError, Tail, free_bytes};
 use url::Url;
 
 use crate::arguments::Doctor;
@@ -201,9 +201,19 @@ fn bytes(count: u64) -> String {
     unit.map_or_else(|| format!("{count} bytes"), |(unit, shift)| format!("{} {unit}", count >> shift))
 }
 
+/// Who follows into the data folder, whichever generation.
+fn holder(config: &Config) -> Result<Option<String>, StoreError> {
+    let all = Generations::new(&config.storage.data_dir).list()?;
+    let holders = all.iter().map(|one| Tail::holder(&one.folder)).collect::<Result<Vec<_>, _>>()?;
+    match holders.into_iter().flatten().next() {
+        Some(holder) => Ok(Some(holder)),
+        None => Tail::holder(&config.storage.data_dir),
+    }
+}
+
 fn lock(config: &Config) -> Finding {
     let (check, expected) = ("data folder lock", "at most one follower");
-    match Tail::holder(&config.storage.data_dir) {
+    match holder(config) {
         Ok(None) => Finding::ok(check, "free", expected),
         Ok(Some(holder)) => Finding::ok(check, format!("held by {holder}; another `run` would be refused"), expected),
         Err(error) => Finding::failed(check, error.to_string(), expected, "see who owns the file LOCK in the folder"),
@@ -213,7 +223,13 @@ fn lock(config: &Config) -> Finding {
 /// Whether what is published in the folder can be read, and is of the chain and the epochs that are configured.
 async fn published(config: &Config) -> Finding {
     let check = "published tables";
-    let dir = &config.storage.data_dir;
+    let dir = &match Generations::new(&config.storage.data_dir).current() {
+        Ok(current) => current.folder,
+        Err(error) => {
+            let mend = "name in generation.json one that `tributary generation list` gives";
+            return Finding::failed(check, format!("{:#}", anyhow!(error)), "a file that can be read", mend);
+        }
+    };
     if !dir.join("snapshots").try_exists().unwrap_or(false) {
         return Finding::skipped(check, "nothing is published yet");
     }
@@ -261,7 +277,7 @@ fn listen(config: &Config) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::ok(check, "free", expected),
         // A node that runs serves there.
-        Err(error) if matches!(Tail::holder(&config.storage.data_dir), Ok(Some(_))) => {
+        Err(error) if matches!(holder(config), Ok(Some(_))) => {
             Finding::ok(check, format!("{error}: most likely the follower that holds the data folder"), expected)
         }
         Err(error) => {

@@ -24,7 +24,7 @@ use crate::read::{Tables, address};
 
 /// `tributary export`.
 pub(crate) async fn export(config: &Config, arguments: &Export) -> Result<ExitCode, Failure> {
-    let tables = Tables::open(&config.storage.data_dir).await?;
+    let tables = Tables::open(&config.storage).await?;
     let file = arguments.output.as_deref();
     match (&arguments.table, arguments.provenance.as_slice(), &arguments.statement) {
         (Some(name), _, _) => table(&tables, name, arguments).await?,

@@ -13,7 +13,7 @@ use crate::read::Tables;
 
 /// `tributary graph`.
 pub(crate) async fn graph(config: &Config, arguments: &Graph) -> Result<ExitCode, Failure> {
-    let tables = Tables::open(&config.storage.data_dir).await?;
+    let tables = Tables::open(&config.storage).await?;
     // Neither way named means both.
     let both = arguments.up == arguments.down;
     let walk = GraphWalk { up: both || arguments.up, down: both || arguments.down, depth: arguments.depth };

@@ -11,6 +11,8 @@ mod drill;
 mod environment;
 mod export;
 mod failure;
+mod following;
+mod generation;
 mod graph;
 mod init;
 mod key;
@@ -24,6 +26,7 @@ mod prompt;
 mod read;
 mod replay;
 mod settle;
+mod settler;
 mod settling;
 mod signals;
 mod sql;
@@ -79,36 +82,24 @@ async fn command(
             let loaded = configuration(&arguments.source, variables, flags)?;
             node::run(&loaded.config, arguments.until_block).await
         }
-        Command::Status(arguments) => {
-            status::status(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Sql(arguments) => {
-            sql::sql(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Export(arguments) => {
-            export::export(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Graph(arguments) => {
-            graph::graph(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Explain(arguments) => {
-            read::explain(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Proof(arguments) => {
-            read::proof(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Verify(arguments) => {
-            verify::verify(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
-        Command::Replay(arguments) => {
-            replay::replay(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
-        }
+        Command::Status(arguments) => status::status(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Sql(arguments) => sql::sql(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Export(arguments) => export::export(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Graph(arguments) => graph::graph(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Explain(arguments) => read::explain(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Proof(arguments) => read::proof(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Verify(arguments) => verify::verify(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Replay(arguments) => replay::replay(&reading(&arguments.source, variables)?, &arguments).await,
         Command::Settle(arguments) => settle::settle(&arguments).await,
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
         Command::Key(arguments) => {
             key::key(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
+        }
+        Command::Generation(arguments) => {
+            let loaded = configuration(arguments.source(), variables, Vec::new())?;
+            Box::pin(generation::generation(&loaded.config, &arguments)).await
         }
         Command::Da(arguments) => da::da(&arguments),
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
@@ -131,6 +122,16 @@ async fn command(
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     }
+}
+
+/// The configuration for a command that reads a ledger.
+fn reading(
+    reading: &arguments::Reading,
+    variables: &std::collections::BTreeMap<String, String>,
+) -> Result<config::Config, Failure> {
+    let mut config = configuration(&reading.source, variables, Vec::new())?.config.clone();
+    config.storage.generation = reading.generation;
+    Ok(config)
 }
 
 fn configuration(

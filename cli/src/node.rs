@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tributary_accounting::{AccountingError, Cluster, SettleOutcome};
 use tributary_api::Token;
 use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
@@ -21,23 +20,18 @@ use tributary_indexer::inbox::batch::Terms;
 use tributary_indexer::s3::S3Options;
 use tributary_indexer::seal::{Imported, PublishLimits};
 use tributary_indexer::{
-    CertificateOptions, IndexerConfig, IndexerError, MappingChoice, Points, Progress as Followed, SpaceOptions, Trust,
-    VerifierOptions,
+    CertificateOptions, IndexerConfig, IndexerError, KeptBlocks, MappingChoice, Points, Progress as Followed,
+    SpaceOptions, Trust, VerifierOptions,
 };
-use tributary_store::{Archive, Lake, Settling, Tail, TailOptions};
+use tributary_store::Lake;
 use url::Url;
 
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure, OrExit as _};
+use crate::following::{Following, Told};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{cluster, environment, init, mapping, output, settling};
-
-/// How often the settler looks for a new snapshot.
-const SETTLE_POLL: Duration = Duration::from_millis(50);
-
-/// How soon a settlement is tried again that its cluster did not do.
-const CLUSTER_POLL: Duration = Duration::from_secs(5);
+use crate::{init, mapping, output};
 
 /// The L1 is looked at so many times less often than the L2: its blocks come every twelve seconds, not every two.
 const L1_POLL_FACTOR: u64 = 5;
@@ -58,8 +52,7 @@ pub(crate) struct Node {
 /// Which task ended, and that it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
-    Indexer,
-    Settler,
+    Following,
     Server,
 }
 
@@ -73,15 +66,12 @@ impl Node {
         shutdown: &CancellationToken,
     ) -> Result<Self, Failure> {
         let dir = config.storage.data_dir.clone();
-        let lake = Lake::open(&dir).await.or_exit(Exit::Store)?;
-        let tail = Arc::new(Tail::open(&dir, TailOptions::default()).or_exit(Exit::Store)?);
-        let archive = Archive::open(&dir).or_exit(Exit::Store)?;
-        let indexer = indexer_config(config, until_block).or_exit(Exit::Configuration)?;
-        let cluster = cluster::configured(config, dir.join("jobs")).or_exit(Exit::Configuration)?;
         let (progress_sender, progress) = watch::channel(Followed::default());
-        let (sealed_sender, sealed) = watch::channel(false);
         let (settled_sender, settled) = watch::channel(false);
         let (settling_sender, settling) = watch::channel(None);
+        let told = Told { progress: progress_sender, settled: settled_sender, settling: settling_sender };
+        let (following, plan) = Following::begin(config, until_block, shutdown, told)?;
+        let lake = Lake::open(&dir).await.or_exit(Exit::Store)?;
         let mut tasks = JoinSet::new();
         let mut address = None;
         if serve {
@@ -89,27 +79,7 @@ impl Node {
             address = Some(bound.addr);
             tasks.spawn(async move { bound.run.await.map(|()| Done::Server).or_exit(Exit::Failed) });
         }
-        let stop = shutdown.clone();
-        let indexed = lake.clone();
-        tasks.spawn(async move {
-            let clock = Arc::new(environment::SystemClock);
-            let run = tributary_indexer::run(indexer, tail, indexed, archive, clock, stop, progress_sender).await;
-            let outcome = run.map_err(|error| Failure::new(exit_of(&error), error))?;
-            tracing::info!(?outcome, "the indexer ended");
-            sealed_sender.send_replace(true);
-            Ok(Done::Indexer)
-        });
-        let settler = Settler {
-            lake,
-            dir,
-            sealed,
-            settled: settled_sender,
-            settling: settling_sender,
-            stop: shutdown.clone(),
-            config: config.clone(),
-            cluster,
-        };
-        tasks.spawn(settler.run());
+        tasks.spawn(async move { Box::pin(following.run(plan)).await.map(|()| Done::Following) });
         Ok(Self { tasks, shutdown: shutdown.clone(), progress, address, settled, settling })
     }
 
@@ -137,7 +107,7 @@ impl Node {
                 biased;
                 done = self.settled.wait_for(|settled| *settled) => return done.map(|_| ()).or_exit(Exit::Failed),
                 ended = self.tasks.join_next() => match joined(ended)? {
-                    Some(Done::Indexer | Done::Settler) => {}
+                    Some(Done::Following) => {}
                     Some(Done::Server) | None => return Err(anyhow!("the node ended before everything was settled").into()),
                 },
                 _ = tick.tick() => {
@@ -186,103 +156,6 @@ fn joined(ended: Option<Result<Result<Done, Failure>, tokio::task::JoinError>>) 
         None => Ok(None),
         Some(Ok(done)) => done.map(Some),
         Some(Err(error)) => Err(Failure::new(Exit::Failed, anyhow::Error::new(error).context("a task of the node"))),
-    }
-}
-
-/// Settles every epoch that is ripe, whenever a snapshot was published.
-struct Settler {
-    lake: Lake,
-    dir: PathBuf,
-    sealed: watch::Receiver<bool>,
-    settled: watch::Sender<bool>,
-    /// How far a long settlement is, in words.
-    settling: watch::Sender<Option<String>>,
-    stop: CancellationToken,
-    config: Config,
-    cluster: Option<Arc<Cluster>>,
-}
-
-impl Settler {
-    async fn run(self) -> Result<Done, Failure> {
-        // What a process that was killed said last.
-        tributary_store::write_settling(&self.dir, None).or_exit(Exit::Store)?;
-        let mut seen = None;
-        loop {
-            // Asked before looking, so that nothing sealed last is overlooked.
-            let all_sealed = *self.sealed.borrow();
-            let version = self.lake.latest().await.or_exit(Exit::Store)?.map(|snapshot| snapshot.version);
-            let mut pause = SETTLE_POLL;
-            if version != seen {
-                if self.settle_ripe().await? {
-                    seen = version;
-                } else {
-                    pause = CLUSTER_POLL;
-                }
-            } else if all_sealed {
-                self.settled.send_replace(true);
-                return Ok(Done::Settler);
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => return Ok(Done::Settler),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Does a settlement, and says how far it is where `status` looks for it.
-    async fn watched<T>(
-        &self,
-        progress: &tributary_accounting::Progress,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        let settled = self.lake.latest().await.or_exit(Exit::Store)?.and_then(|snapshot| snapshot.heads.settled_epoch);
-        let epoch = settled.map_or(0, |settled| settled.saturating_add(1));
-        let tell = |one: Settling| {
-            let said = settling::words(&one);
-            tracing::info!("{said}");
-            self.settling.send_replace(Some(said));
-            if let Err(error) = tributary_store::write_settling(&self.dir, Some(one)) {
-                tracing::warn!(%error, "how far the settlement is cannot be written");
-            }
-        };
-        let done = settling::watch(progress, epoch, tell, work).await;
-        if self.settling.send_replace(None).is_some() {
-            tributary_store::write_settling(&self.dir, None).or_exit(Exit::Store)?;
-        }
-        Ok(done)
-    }
-
-    /// Whether everything that is ripe is settled: not while the cluster fails, which stops nothing else.
-    async fn settle_ripe(&self) -> Result<bool, Failure> {
-        let memory = usize::try_from(self.config.engine.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
-        let partitions = usize::try_from(self.config.engine.partitions).unwrap_or(1);
-        loop {
-            let progress = Arc::new(tributary_accounting::Progress::default());
-            let session = || {
-                let session = tributary_accounting::session(Some(memory), partitions)?;
-                if let Some(cluster) = &self.cluster {
-                    cluster.carry(&session);
-                }
-                Ok(tributary_accounting::watched(session, &progress))
-            };
-            let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir));
-            match self.watched(&progress, work).await? {
-                Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
-                Ok(SettleOutcome::Waiting { epoch, why }) => {
-                    tracing::debug!(epoch, ?why, "an epoch waits");
-                    return Ok(true);
-                }
-                Ok(SettleOutcome::NothingToDo) => return Ok(true),
-                Err(error @ AccountingError::Cluster { .. }) => {
-                    tracing::warn!(%error, "settlement waits for its cluster");
-                    return Ok(false);
-                }
-                Err(error) => return Err(Failure::new(Exit::Failed, error)),
-            }
-            if self.stop.is_cancelled() {
-                return Ok(true);
-            }
-        }
     }
 }
 
@@ -359,12 +232,9 @@ pub(crate) fn roles(contracts: &config::Contracts) -> [(&'static str, &[String])
     ]
 }
 
-fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
+pub(crate) fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<IndexerConfig> {
     let mut contracts = mapping::contracts(config)?;
     let files = mapping::files(&config.mapping.files, &mut contracts).context("mapping.files")?;
-    if config.chain.l2_urls.is_empty() {
-        return Err(anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2"));
-    }
     Ok(IndexerConfig {
         chain_id: config.chain.chain_id,
         l2: urls("chain.l2_urls", &config.chain.l2_urls)?,
@@ -377,6 +247,7 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         epoch_origin: config.settlement.epoch_origin,
         epoch_seconds: config.settlement.epoch_seconds,
         data_dir: config.storage.data_dir.clone(),
+        cache_dir: config.storage.data_dir.clone(),
         follow: FollowOptions {
             start_block: config.chain.start_block,
             poll_interval: Duration::from_millis(config.chain.poll_interval_ms),
@@ -393,6 +264,7 @@ fn indexer_config(config: &Config, until_block: Option<u64>) -> anyhow::Result<I
         imported: imported(&config.eigenda.outcomes_file)?,
         anchor: anchor_options(config)?,
         space: SpaceOptions { min_free_bytes: config.storage.min_free_bytes, ..SpaceOptions::default() },
+        kept: KeptBlocks::None,
     })
 }
 
@@ -493,7 +365,7 @@ fn urls(key: &str, texts: &[String]) -> anyhow::Result<Vec<Url>> {
     texts.iter().map(|text| Url::parse(text).with_context(|| format!("{key}: {text:?} is no URL"))).collect()
 }
 
-const fn exit_of(error: &IndexerError) -> Exit {
+pub(crate) const fn exit_of(error: &IndexerError) -> Exit {
     match error {
         IndexerError::Configuration { .. } => Exit::Configuration,
         IndexerError::Store(_) | IndexerError::State { .. } | IndexerError::Sealing { .. } => Exit::Store,

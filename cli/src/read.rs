@@ -1,6 +1,6 @@
 //! The commands that only read a data folder. They answer from the last published snapshot and say which.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,21 +12,29 @@ use serde_json::Value;
 use tributary_accounting::{Explanation, ExplanationLine};
 use tributary_api::rows;
 use tributary_api::sql_gate::{self, SqlLimits};
-use tributary_store::{Lake, Snapshot};
+use tributary_store::{Generations, Lake, Snapshot};
 
 use crate::arguments::{Explain, Proof};
-use crate::config::Config;
+use crate::config::{Config, Storage};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::output;
 
 /// The published tables of a data folder, pinned to a snapshot.
 pub(crate) struct Tables {
+    folder: PathBuf,
     lake: Lake,
     snapshot: Arc<Snapshot>,
 }
 
 impl Tables {
-    pub(crate) async fn open(dir: &Path) -> Result<Self, Failure> {
+    /// Those of the generation that is to be read.
+    pub(crate) async fn open(storage: &Storage) -> Result<Self, Failure> {
+        let generations = Generations::new(&storage.data_dir);
+        let folder = match storage.generation {
+            Some(hash) => generations.find(hash).or_exit(Exit::Store)?.folder,
+            None => generations.current().or_exit(Exit::Store)?.folder,
+        };
+        let dir = folder.as_path();
         if !dir.join("snapshots").try_exists().or_exit(Exit::Store)? {
             return Err(Failure::new(Exit::Store, anyhow!("{} is no data folder: it has no snapshots", dir.display())));
         }
@@ -34,7 +42,12 @@ impl Tables {
         let snapshot = lake.latest().await.or_exit(Exit::Store)?;
         let snapshot = snapshot
             .ok_or_else(|| Failure::new(Exit::Store, anyhow!("nothing is published in {} yet", dir.display())))?;
-        Ok(Self { lake, snapshot })
+        Ok(Self { folder, lake, snapshot })
+    }
+
+    /// Where the generation is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) const fn lake(&self) -> &Lake {
@@ -100,7 +113,7 @@ pub(crate) fn address(text: &str) -> Result<Address, Failure> {
 
 /// `tributary explain`.
 pub(crate) async fn explain(config: &Config, arguments: &Explain) -> Result<ExitCode, Failure> {
-    let tables = Tables::open(&config.storage.data_dir).await?;
+    let tables = Tables::open(&config.storage).await?;
     let account = address(&arguments.account)?;
     let of_epoch = format!("epoch = {}", arguments.epoch);
     let tokens = tables.tokens("entitlements", account, arguments.token.as_deref(), &of_epoch).await?;
@@ -170,8 +183,8 @@ fn explained(found: &Explanation) -> String {
 
 /// `tributary proof`.
 pub(crate) async fn proof(config: &Config, arguments: &Proof) -> Result<ExitCode, Failure> {
-    let dir = &config.storage.data_dir;
-    let tables = Tables::open(dir).await?;
+    let tables = Tables::open(&config.storage).await?;
+    let dir = tables.folder();
     let account = address(&arguments.account)?;
     let settled = tables.snapshot().heads.settled_epoch.context("no epoch is settled yet")?;
     let epoch = arguments.epoch.unwrap_or(settled);

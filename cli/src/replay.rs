@@ -14,8 +14,8 @@ use crate::{cluster, output, read::Tables};
 
 /// Replays up to an epoch; exit 3 when something comes out otherwise.
 pub(crate) async fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Failure> {
-    let dir = &config.storage.data_dir;
-    let tables = Tables::open(dir).await?;
+    let tables = Tables::open(&config.storage).await?;
+    let dir = tables.folder();
     let scratch = Scratch::new("replay")?;
     let cluster = cluster::configured(config, scratch.path().join("jobs")).or_exit(Exit::Configuration)?;
     let session = || {

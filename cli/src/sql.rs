@@ -1,7 +1,6 @@
 //! `tributary sql`: one query, or those of standard input, each through the gate and over one snapshot.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use arrow::array::RecordBatch;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use tributary_api::rows;
 
 use crate::arguments::{Sql, SqlFormat};
-use crate::config::Config;
+use crate::config::{Config, Storage};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::prompt::{Prompt, Typed};
 use crate::read::Tables;
@@ -38,12 +37,12 @@ const WORDS: [&str; 14] = [
 
 /// `tributary sql`.
 pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Failure> {
-    let dir = &config.storage.data_dir;
+    let storage = &config.storage;
     if arguments.duckdb {
-        return duckdb(dir).await;
+        return duckdb(storage).await;
     }
     let format = if arguments.json { SqlFormat::Json } else { arguments.format };
-    let asking = Asking { dir, format, rows_max: arguments.rows_max };
+    let asking = Asking { storage, format, rows_max: arguments.rows_max };
     match &arguments.query {
         Some(query) => asking.answer(query).await?,
         None => asking.standard_input().await?,
@@ -51,9 +50,9 @@ pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-async fn duckdb(dir: &Path) -> Result<ExitCode, Failure> {
-    let tables = Tables::open(dir).await?;
-    let dir = std::path::absolute(dir).or_exit(Exit::Store)?;
+async fn duckdb(storage: &Storage) -> Result<ExitCode, Failure> {
+    let tables = Tables::open(storage).await?;
+    let dir = std::path::absolute(tables.folder()).or_exit(Exit::Store)?;
     let place = |table: &str, file: &tributary_store::TableFile| {
         let name = file.path.file_name().unwrap_or_default();
         dir.join("tables").join(table).join(name).display().to_string()
@@ -65,14 +64,14 @@ async fn duckdb(dir: &Path) -> Result<ExitCode, Failure> {
 
 /// How queries are answered.
 struct Asking<'a> {
-    dir: &'a Path,
+    storage: &'a Storage,
     format: SqlFormat,
     rows_max: usize,
 }
 
 impl Asking<'_> {
     async fn answer(&self, query: &str) -> Result<(), Failure> {
-        let tables = Tables::open(self.dir).await?;
+        let tables = Tables::open(self.storage).await?;
         let batches = tables.limited(query, self.rows_max).await?;
         match self.format {
             SqlFormat::Table => output::result(&columns(&batches)?),
@@ -126,7 +125,7 @@ impl Asking<'_> {
 
     /// What may be completed: tables, views, their columns, and the words that most queries have.
     async fn names(&self) -> Result<Vec<String>, Failure> {
-        let tables = Tables::open(self.dir).await?;
+        let tables = Tables::open(self.storage).await?;
         let query = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public' \
                      UNION SELECT column_name FROM information_schema.columns WHERE table_schema = 'public'";
         let rows = tables.rows(query).await?;

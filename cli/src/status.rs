@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tributary_store::Generations;
 
 use crate::arguments::Status;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
-use crate::output;
 use crate::read::Tables;
 use crate::signals::Signals;
+use crate::{generation, output};
 
 /// What a terminal does to begin anew: the cursor goes home, and everything after it is cleared.
 const HOME: &str = "\u{1b}[H\u{1b}[J";
@@ -44,9 +45,14 @@ pub(crate) async fn status(config: &Config, arguments: &Status) -> Result<ExitCo
 
 /// The status as text: a table for a person; one JSON object, on one line where it is watched.
 async fn now(config: &Config, arguments: &Status) -> Result<String, Failure> {
-    let dir = &config.storage.data_dir;
+    let generations = Generations::new(&config.storage.data_dir);
+    let all = generations.list().or_exit(Exit::Store)?;
+    let dir = &match config.storage.generation {
+        Some(hash) => generations.find(hash).or_exit(Exit::Store)?.folder,
+        None => generations.current().or_exit(Exit::Store)?.folder,
+    };
     let follower = tributary_store::read_status(dir).or_exit(Exit::Store)?;
-    let published = match Tables::open(dir).await {
+    let published = match Tables::open(&config.storage).await {
         Ok(tables) => Some(tables),
         Err(failure) if follower.is_none() => return Err(failure),
         Err(_) => None,
@@ -57,8 +63,11 @@ async fn now(config: &Config, arguments: &Status) -> Result<String, Failure> {
         None => Vec::new(),
     };
     let settling = tributary_store::read_settling(dir).or_exit(Exit::Store)?;
+    let generations = all.iter().map(generation::described).collect::<Result<Vec<_>, _>>()?;
     if arguments.json {
-        let all = json!({ "snapshot": snapshot, "follower": follower, "alarms": alarms, "settling": settling });
+        let all = json!({
+            "snapshot": snapshot, "follower": follower, "alarms": alarms, "settling": settling, "generations": generations,
+        });
         let text = if arguments.watch { serde_json::to_string(&all) } else { serde_json::to_string_pretty(&all) };
         return Ok(text?);
     }
@@ -68,10 +77,28 @@ async fn now(config: &Config, arguments: &Status) -> Result<String, Failure> {
     if let Some(settling) = &settling {
         line("settlement", crate::settling::words(settling));
     }
+    for one in generations.iter().filter(|one| one["state"] != "current") {
+        line("generation", generation_words(one));
+    }
     for alarm in alarms {
         line("alarm", alarm.to_string());
     }
     Ok(output::table(&["", ""], &rows))
+}
+
+/// A generation beside the current one, in words.
+fn generation_words(one: &serde_json::Value) -> String {
+    let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let number = |key: &str| one[key].as_u64().map_or_else(|| "none".to_owned(), |number| number.to_string());
+    let waiting = one["waiting"][0].as_str().map(|reason| format!("; {reason}")).unwrap_or_default();
+    format!(
+        "{} of mapping set {}: indexed {}, sealed {}, settled epoch {}{waiting}",
+        text("state"),
+        text("mapping_set_hash"),
+        number("indexed_block"),
+        number("sealed_block"),
+        number("settled_epoch"),
+    )
 }
 
 /// What is published.
@@ -80,6 +107,7 @@ fn published_lines(snapshot: &tributary_store::Snapshot) -> Vec<Vec<String>> {
     let mut line = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
     let heads = &snapshot.heads;
     line("chain", heads.chain_id.to_string());
+    line("mapping set", heads.mapping_set_hash.to_string());
     line("snapshot", snapshot.version.to_string());
     line("sealed block", format!("{} {}", heads.block_number, heads.block_hash));
     line("log root", heads.log_root.to_string());

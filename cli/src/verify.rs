@@ -15,20 +15,20 @@ use crate::{output, read::Tables};
 pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCode, Failure> {
     let differences = match (arguments.what.as_str(), arguments.number) {
         ("store", None) => {
-            let tables = Tables::open(&config.storage.data_dir).await?;
+            let tables = Tables::open(&config.storage).await?;
             let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, None).await?;
+            let epochs = tributary_accounting::verify_store(&ctx, tables.folder(), None).await?;
             let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
             let alarms = tributary_accounting::alarms(&ctx).await?;
             let said = alarms.iter().map(ToString::to_string);
             log.differences.into_iter().chain(named(epochs)).chain(said).collect()
         }
         ("epoch", Some(epoch)) => {
-            let tables = Tables::open(&config.storage.data_dir).await?;
+            let tables = Tables::open(&config.storage).await?;
             let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, Some(epoch)).await?;
+            let epochs = tributary_accounting::verify_store(&ctx, tables.folder(), Some(epoch)).await?;
             if !epochs.contains_key(&epoch) {
-                return Err(anyhow!("epoch {epoch} is not settled in {}", config.storage.data_dir.display()).into());
+                return Err(anyhow!("epoch {epoch} is not settled in {}", tables.folder().display()).into());
             }
             let alarms = tributary_accounting::alarms(&ctx).await?;
             let said = alarms.iter().filter(|alarm| alarm.epoch == epoch).map(ToString::to_string);

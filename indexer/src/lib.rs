@@ -15,7 +15,7 @@
 //! 6. [`blob`]: batches and manifests, fetched from whoever has them and judged by their commitment;
 //! 7. [`eigenda`]: what a certificate proves, and whether bytes are what it commits to;
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
-//! 9. [`pipeline`]: all of it together, as one service.
+//! 9. [`pipeline`]: all of it together, as one service; [`rebuild`] by other rules, from the blocks that are kept.
 //!
 //! [`probe`] looks at endpoints before anything is followed; [`s3`] is where buckets are.
 //!
@@ -38,6 +38,7 @@ pub mod error;
 pub mod fold;
 pub mod follow;
 pub mod inbox;
+mod kept;
 pub mod mapping;
 pub mod pipeline;
 pub mod probe;
@@ -51,6 +52,6 @@ pub use clock::Clock;
 pub use error::{IndexerError, Remedy};
 pub use mapping::{Contracts, Mapping};
 pub use pipeline::{
-    CertificateOptions, Disk, FreeSpace, IndexerConfig, MappingChoice, Outcome, Pipeline, Points, Progress,
-    SpaceOptions, VerifierOptions, run,
+    CertificateOptions, Disk, FreeSpace, IndexerConfig, KeptBlocks, MappingChoice, Outcome, Pipeline, Points, Progress,
+    Reached, SpaceOptions, VerifierOptions, rebuild, run,
 };

@@ -134,7 +134,7 @@ pub const REFERENCE: &str = include_str!("../mappings/reference.toml");
 pub type Contracts = BTreeMap<String, BTreeSet<Address>>;
 
 /// A file of a mapping set, with the ABIs it names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappingFile {
     /// Its name, for errors.
     pub name: String,

@@ -4,10 +4,13 @@
 //! starts fetching their blobs; sealing happens when the node calls blocks final. Memory is bounded in bytes by the
 //! follower's steps and in rows by what waits to be published. Where an L1 is configured, anchoring runs beside it:
 //! what it needs of each block is written down with the block, and what it finds goes out with the next publication.
-//! While the disk has less room than is to stay free, nothing is taken in.
+//! While the disk has less room than is to stay free, nothing is taken in. What other rules sealed before is taken in from
+//! the blocks that are kept, and [`rebuild`] does nothing else.
 
 mod config;
+mod replay;
 mod space;
+mod start;
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
@@ -20,17 +23,17 @@ use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
 use tributary_store::{Archive, EndpointStatus, Lake, Status, Tail, TailBlock, write_status};
 
-use crate::anchor::service::Parts;
-use crate::anchor::{Exchange, PayloadSource, Payloads, Service};
-use crate::blob::{BlobSource, Fetcher, Finder, Judge, Proxies, Reference};
+use crate::anchor::{Exchange, Service};
+use crate::blob::{Fetcher, Reference};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
 use crate::follow::{Follower, Until};
 use crate::inbox::anchor::L2Block;
 use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
 use crate::state::{Key, StateRead, StateView};
-use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock};
+use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock, kept};
 pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, VerifierOptions};
+pub use replay::{KeptBlocks, Reached, rebuild};
 pub use space::{Disk, FreeSpace, SpaceOptions};
 
 /// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile.
@@ -111,42 +114,12 @@ pub async fn run(
     shutdown: CancellationToken,
     progress: watch::Sender<Progress>,
 ) -> Result<Outcome, IndexerError> {
-    let mapping = config.mapping()?;
     let pool = Arc::new(Pool::new(&config.l2, config.chain_id, config.endpoint.clone(), Arc::clone(&clock))?);
-    let finder = finder(&config, &archive, &clock).await?;
-    let fetcher = Fetcher::new(finder.clone(), Arc::clone(&clock), config.blob_fetches_max);
-    let mut sealer = Sealer::new(
-        Arc::clone(&tail),
-        lake,
-        config.chronology(),
-        config.follow.start_block,
-        &mapping,
-        &config.data_dir.join("staging"),
-        config.publish,
-    );
-    sealer.import(config.imported.clone())?;
-    sealer.recover(&mapping, &archive).await?;
-    let beacon = config.anchor.as_ref().map_or(&[][..], |anchor| anchor.beacon.as_slice());
-    let payloads = Arc::new(Payloads::new(finder, beacon, &clock)?);
-    let anchoring = start_anchoring(&config, &tail, &sealer, &pool, payloads, &clock).await?;
-    let mut pipeline = Pipeline {
-        tail: Arc::clone(&tail),
-        sealer,
-        fetcher,
-        mapping,
-        chronology: config.chronology(),
-        data_dir: config.data_dir.clone(),
-        pool: Some(Arc::clone(&pool)),
-        heads: Heads::default(),
-        finalized: None,
-        counters: BTreeMap::new(),
-        progress,
-        anchoring,
-        room: Room { options: config.space, clock: Arc::clone(&clock), shutdown: shutdown.clone() },
-    };
-    let anchors_required = config.anchor.as_ref().is_some_and(|anchor| anchor.required);
-    pipeline.sealer.publish_anchors(pipeline.anchors(), anchors_required);
-    pipeline.want_again()?;
+    let shared = (Some(Arc::clone(&pool)), progress);
+    let mut pipeline = Pipeline::start(&config, &tail, lake, archive, (&clock, &shutdown), shared).await?;
+    if let KeptBlocks::Read { blocks, sealed } = &config.kept {
+        pipeline.replay(blocks, sealed, config.follow.start_block).await?;
+    }
     let chain = TailState(Arc::clone(&tail));
     let until = config.follow.until;
     let mut follower =
@@ -168,43 +141,6 @@ pub async fn run(
     pipeline.outcome()
 }
 
-async fn start_anchoring(
-    config: &IndexerConfig,
-    tail: &Arc<Tail>,
-    sealer: &Sealer,
-    l2: &Arc<Pool>,
-    payloads: Arc<dyn PayloadSource>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Service>, IndexerError> {
-    let Some(options) = config.anchor.clone() else { return Ok(None) };
-    let parts = Parts {
-        tail: Arc::clone(tail),
-        l2: Some(Arc::clone(l2)),
-        endpoint: config.endpoint.clone(),
-        trust: config.follow.trust,
-        payloads,
-        chronology: config.chronology(),
-        clock: Arc::clone(clock),
-        published: sealer.published_anchors().await?,
-    };
-    Service::start(options, parts).map(Some)
-}
-
-/// Who finds blobs, and judges them.
-async fn finder(config: &IndexerConfig, archive: &Archive, clock: &Arc<dyn Clock>) -> Result<Finder, IndexerError> {
-    let mut sources: Vec<Arc<dyn BlobSource>> = vec![Arc::new(Proxies::new(&config.proxies, Arc::clone(clock))?)];
-    if !config.buckets.is_empty() {
-        sources.push(Arc::new(Proxies::buckets(&config.buckets, &config.s3, Arc::clone(clock))?));
-    }
-    let (certificates, endpoint) = (config.certificates.clone(), config.endpoint.clone());
-    let (data_dir, clock_of_judge) = (config.data_dir.clone(), Arc::clone(clock));
-    // Reading and certifying points is seconds of work.
-    let made = tokio::task::spawn_blocking(move || certificates.judge(Some(&data_dir), &endpoint, &clock_of_judge));
-    let judge: Judge =
-        made.await.map_err(|error| IndexerError::Ended { task: "reading the SRS", reason: error.to_string() })??;
-    Ok(Finder::new(sources, judge, archive.clone()))
-}
-
 /// Takes the follower's steps.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -222,6 +158,7 @@ pub struct Pipeline {
     progress: watch::Sender<Progress>,
     anchoring: Option<Service>,
     room: Room,
+    kept: KeptBlocks,
 }
 
 /// What waiting for room on the disk needs.
@@ -469,11 +406,15 @@ impl Sink for Pipeline {
         }
         let base = TailState(Arc::clone(&self.tail));
         let mut tail_blocks = Vec::with_capacity(blocks.len());
+        let mut packed = Vec::new();
         let mut needs = Vec::new();
         let (mut events, mut rejected) = (0, 0);
         {
             let mut state = StateView::new(&base);
             for block in blocks {
+                if matches!(self.kept, KeptBlocks::Written { keep: true, .. }) {
+                    packed.push(kept::pack(&block)?);
+                }
                 let body = ingest_block(&mut state, &self.chronology, &self.mapping, &block)?;
                 if self.anchoring.is_some() {
                     state.put(Key::l2_block(block.block.number), &L2Block::of(&block))?;
@@ -488,11 +429,17 @@ impl Sink for Pipeline {
         self.count("events", events);
         self.count("rejected_events", rejected);
         self.count("blocks", tail_blocks.len());
+        if let KeptBlocks::Written { blocks, .. } = &self.kept {
+            blocks.append(&packed)?;
+        }
         self.tail.append(tail_blocks)?;
         self.want(&needs)
     }
 
     async fn unwind(&mut self, to: BlockRef) -> Result<(), IndexerError> {
+        if let KeptBlocks::Written { blocks, .. } = &self.kept {
+            blocks.unwind(to.number)?;
+        }
         self.tail.unwind(to.number)?;
         self.count("reorgs", 1);
         self.report()

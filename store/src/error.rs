@@ -181,6 +181,30 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+    /// A generation that does not exist.
+    #[error("no generation is by mapping set {mapping_set_hash}: expected one of [{known}]")]
+    NoGeneration {
+        /// The mapping set asked for.
+        mapping_set_hash: B256,
+        /// Those there are.
+        known: String,
+    },
+    /// A generation that somebody needs.
+    #[error("the generation by mapping set {mapping_set_hash} is used by {by}: expected one that nobody uses")]
+    GenerationInUse {
+        /// Its mapping set.
+        mapping_set_hash: B256,
+        /// Who needs it.
+        by: String,
+    },
+    /// A kept block whose bytes are not what was written.
+    #[error("the kept block {number} is damaged in {}", path.display())]
+    BlockDamaged {
+        /// Its number.
+        number: u64,
+        /// The file.
+        path: PathBuf,
+    },
     /// A worker thread that ended early.
     #[error("a worker thread of the store ended early: {reason}")]
     Worker {
@@ -211,6 +235,9 @@ impl StoreError {
             | Self::NotSealable { .. }
             | Self::KeyTooLong { .. }
             | Self::BlobTooLarge { .. }
+            | Self::NoGeneration { .. }
+            | Self::GenerationInUse { .. }
+            | Self::BlockDamaged { .. }
             | Self::Worker { .. } => Remedy::Halt,
         }
     }

@@ -6,9 +6,11 @@
 //! 2. [`tail`]: the unsealed blocks and the point-read state at their head, every block undoable;
 //! 3. [`lake`]: what is final, published as atomic snapshots of all tables; states keep their history;
 //! 4. [`feed`]: which blocks the tail took in and gave up, in order, for other processes;
-//! 5. [`status`]: what the follower tells other processes about itself;
-//! 6. [`space`]: how much room the disk has;
-//! 7. [`error`]: what can go wrong, and what the caller can do about it.
+//! 5. [`blocks`]: whole blocks as they were verified, for whoever reads them again by other rules;
+//! 6. [`generation`]: the ledgers of one data folder by different rules, and which of them is current;
+//! 7. [`status`]: what the follower tells other processes about itself;
+//! 8. [`space`]: how much room the disk has;
+//! 9. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -19,17 +21,21 @@
 //! and no domain rules in this room.
 
 pub mod archive;
+pub mod blocks;
 mod durable;
 pub mod error;
 pub mod feed;
+pub mod generation;
 pub mod lake;
 pub mod space;
 pub mod status;
 pub mod tail;
 
 pub use archive::{Archive, ArchiveReader, BLOB_BYTES_MAX, BlobRecord, Content, Void};
+pub use blocks::{Blocks, KeptBlock};
 pub use error::{Remedy, StoreError};
 pub use feed::{FeedEvent, FeedOptions, FeedPage, FeedReader, FeedRecord};
+pub use generation::{Current, Generation, Generations, newest_heads};
 pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use space::free_bytes;
 pub use status::{

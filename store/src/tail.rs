@@ -72,8 +72,8 @@ pub struct TailOptions {
     pub segment_bytes: u64,
     /// sled's folder is rewritten when it is larger than this and than four times its live data.
     pub compact_above_bytes: u64,
-    /// What is kept for those who watch.
-    pub feed: FeedOptions,
+    /// What is kept for those who watch; none to tell them nothing.
+    pub feed: Option<FeedOptions>,
 }
 
 impl Default for TailOptions {
@@ -82,7 +82,7 @@ impl Default for TailOptions {
             cache_bytes: 32 << 20,
             segment_bytes: 64 << 20,
             compact_above_bytes: 256 << 20,
-            feed: FeedOptions::default(),
+            feed: Some(FeedOptions::default()),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Default for TailOptions {
 #[derive(Debug)]
 pub struct Tail {
     inner: RwLock<Inner>,
-    feed: Mutex<Feed>,
+    feed: Option<Mutex<Feed>>,
     dir: PathBuf,
     options: TailOptions,
     _lock: Lock,
@@ -110,6 +110,11 @@ impl Tail {
     /// Opens the tail in `dir`, made when absent. Another process there is [`StoreError::Locked`]. Damage is answered
     /// by an empty tail, see [`Tail::rebuilt`].
     pub fn open(dir: &Path, options: TailOptions) -> Result<Self, StoreError> {
+        Self::open_in(dir, dir, options)
+    }
+
+    /// As [`Tail::open`], with the feed in the data folder `data_dir` that the generation in `dir` is of.
+    pub fn open_in(data_dir: &Path, dir: &Path, options: TailOptions) -> Result<Self, StoreError> {
         durable::make_folder(dir)?;
         let lock = Lock::take(dir)?;
         let inner = match Inner::open(dir, options) {
@@ -121,7 +126,7 @@ impl Tail {
             }
             Err(error) => return Err(error),
         };
-        let feed = Mutex::new(Feed::open(dir, options.feed)?);
+        let feed = options.feed.map(|options| Feed::open(data_dir, options)).transpose()?.map(Mutex::new);
         Ok(Self { inner: RwLock::new(inner), feed, dir: dir.to_path_buf(), options, _lock: lock })
     }
 
@@ -229,7 +234,8 @@ impl Tail {
 
     /// Tells those who watch. That they are not told is no reason to stop: the feed is brought into step later.
     fn tell(&self, write: impl FnOnce(&mut Feed) -> Result<(), StoreError>) {
-        if let Err(error) = write(&mut self.feed.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let Some(feed) = &self.feed else { return };
+        if let Err(error) = write(&mut feed.lock().unwrap_or_else(PoisonError::into_inner)) {
             tracing::warn!(%error, "the feed cannot be written");
         }
     }

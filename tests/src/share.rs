@@ -23,7 +23,8 @@ use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
 use tributary_indexer::seal::PublishLimits;
 use tributary_indexer::{
-    CertificateOptions, Contracts, IndexerConfig, MappingChoice, Points, Progress, SpaceOptions, VerifierOptions, run,
+    CertificateOptions, Contracts, IndexerConfig, KeptBlocks, MappingChoice, Points, Progress, SpaceOptions,
+    VerifierOptions, run,
 };
 use tributary_store::{Archive, ArchiveReader, Lake, Tail, TailOptions};
 
@@ -214,6 +215,7 @@ pub fn configuration(devnet: &Devnet, elements: usize, dir: &Path, until: u64) -
         epoch_origin: DevnetConfig::default().genesis_time,
         epoch_seconds: 120,
         data_dir: dir.to_path_buf(),
+        cache_dir: dir.to_path_buf(),
         follow: FollowOptions {
             until: Until::Final(until),
             poll_interval: Duration::from_millis(1),
@@ -225,5 +227,6 @@ pub fn configuration(devnet: &Devnet, elements: usize, dir: &Path, until: u64) -
         imported: None,
         anchor: None,
         space: SpaceOptions::default(),
+        kept: KeptBlocks::None,
     }
 }

@@ -50,7 +50,7 @@ struct GraphEdge {
 ///
 /// When nothing has that id, or the tables cannot be read.
 pub async fn graph(lake: &Lake, snapshot: Arc<Snapshot>, id: &str, walk: GraphWalk) -> Result<Graph, Refusal> {
-    let pinned = Pinned::new(lake.clone(), PathBuf::new(), snapshot);
+    let pinned = Pinned::new(lake.clone(), PathBuf::new(), snapshot, None);
     let (world, number) = (pinned.world().await?, pinned.number());
     let (kind, version) = version_of(&world, id, number)?;
     let focus = world.version_id(kind, version, number).ok_or_else(|| unknown(id))?.to_owned();

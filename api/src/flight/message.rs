@@ -112,6 +112,9 @@ pub(super) struct Handle {
     /// One row of values as an Arrow IPC stream; empty for none.
     #[prost(bytes = "vec", tag = "3")]
     pub(super) values: Vec<u8>,
+    /// The generation it is of, by the hash of its mapping set.
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) generation: Vec<u8>,
 }
 
 macro_rules! messages {

@@ -11,7 +11,7 @@ fn row_of(values: Vec<i64>) -> Vec<FlightData> {
 
 #[test]
 fn a_handle_is_what_was_asked() {
-    let handle = Handle { snapshot: 7, query: "SELECT 1".to_owned(), values: vec![1, 2] };
+    let handle = Handle { snapshot: 7, query: "SELECT 1".to_owned(), values: vec![1, 2], generation: vec![3; 32] };
     for any in [Any::statement(&handle), Any::prepared(&handle)] {
         assert_eq!(Command::decode(&any.encode_to_vec()), Ok(Command::Prepared(handle.clone())));
     }

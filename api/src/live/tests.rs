@@ -41,7 +41,7 @@ fn blocks(numbers: std::ops::Range<u64>) -> Vec<TailBlock> {
 #[tokio::test]
 async fn whoever_is_too_late_is_told_where_to_go_on() {
     let published = fixture::publish().await;
-    let options = TailOptions { feed: FeedOptions { records: 4, files: 2 }, ..TailOptions::default() };
+    let options = TailOptions { feed: Some(FeedOptions { records: 4, files: 2 }), ..TailOptions::default() };
     let tail = Tail::open(published.dir.path(), options).unwrap();
     tail.append(blocks(0..11)).unwrap();
     let live = live(&published);

@@ -127,6 +127,11 @@ impl Status {
     async fn totals(&self) -> Result<Vec<TokenTotal>, Refusal> {
         self.view.totals().await
     }
+    /// The ledgers of the data folder, each by a mapping set: which one answers, and how far the others are. Any of them
+    /// answers a request with the header `x-tributary-generation`.
+    async fn generations(&self) -> Result<Vec<Generation>, Refusal> {
+        self.view.generations().await
+    }
     /// What the chain says of settled epochs and the settlement does not; empty when all is well.
     async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
         self.view.alarms().await
@@ -142,6 +147,25 @@ impl Status {
             })
             .collect()
     }
+}
+
+/// A ledger of the data folder.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Generation {
+    /// Hash of the mapping set it is by.
+    pub(crate) mapping_set_hash: Bytes32,
+    /// Whether it answers when no other is named.
+    pub(crate) current: bool,
+    /// Last sealed block; null before the first.
+    pub(crate) sealed: Option<BlockNumber>,
+    /// Last settled epoch.
+    pub(crate) settled_epoch: Option<i64>,
+    /// Log root at the sealed block.
+    pub(crate) log_root: Option<Bytes32>,
+    /// Newest block that was verified and decoded by its rules.
+    pub(crate) indexed: Option<BlockNumber>,
+    /// What it waits for, by name.
+    pub(crate) waiting: Vec<String>,
 }
 
 /// Something that the chain says and the settlement does not.

@@ -49,6 +49,7 @@ async fn every_answer_names_what_it_was_computed_at() {
             "finality": "asserted",
             "trust": "full",
             "logRoot": format!("0x{}", "77".repeat(32)),
+            "mappingSetHash": format!("0x{}", "00".repeat(32)),
             "snapshot": published.snapshot.version,
             "settledEpoch": 1,
             "fields": { "then": {
@@ -304,7 +305,7 @@ async fn pages_turn_at_the_block_of_the_cursor() {
     let then = page(", asOf: {number: 6}").await;
     let cursor = then["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
     assert_eq!(page(&format!(", after: \"{cursor}\"")).await["totalCount"], json!(1));
-    let other = crate::page::Cursor { hash: "0".repeat(15) + "7", ..crate::page::Cursor::decode(&cursor).unwrap() };
+    let other = crate::page::Cursor { root: "0".repeat(15) + "7", ..crate::page::Cursor::decode(&cursor).unwrap() };
     assert_eq!(
         code(&published, &format!("{{ models(after: \"{}\") {{ totalCount }} }}", other.encode())).await,
         "CURSOR_REORGED"

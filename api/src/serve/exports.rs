@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tributary_schemas::{facts, money};
-use tributary_store::{Snapshot, TableFile};
+use tributary_store::{Lake, Snapshot, TableFile};
 
 use super::App;
 use super::routes::{FOR_EVER, RequestId, answer, problem};
@@ -49,13 +49,14 @@ fn told(answered: Result<Response, Refusal>, id: &str) -> Response {
 /// Every table of the newest snapshot, with its files.
 async fn list(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<RequestId>) -> Response {
     let listed = async {
-        let snapshot = Arc::clone(&app.shelf.newest().await?.snapshot);
+        let pinned = app.shelf.newest().await?;
+        let snapshot = &pinned.snapshot;
         let mut tables = Map::new();
         for info in facts::all().into_iter().chain(money::all()) {
-            let files = files(&app, &snapshot, info.name).await?;
+            let files = files(pinned.lake(), snapshot, info.name).await?;
             let rows: u64 = files.iter().map(|file| file.rows).sum();
             let files = files.iter().map(|file| {
-                let url = address(&snapshot, info.name, file);
+                let url = address(snapshot, info.name, file);
                 json!({ "url": url, "rows": file.rows, "bytes": file.bytes, "etag": etag(file) })
             });
             let files = files.collect::<Vec<_>>();
@@ -65,6 +66,7 @@ async fn list(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<R
         let body = json!({
             "asOf": {
                 "snapshot": snapshot.version,
+                "mappingSetHash": tributary_schemas::column::hex_text(heads.mapping_set_hash),
                 "number": heads.block_number,
                 "hash": tributary_schemas::column::hex_text(heads.block_hash),
                 "finality": heads.finality,
@@ -88,17 +90,18 @@ async fn duckdb(
         if host.is_empty() || !host.bytes().all(plain) {
             return Err(Refusal::new(ErrorCode::BadRequest, "the header host names no host"));
         }
-        let snapshot = Arc::clone(&app.shelf.newest().await?.snapshot);
-        let place = |table: &str, file: &TableFile| format!("http://{host}{}", address(&snapshot, table, file));
-        let script = tributary_accounting::duckdb(app.shelf.lake(), &snapshot, place).await;
+        let pinned = app.shelf.newest().await?;
+        let snapshot = &pinned.snapshot;
+        let place = |table: &str, file: &TableFile| format!("http://{host}{}", address(snapshot, table, file));
+        let script = tributary_accounting::duckdb(pinned.lake(), snapshot, place).await;
         let script = script.map_err(|cause| Refusal::internal("listing files", &cause))?;
         Ok(answer(StatusCode::OK, "application/sql", script))
     };
     told(written.await, &id)
 }
 
-async fn files(app: &App, snapshot: &Snapshot, table: &str) -> Result<Vec<TableFile>, Refusal> {
-    let files = app.shelf.lake().files(snapshot, table).await;
+async fn files(lake: &Lake, snapshot: &Snapshot, table: &str) -> Result<Vec<TableFile>, Refusal> {
+    let files = lake.files(snapshot, table).await;
     files.map_err(|cause| Refusal::internal("listing files", &cause))
 }
 
@@ -107,7 +110,7 @@ fn name(file: &TableFile) -> String {
 }
 
 fn address(snapshot: &Snapshot, table: &str, file: &TableFile) -> String {
-    format!("/exports/{}/{table}/{}", snapshot.version, name(file))
+    format!("/exports/{}.{}/{table}/{}", snapshot.heads.mapping_set_hash, snapshot.version, name(file))
 }
 
 /// A file's name holds a hash of its content.
@@ -118,14 +121,17 @@ fn etag(file: &TableFile) -> String {
 async fn file(
     State(app): State<Arc<App>>,
     Extension(RequestId(id)): Extension<RequestId>,
-    Path((snapshot, table, named)): Path<(u64, String, String)>,
+    Path((snapshot, table, named)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let found = async {
         let nothing = || Refusal::new(ErrorCode::NotFound, format!("no snapshot {snapshot} has {table}/{named}"));
         let known = facts::all().into_iter().chain(money::all()).any(|info| info.name == table);
-        let snapshot = app.shelf.lake().snapshot(snapshot).await.ok().filter(|_| known).ok_or_else(nothing)?;
-        let files = files(&app, &snapshot, &table).await?;
+        let (generation, version) = snapshot.split_once('.').filter(|_| known).ok_or_else(nothing)?;
+        let generation = generation.parse().ok().ok_or_else(nothing)?;
+        let version = version.parse().ok().ok_or_else(nothing)?;
+        let (lake, snapshot) = app.shelf.snapshot(generation, version).await.ok().ok_or_else(nothing)?;
+        let files = files(&lake, &snapshot, &table).await?;
         let file = files.into_iter().find(|file| name(file) == named).ok_or_else(nothing)?;
         send(&file, &headers).await.map_err(|cause| Refusal::internal("reading a file", &cause))
     };

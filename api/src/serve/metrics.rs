@@ -91,7 +91,7 @@ impl Page {
 /// Everything, as text.
 pub(super) async fn text(app: &App) -> Result<String, Refusal> {
     let mut page = Page::default();
-    let dir = app.shelf.data_dir().to_owned();
+    let dir = app.shelf.current()?.folder;
     let read =
         tokio::task::spawn_blocking(move || (tributary_store::read_status(&dir), tributary_store::free_bytes(&dir)));
     let (told, free) = read.await.map_err(|cause| Refusal::internal("reading the follower's status", &cause))?;

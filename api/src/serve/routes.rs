@@ -249,7 +249,7 @@ async fn graphql_answer(
     address: Option<&str>,
     asked: Result<Asked, Refusal>,
 ) -> Response {
-    let (mut left, mut fixed) = (None, false);
+    let (mut left, mut fixed, mut generation) = (None, false, String::new());
     let ready = asked.and_then(|asked| graphql::prepare(asked, &app.config.guard));
     let ready = ready.and_then(graphql::not_watching);
     let mut response = match ready {
@@ -261,12 +261,15 @@ async fn graphql_answer(
                     Err(none) => return too_many(app, none, id),
                 }
             }
-            match app.shelf.newest().await {
+            let pinned = async { app.shelf.newest_of(sql::generation(headers)?).await };
+            match pinned.await {
                 Err(refusal) => graphql::refuse(&refusal),
                 Ok(pinned) => {
                     let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
                     let response = graphql::run(&app.schema, ready, &reads, app.config.deadline).await;
-                    fixed = reads.is_fixed();
+                    // Another generation may answer one day, unless this one is named.
+                    fixed = reads.is_fixed() && headers.contains_key(sql::GENERATION);
+                    generation = reads.mapping_set_hash();
                     response
                 }
             }
@@ -275,7 +278,9 @@ async fn graphql_answer(
     let strict = graphql::is_strict(headers);
     let status = graphql::finish(&mut response, id, strict);
     graphql::codes(&response).for_each(|code| app.counters.error(code));
-    let tag = address.filter(|_| response.errors.is_empty()).map(|address| wire::tag(address, strict, &response.data));
+    let tag = address
+        .filter(|_| response.errors.is_empty())
+        .map(|address| wire::tag((address, &generation), strict, &response.data));
     if let Some(tag) = tag.as_ref().filter(|tag| mentions(headers, &header::IF_NONE_MATCH, tag)) {
         let mut response = answer(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
         response.headers_mut().remove(header::CONTENT_TYPE);
@@ -307,7 +312,7 @@ async fn ready(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<
         Ok(pinned) => pinned,
         Err(refusal) => return problem(&refusal, &id),
     };
-    let dir = app.shelf.data_dir().to_owned();
+    let dir = pinned.folder.clone();
     let told = tokio::task::spawn_blocking(move || tributary_store::read_status(&dir)).await;
     let told = match told {
         Ok(Ok(Some(told))) => told,

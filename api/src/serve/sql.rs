@@ -1,5 +1,6 @@
 //! `POST /v1/sql`: a query in JSON, its rows as JSON, CSV or an Arrow IPC stream, whichever `Accept` puts first.
 
+use alloy_primitives::B256;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use axum::body::Bytes;
@@ -21,6 +22,9 @@ use crate::sql_gate::{self, SqlError};
 
 /// What a SQL query costs of the quota.
 pub(crate) const SQL_UNITS: u32 = 10;
+
+/// Names a generation, in requests and answers.
+pub(super) const GENERATION: &str = "x-tributary-generation";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,8 +78,9 @@ async fn sql_answer(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let form = negotiate(accept).map_err(Err)?;
     let left = app.limiter.charge(asking, SQL_UNITS).map_err(Ok)?;
-    let pinned = app.shelf.newest().await.map_err(Err)?;
-    let batches = sql_gate::query(app.shelf.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
+    let named = generation(headers).map_err(Err)?;
+    let pinned = app.shelf.newest_of(named).await.map_err(Err)?;
+    let batches = sql_gate::query(pinned.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
     let batches = batches.map_err(|cause| Err(sql_refusal(&cause)))?;
     let written = match form {
         Form::Json => as_json(&batches, &pinned.snapshot),
@@ -91,8 +96,23 @@ async fn sql_answer(
     for (name, value) in told {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
+    let generation = HeaderValue::try_from(hex_text(heads.mapping_set_hash));
+    let generation = generation.map_err(|cause| Err(Refusal::internal("naming the generation", &cause)))?;
+    response.headers_mut().insert(HeaderName::from_static(GENERATION), generation);
     response.extensions_mut().insert(Left(left));
     Ok(response)
+}
+
+/// The generation that a request names, by the hash of its mapping set.
+pub(super) fn generation(headers: &HeaderMap) -> Result<Option<B256>, Refusal> {
+    let Some(named) = headers.get(GENERATION) else { return Ok(None) };
+    let hash = named.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || {
+        let message =
+            format!("the header {GENERATION} is {named:?}: expected the hash of a mapping set, 0x and 64 digits");
+        Refusal::new(ErrorCode::BadRequest, message)
+    };
+    hash.map(Some).ok_or_else(wrong)
 }
 
 /// The form that is wanted most of those that are accepted (RFC 9110, 12.5.1).
@@ -141,7 +161,7 @@ pub(crate) fn sql_refusal(cause: &SqlError) -> Refusal {
 }
 
 /// The state that an answer was computed at (INV-10), for the metadata of an Arrow schema.
-pub(crate) fn as_of(snapshot: &Snapshot) -> [(&'static str, String); 6] {
+pub(crate) fn as_of(snapshot: &Snapshot) -> [(&'static str, String); 7] {
     let heads = &snapshot.heads;
     [
         ("tributary.snapshot", snapshot.version.to_string()),
@@ -150,6 +170,7 @@ pub(crate) fn as_of(snapshot: &Snapshot) -> [(&'static str, String); 6] {
         ("tributary.finality", heads.finality.clone()),
         ("tributary.trust", heads.trust.clone()),
         ("tributary.log_root", hex_text(heads.log_root)),
+        ("tributary.mapping_set_hash", hex_text(heads.mapping_set_hash)),
     ]
 }
 
@@ -165,6 +186,7 @@ fn as_json(batches: &[RecordBatch], snapshot: &Snapshot) -> Result<Vec<u8>, Arro
             "finality": heads.finality,
             "trust": heads.trust,
             "logRoot": hex_text(heads.log_root),
+            "mappingSetHash": hex_text(heads.mapping_set_hash),
             "snapshot": snapshot.version,
         },
         "columns": columns.collect::<Vec<_>>(),

@@ -21,9 +21,9 @@ const COMPRESSED_MIN: u64 = 1 << 10;
 /// Larger answers are sent as they are: who wants so much asks for Parquet.
 const COMPRESSED_MAX: u64 = 16 << 20;
 /// What pages of other origins may read of an answer.
-const EXPOSED: &str = "etag, ratelimit, ratelimit-policy, retry-after, x-request-id";
+const EXPOSED: &str = "etag, ratelimit, ratelimit-policy, retry-after, x-request-id, x-tributary-generation";
 /// What pages of other origins may send.
-const ACCEPTED: &str = "accept, authorization, content-type, if-none-match";
+const ACCEPTED: &str = "accept, authorization, content-type, if-none-match, x-tributary-generation";
 
 /// The body of a request, read before the request takes room from others: a client that sends slowly, or never ends,
 /// waits alone.
@@ -84,8 +84,8 @@ async fn gzipped(response: Response) -> Response {
     Response::from_parts(parts, Body::from(small))
 }
 
-/// A name for what an answer says, whenever it is said: for `ETag`. It is weak, as extensions name the request.
-pub(super) fn tag(address: &str, strict: bool, data: &async_graphql::Value) -> String {
+/// A name for what an answer says, whenever it is said: for `ETag`. It is of one address and generation. It is weak, as extensions name the request.
+pub(super) fn tag(address: (&str, &str), strict: bool, data: &async_graphql::Value) -> String {
     let said = serde_json::to_vec(&(address, strict, data)).unwrap_or_default();
     format!("W/\"{}\"", alloy_primitives::hex::encode(&alloy_primitives::keccak256(said)[..16]))
 }
@@ -97,7 +97,7 @@ pub(super) fn keep(headers: &mut HeaderMap, tag: &str, fixed: bool) {
     }
     let keep = if fixed { FOR_EVER } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
-    headers.append(header::VARY, HeaderValue::from_static("accept"));
+    headers.append(header::VARY, HeaderValue::from_static("accept, x-tributary-generation"));
 }
 
 /// Lets pages of listed origins ask, and answers the question whether they may.

@@ -34,7 +34,7 @@ const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
 impl View {
     /// Where everything stands: the snapshot's heads, and what the follower says of itself.
     pub(crate) async fn status(&self) -> Result<Status, Refusal> {
-        let dir = self.pinned().data_dir.clone();
+        let dir = self.pinned().folder.clone();
         let read = tokio::task::spawn_blocking(move || read_status(&dir)).await;
         let told = match read {
             Ok(Ok(told)) => told.unwrap_or_default(),
@@ -297,8 +297,7 @@ impl View {
         let Some(row) = leaves.into_iter().find(of) else { return Ok(None) };
         let leaf = Bytes32::read(&row.leaf).map_or(B256::ZERO, |leaf| leaf.0);
         let index = u64::try_from(row.leaf_index).unwrap_or(u64::MAX);
-        let file =
-            self.pinned().data_dir.join("epochs").join(epoch.to_string()).join(format!("{}.nodes", vault.lower()));
+        let file = self.pinned().folder.join("epochs").join(epoch.to_string()).join(format!("{}.nodes", vault.lower()));
         let read = tokio::task::spawn_blocking(move || {
             // A tree of n leaves is a file of 2n - 1 nodes of 32 bytes.
             let nodes = std::fs::metadata(&file).map_or(0, |file| file.len() / 32);

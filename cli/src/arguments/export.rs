@@ -3,7 +3,7 @@
 use clap::Args;
 use std::path::PathBuf;
 
-use super::Source;
+use super::Reading;
 
 /// Writes a table as it stood at a block, an account's statement, or provenance in a form that others read.
 ///
@@ -43,7 +43,7 @@ pub(crate) struct Export {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
 }
 
 /// How an export is written.
@@ -76,7 +76,7 @@ pub(crate) struct Graph {
     #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
     pub(crate) format: GraphFormat,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
 }
 
 /// The language of a drawing.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Source;
+use super::Reading;
 
 /// Runs read-only queries over the published tables and views.
 ///
@@ -17,7 +17,7 @@ pub(crate) struct Sql {
     /// The query
     pub(crate) query: Option<String>,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: Reading,
     /// How rows are written
     #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
     pub(crate) format: SqlFormat,

@@ -30,7 +30,7 @@ pub(super) async fn diff(config: &Config, arguments: &MappingDiff) -> Result<Exi
     let after = load(&listed(&arguments.after), &arguments.roles)?;
     let in_force = load(&config.mapping.files, &[])?;
     let left_out = Unstored::of([&before, &after], &in_force);
-    let tables = Tables::open(&config.storage.data_dir).await?;
+    let tables = Tables::open(&config.storage).await?;
     let block = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let (mut first, last) = (block(arguments.blocks.0), block(arguments.blocks.1));
     let (mut logs, mut changes) = (0, Vec::new());

@@ -71,7 +71,7 @@ async fn of_nodes(config: &Config, hash: B256) -> Result<VerifiedBlock, Failure>
 }
 
 async fn of_folder(config: &Config, hash: B256) -> Result<VerifiedBlock, Failure> {
-    let tables = Tables::open(&config.storage.data_dir).await?;
+    let tables = Tables::open(&config.storage).await?;
     let rows = diff::raw_logs(&tables, &format!("tx_hash = '{hash}'")).await?;
     let Some(first) = rows.first() else {
         let reason = "no stored log is of it; the data folder has those that the set in force matched";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tributary_schemas::eigenda::Form;
 use url::Url;
 
+use super::replay::KeptBlocks;
 use super::space::SpaceOptions;
 use crate::anchor::AnchorOptions;
 use crate::blob::{Judge, Verifier};
@@ -44,6 +45,8 @@ pub struct IndexerConfig {
     pub epoch_seconds: u64,
     /// Where status and staged files go.
     pub data_dir: PathBuf,
+    /// Where what takes long to make is kept, such as points that were certified.
+    pub cache_dir: PathBuf,
     /// How the chain is followed, the first block and when to stop by itself included.
     pub follow: FollowOptions,
     /// How nodes are asked.
@@ -58,6 +61,8 @@ pub struct IndexerConfig {
     pub anchor: Option<AnchorOptions>,
     /// How much of the disk is to stay free.
     pub space: SpaceOptions,
+    /// The whole blocks that are kept of the chain.
+    pub kept: KeptBlocks,
 }
 
 /// How certificates are checked.

@@ -13,7 +13,7 @@ use tributary_schemas::facts::{
 };
 use tributary_store::{Archive, Lake, Tail, TailOptions, read_status};
 
-use super::{CertificateOptions, IndexerConfig, MappingChoice, Outcome, Progress, SpaceOptions, run};
+use super::{CertificateOptions, IndexerConfig, KeptBlocks, MappingChoice, Outcome, Progress, SpaceOptions, run};
 use crate::anchor::{AnchorOptions, Forks, Rollup};
 use crate::blob::recheck;
 use crate::clock::ManualClock;
@@ -25,6 +25,7 @@ use crate::{Contracts, IndexerError, Trust};
 
 mod blobs;
 mod certificates;
+mod kept;
 mod late;
 mod space;
 
@@ -72,6 +73,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         epoch_origin: DevnetConfig::default().genesis_time,
         epoch_seconds: 60,
         data_dir: dir.to_path_buf(),
+        cache_dir: dir.to_path_buf(),
         follow: FollowOptions { until, poll_interval: Duration::from_millis(1), ..FollowOptions::default() },
         endpoint: EndpointOptions::default(),
         blob_fetches_max: 4,
@@ -79,6 +81,7 @@ fn config(devnet: &Devnet, dir: &Path, until: Until) -> IndexerConfig {
         imported: None,
         anchor: None,
         space: SpaceOptions::default(),
+        kept: KeptBlocks::None,
     }
 }
 

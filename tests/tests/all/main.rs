@@ -34,6 +34,8 @@ mod flight;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inbox;

@@ -6,6 +6,7 @@
 mod abi;
 mod build;
 mod call;
+mod children;
 mod compare;
 mod eval;
 mod fixture;
@@ -29,13 +30,15 @@ use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
 use call::{Called, Calls};
+pub use children::{Child, Since, children_of};
+use children::{Grown, announces};
 pub use compare::{Difference, Side, compare};
 use eval::{At, BuildError, Field, Joined, Source};
 pub use fixture::fixture;
 use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;
-pub use stored::{beyond_stored, block_ref, stored};
+pub use stored::{beyond_stored, block_ref, of_factories, stored};
 pub use trace::{Trace, trace_block};
 
 /// What one rule makes of one log, before anything is known about its truth.
@@ -59,9 +62,13 @@ pub trait Known {
     fn owner(&self, entity: B256) -> Option<Address>;
     /// The id of an entity's last version.
     fn latest_version(&self, entity: B256) -> Option<B256>;
+    /// Since when a child of a factory is heard.
+    fn child_since(&self, child: Child) -> Option<Since>;
+    /// How many children a family has.
+    fn children(&self, family: B256) -> u64;
 }
 
-/// A state without entities.
+/// A state without entities, in which no factory announced anybody.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unknown;
 
@@ -72,26 +79,39 @@ impl Known for Unknown {
     fn latest_version(&self, _: B256) -> Option<B256> {
         None
     }
+    fn child_since(&self, _: Child) -> Option<Since> {
+        None
+    }
+    fn children(&self, _: B256) -> u64 {
+        0
+    }
 }
 
 /// Everything the rules make of a block's logs, in the order of positions.
 #[must_use]
 pub fn decode_block(mapping: &Mapping, block: &VerifiedBlock, known: &dyn Known) -> Vec<Decoded> {
+    decode_onto(mapping, block, &mut Grown::of(known))
+}
+
+/// The same, with the children that are announced on the way.
+fn decode_onto(mapping: &Mapping, block: &VerifiedBlock, grown: &mut Grown<'_>) -> Vec<Decoded> {
     let mut out = Vec::new();
     let mut decoder = Decoder::new(mapping, block);
     for tx_index in decoder.transactions() {
         let first = out.len();
-        decoder.first(tx_index, known, &mut out);
-        decoder.second(tx_index, known, &mut out);
+        let children = decoder.announced(tx_index, grown);
+        grown.add(children, (block.block.number, tx_index));
+        decoder.first(tx_index, grown, &mut out);
+        decoder.second(tx_index, grown, &mut out);
         out[first..].sort_by_key(|one| one.position);
     }
     out
 }
 
-/// Whether any rule is about this log.
+/// Whether any rule is about this log, or it announces whom one is about. `known` has the children of the block.
 #[must_use]
-pub fn is_watched(mapping: &Mapping, block_number: u64, log: &VerifiedLog) -> bool {
-    candidates(mapping, block_number, log).any(Rule::keeps_log)
+pub fn is_watched(mapping: &Mapping, block_number: u64, log: &VerifiedLog, known: &dyn Known) -> bool {
+    candidates(mapping, block_number, log, known).any(Rule::keeps_log) || announces(mapping, block_number, log, known)
 }
 
 /// Decodes a block, transaction by transaction.
@@ -107,13 +127,23 @@ pub struct Decoder<'a> {
     calls: Calls<'a>,
     /// Facts that the transaction has yielded by the value it carried.
     valued: u32,
+    /// Announcements of the transaction that are refused, by the index of their log.
+    unannounced: BTreeMap<u32, Vec<Decoded>>,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the beginning of a block.
     #[must_use]
     pub const fn new(mapping: &'a Mapping, block: &'a VerifiedBlock) -> Self {
-        Self { mapping, block, yielded: BTreeMap::new(), spent: Spent::new(), calls: Calls::new(), valued: 0 }
+        Self {
+            mapping,
+            block,
+            yielded: BTreeMap::new(),
+            spent: Spent::new(),
+            calls: Calls::new(),
+            valued: 0,
+            unannounced: BTreeMap::new(),
+        }
     }
 
     /// The transactions that have logs, or carry value to whom a rule is for.
@@ -129,10 +159,13 @@ impl<'a> Decoder<'a> {
         self.calls.clear();
         self.valued = 0;
         for log in self.logs(tx_index) {
-            let rules = candidates(self.mapping, self.block.block.number, log);
+            let rules = candidates(self.mapping, self.block.block.number, log, known);
             let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
             let first = out.len();
             let broken = self.read_log(log, &early, 0, known, out);
+            if broken.is_none() || out.len() > first {
+                self.tell_refused(log, out.len() - first, out);
+            }
             let broken = if out.len() == first { broken } else { None };
             if late.is_empty() {
                 out.extend(broken);
@@ -152,7 +185,7 @@ impl<'a> Decoder<'a> {
         }
         for log in self.logs(tx_index) {
             let Some((count, broken)) = yielded.get(&log.log_index) else { continue };
-            let rules = candidates(self.mapping, self.block.block.number, log);
+            let rules = candidates(self.mapping, self.block.block.number, log, known);
             let late: Vec<&Rule> = rules.filter(|rule| rule.late).collect();
             let first = out.len();
             let later = self.read_log(log, &late, *count, known, out);
@@ -182,12 +215,13 @@ impl<'a> Decoder<'a> {
         out: &mut Vec<Decoded>,
     ) -> Option<Decoded> {
         let first = out.len();
+        let at = (self.block.block.number, log.tx_index);
         let mut broken: Option<(&Rule, BuildError)> = None;
         for rule in rules {
             match self.read(rule, log, known) {
                 Ok(facts) => {
                     for (payload, speaker) in facts {
-                        let stranger = !rule.emitters.accept(&log.address);
+                        let stranger = !rule.emitters.hear(&log.address, at, known);
                         let refused = stranger.then(|| {
                             (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
                         });
@@ -272,7 +306,8 @@ impl<'a> Decoder<'a> {
             return Ok(Vec::new());
         }
         source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
-        let counts = rule.revenue == Some(Revenue::Recognise) && rule.emitters.accept(&log.address);
+        let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
+        let counts = rule.revenue == Some(Revenue::Recognise) && believed();
         let backing = found.as_ref().map_or(log.log_index, |(log, _)| log.log_index);
         if counts && self.spent.contains(&backing) {
             return Err(BuildError::Spent(format!("log {backing} backs another payment of this transaction")));
@@ -288,14 +323,19 @@ impl<'a> Decoder<'a> {
 /// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with
 /// authority's words is heard, to be refused; a stranger with any other words is none of ours. Who is a stranger to one
 /// rule and believed by another for the same kind is no stranger.
-fn candidates<'a>(mapping: &'a Mapping, block_number: u64, log: &'a VerifiedLog) -> impl Iterator<Item = &'a Rule> {
+fn candidates<'a>(
+    mapping: &'a Mapping,
+    block_number: u64,
+    log: &'a VerifiedLog,
+    known: &'a dyn Known,
+) -> impl Iterator<Item = &'a Rule> {
     let fitting = move || {
         let rules = log.topics.first().into_iter().flat_map(|topic0| mapping.rules_for(topic0));
         rules
             .filter(|rule| rule.shape.topic_count() == log.topics.len())
             .filter(move |rule| rule.blocks.contains(&block_number))
     };
-    let believed = move |rule: &Rule| rule.emitters.accept(&log.address);
+    let believed = move |rule: &Rule| rule.emitters.hear(&log.address, (block_number, log.tx_index), known);
     fitting().filter(move |rule| {
         believed(rule) || (rule.authority && !fitting().any(|other| other.kind == rule.kind && believed(other)))
     })

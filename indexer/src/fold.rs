@@ -14,6 +14,7 @@ mod twice;
 mod usage;
 
 use alloy_primitives::{Address, B256, Bytes};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use tributary_schemas::code::{Flags, Reason};
@@ -22,7 +23,7 @@ use tributary_schemas::facts::Row;
 use tributary_schemas::id::{BatchId, VersionId, version_id};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
 
-use crate::decode::{Decoded, Decoder, Known};
+use crate::decode::{Child, Decoded, Decoder, Known, Since, children_of};
 use crate::state::{Entity, Key, StateView, Version};
 use crate::{IndexerError, Mapping, VerifiedBlock};
 
@@ -106,6 +107,8 @@ pub fn fold_verified(
     let mut folded = Folded::default();
     let mut decoder = Decoder::new(mapping, block);
     for tx_index in decoder.transactions() {
+        let children = Sight::through(state, |known| decoder.announced(tx_index, known))?;
+        adopt(state, children.into_iter().map(|child| (child, (block.block.number, tx_index))))?;
         let mut facts = Vec::new();
         Sight::through(state, |known| decoder.first(tx_index, known, &mut facts))?;
         let second = |state: &StateView<'_>| {
@@ -116,6 +119,22 @@ pub fn fold_verified(
         fold_transaction(state, &around, facts, second, &mut folded)?;
     }
     finish(state, mapping, &block.block, folded)
+}
+
+/// Remembers the children that the logs of a block announce, where its facts are known already.
+pub fn fold_children(state: &mut StateView<'_>, mapping: &Mapping, block: &VerifiedBlock) -> Result<(), IndexerError> {
+    let children = Sight::through(state, |known| children_of(mapping, block, known))?;
+    adopt(state, children)
+}
+
+/// Remembers children, none of which was known.
+fn adopt(state: &mut StateView<'_>, children: impl IntoIterator<Item = (Child, Since)>) -> Result<(), IndexerError> {
+    for (Child { family, address }, since) in children {
+        let count: u64 = state.get(&Key::children(family))?.unwrap_or_default();
+        state.put(Key::children(family), &count.saturating_add(1))?;
+        state.put(Key::child(family, address), &since)?;
+    }
+    Ok(())
 }
 
 /// Folds the facts of one block into the state. `decoded` is in the order of positions.
@@ -164,24 +183,30 @@ struct Around<'a> {
 }
 
 /// The state as rules may ask it. A state that cannot be read is no answer: it is kept and told afterwards.
-struct Sight<'a, 'b> {
+pub(crate) struct Sight<'a, 'b> {
     state: &'a StateView<'b>,
     failed: RefCell<Option<IndexerError>>,
 }
 
 impl<'a, 'b> Sight<'a, 'b> {
-    fn through(state: &'a StateView<'b>, decode: impl FnOnce(&dyn Known)) -> Result<(), IndexerError> {
+    pub(crate) fn through<T>(
+        state: &'a StateView<'b>,
+        decode: impl FnOnce(&dyn Known) -> T,
+    ) -> Result<T, IndexerError> {
         let sight = Self { state, failed: RefCell::new(None) };
-        decode(&sight);
-        sight.failed.into_inner().map_or(Ok(()), Err)
+        let out = decode(&sight);
+        sight.failed.into_inner().map_or(Ok(out), Err)
     }
 
-    fn entity(&self, id: B256) -> Option<Entity> {
-        let found = self.state.get::<Entity>(&Key::entity(id));
-        found.unwrap_or_else(|error| {
+    fn get<T: DeserializeOwned>(&self, key: &Key) -> Option<T> {
+        self.state.get(key).unwrap_or_else(|error| {
             self.failed.replace(Some(error));
             None
         })
+    }
+
+    fn entity(&self, id: B256) -> Option<Entity> {
+        self.get(&Key::entity(id))
     }
 }
 
@@ -192,6 +217,14 @@ impl Known for Sight<'_, '_> {
 
     fn latest_version(&self, entity: B256) -> Option<B256> {
         self.entity(entity)?.last_version.map(|number| version_id(entity, number))
+    }
+
+    fn child_since(&self, Child { family, address }: Child) -> Option<Since> {
+        self.get(&Key::child(family, address))
+    }
+
+    fn children(&self, family: B256) -> u64 {
+        self.get(&Key::children(family)).unwrap_or_default()
     }
 }
 
@@ -334,7 +367,7 @@ impl Fold<'_, '_> {
     }
 
     /// The record that is there.
-    pub(crate) fn known<T: serde::de::DeserializeOwned>(&self, what: &str, id: B256, key: &Key) -> Result<T, Stop> {
+    pub(crate) fn known<T: DeserializeOwned>(&self, what: &str, id: B256, key: &Key) -> Result<T, Stop> {
         self.state
             .get(key)?
             .ok_or_else(|| Stop::Refused(Reason::UnknownRef, format!("no {what} {id} at this position")))

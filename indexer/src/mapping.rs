@@ -74,7 +74,11 @@
 //! `commitment_mode = "standard"` beside its name. The bytes themselves do not tell.
 //!
 //! Who may say it: `emitter` is a role of the configured contracts, an address, a predeploy (`predeploy.eas`), several of
-//! these, or `any`. Facts about money and who may speak carry `authority = true` and a listed emitter (ruling 5); the same
+//! these, `any`, or the children of a factory: `{ factory = "mall", event = "Made(address stall)", child = "stall" }`. What
+//! the factory names is heard from the transaction on in which it is named, the logs before that in it too, and until a
+//! reorg takes the naming back. `factory` is what an emitter is, `any` apart: a factory may itself be a child. `event` may
+//! be a list of generations; more than `children_max` children (100,000 unless said) are kept as refused, and a contract
+//! that the set names is heard by its name alone, whoever announces it. Facts about money and who may speak carry `authority = true` and a listed emitter (ruling 5); the same
 //! words from a stranger are kept as refused. What brings money in says `revenue = "recognise"`; an event that reports money
 //! which is counted elsewhere says `distribution` (it is kept) or `ignore`, and makes no fact. A set that could count one
 //! payment twice is refused.
@@ -83,6 +87,7 @@ mod call;
 mod conflict;
 mod each;
 mod expr;
+mod family;
 mod join;
 mod library;
 mod operator;
@@ -107,6 +112,7 @@ use crate::IndexerError;
 use crate::decode::{Shape, fields_of, kind_index, prove_rule};
 pub(crate) use call::{Call, Function};
 pub(crate) use expr::{Around, Constant, Expr, Lookup, Made, Place, Root, Step, Test};
+pub(crate) use family::Family;
 pub(crate) use join::{Join, On};
 pub use library::{BUILT_IN, BuiltIn};
 pub(crate) use parse::LEVELS_MAX;
@@ -149,6 +155,10 @@ pub struct MappingFile {
 pub struct Mapping {
     rules: Vec<Rule>,
     by_topic: BTreeMap<B256, Vec<u16>>,
+    /// The families of its emitters, each with what its refusals are filed under, factories before their children.
+    families: Vec<(Arc<str>, Arc<Family>)>,
+    /// The contracts it names, which are nobody's children.
+    named: BTreeSet<Address>,
     hash: B256,
     chain_id: u64,
     commitment_mode: Mode,
@@ -161,6 +171,8 @@ pub(crate) enum Emitters {
     Any,
     /// These contracts, and what the rule calls them.
     Listed(BTreeSet<Address>, BTreeSet<String>),
+    /// Those that a factory has named.
+    Children(Arc<Family>),
 }
 
 /// What an event says of money that comes in.
@@ -306,7 +318,8 @@ impl Mapping {
         }
         let sets: Vec<&SetText> = read.iter().map(|(_, _, set)| set).collect();
         let by_topic = by_topic(&rules).map_err(|reason| vec![Problem::new("", 0, "", reason)])?;
-        Ok(Self { rules, by_topic, hash: hash(&sets, contracts), chain_id, commitment_mode })
+        let (families, named) = (family::all_of(&rules), family::named(&rules, contracts));
+        Ok(Self { rules, by_topic, families, named, hash: hash(&sets, contracts), chain_id, commitment_mode })
     }
 
     /// Every kind that a rule may make, and its fields.
@@ -339,15 +352,28 @@ impl Mapping {
         self.commitment_mode
     }
 
-    /// The first topics that any rule listens to.
-    pub fn topics(&self) -> impl Iterator<Item = B256> + '_ {
-        self.by_topic.keys().copied()
+    /// The first topics that any rule listens to, those of factories too.
+    pub fn topics(&self) -> impl Iterator<Item = B256> + use<> {
+        let announced = self.families.iter().flat_map(|(_, family)| &family.announcements).map(|one| one.topic0);
+        self.by_topic.keys().copied().chain(announced).collect::<BTreeSet<_>>().into_iter()
     }
 
-    /// The names of the rules that listen to other first topics than these.
+    /// The names of the rules that listen to other first topics than these, or whose factories do.
     pub fn rules_beside(&self, topics: &BTreeSet<B256>) -> impl Iterator<Item = &str> {
-        let beside = |rule: &&Rule| !rule.of_transactions() && !topics.contains(&rule.topic0);
+        let beside = |rule: &&Rule| {
+            !rule.of_transactions() && !topics.contains(&rule.topic0) || rule.emitters.announced_beside(topics)
+        };
         self.rules.iter().filter(beside).map(|rule| &*rule.name)
+    }
+
+    /// The families of its emitters, each with what its refusals are filed under, factories before their children.
+    pub(crate) fn families(&self) -> &[(Arc<str>, Arc<Family>)] {
+        &self.families
+    }
+
+    /// Whether it names a contract.
+    pub(crate) fn names(&self, contract: &Address) -> bool {
+        self.named.contains(contract)
     }
 
     /// The rules for a first topic, in the order of the set.
@@ -368,12 +394,20 @@ impl Mapping {
 }
 
 impl Emitters {
-    /// Whether the word of `address` is taken.
+    /// Whether the word of `address` is taken, whatever happened on the chain.
     pub(crate) fn accept(&self, address: &Address) -> bool {
         match self {
             Self::Any => true,
             Self::Listed(list, _) => list.contains(address),
+            Self::Children(_) => false,
         }
+    }
+
+    /// Whether a factory of theirs announces by other first topics than these.
+    fn announced_beside(&self, topics: &BTreeSet<B256>) -> bool {
+        let Self::Children(family) = self else { return false };
+        let beside = |one: &family::Announcement| !topics.contains(&one.topic0);
+        family.announcements.iter().any(beside) || family.factories.announced_beside(topics)
     }
 }
 

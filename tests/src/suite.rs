@@ -7,7 +7,8 @@ use alloy::rpc::types::TransactionReceipt;
 
 pub use bindings::{
     AgentIdentity, AgentRegistry, AttributionHub, DatanetRegistry, FeeToken, HookToken, HostileEmitter, LateRegistry,
-    ModelRegistry, PlainToken, ReentrantClaimer, RewardVault, Shop, Spray, TipperByReceiver, TipperBySender, Vectors,
+    Mall, MallBuilder, ModelRegistry, PlainToken, ReentrantClaimer, RewardVault, Shop, Spray, Stall, TipperByReceiver,
+    TipperBySender, Vectors,
 };
 
 /// What the macro makes of the artifacts in `schemas/contracts/artifacts`.
@@ -118,6 +119,24 @@ mod bindings {
         #[derive(Debug, PartialEq, Eq)]
         TipperBySender,
         "../schemas/contracts/artifacts/TipperBySender.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Mall,
+        "../schemas/contracts/artifacts/Mall.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        MallBuilder,
+        "../schemas/contracts/artifacts/MallBuilder.json"
+    );
+    sol!(
+        #[sol(rpc)]
+        #[derive(Debug, PartialEq, Eq)]
+        Stall,
+        "../schemas/contracts/artifacts/Stall.json"
     );
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tributary_indexer::Mapping;
-use tributary_indexer::decode::{Difference, Side, beyond_stored, block_ref, compare, stored};
+use tributary_indexer::decode::{Difference, Side, beyond_stored, block_ref, compare, of_factories, stored};
 use tributary_schemas::facts::{BlockRow, RawLogRow};
 use tributary_schemas::{BlockRef, Table};
 
@@ -56,6 +56,8 @@ pub(super) async fn diff(config: &Config, arguments: &MappingDiff) -> Result<Exi
 struct Unstored {
     /// They read calldata, senders, joined logs or entities.
     beyond: BTreeSet<String>,
+    /// Their emitters were announced by factories, perhaps in earlier blocks.
+    of_factories: BTreeSet<String>,
     /// They are for events that the set in force does not know, so that no log of them is stored.
     unheard: BTreeSet<String>,
 }
@@ -64,8 +66,9 @@ impl Unstored {
     fn of(both: [&Mapping; 2], in_force: &Mapping) -> Self {
         let known: BTreeSet<_> = in_force.topics().collect();
         let beyond = both.iter().flat_map(|mapping| beyond_stored(mapping)).map(str::to_owned).collect();
+        let of_factories = both.iter().flat_map(|mapping| of_factories(mapping)).map(str::to_owned).collect();
         let unheard = both.iter().flat_map(|mapping| mapping.rules_beside(&known)).map(str::to_owned).collect();
-        Self { beyond, unheard }
+        Self { beyond, of_factories, unheard }
     }
 }
 
@@ -78,7 +81,7 @@ fn tell(
     if arguments.json {
         output::json(&json!({
             "logs": logs, "published_block": published, "changes": changes,
-            "beyond_stored": left_out.beyond, "unheard": left_out.unheard,
+            "beyond_stored": left_out.beyond, "of_factories": left_out.of_factories, "unheard": left_out.unheard,
         }))?;
         return Ok(());
     }
@@ -91,6 +94,7 @@ fn tell(
     output::say(&format!("{} events differ, of {logs} stored logs up to block {published}", changes.len()));
     for (why, rules) in [
         ("not compared, as they read more than is stored", &left_out.beyond),
+        ("not compared, as factories may have announced their emitters in other blocks", &left_out.of_factories),
         ("not compared, as the set in force does not know their events", &left_out.unheard),
     ] {
         if !rules.is_empty() {

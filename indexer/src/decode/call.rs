@@ -156,7 +156,7 @@ impl Function {
 }
 
 /// The part of the arguments at a place.
-fn reach<'x, 'a>(args: &'x [Arg<'a>], place: &Place, at: At) -> Option<Cow<'x, Arg<'a>>> {
+pub(super) fn reach<'x, 'a>(args: &'x [Arg<'a>], place: &Place, at: At) -> Option<Cow<'x, Arg<'a>>> {
     place.steps.iter().try_fold(Cow::Borrowed(args.get(place.index)?), |arg, step| {
         let index = match *step {
             Step::Part(index) => index,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use tributary_schemas::encoding::payload_json;
 
-use super::{Decoded, Unknown, beyond_stored, decode_block};
+use super::{Decoded, Unknown, beyond_stored, decode_block, of_factories};
 use crate::VerifiedBlock;
 use crate::mapping::Mapping;
 
@@ -43,7 +43,7 @@ pub struct Difference {
 }
 
 /// The events of a block that only one of two mappings makes, in the order of the logs. Rules that read more than is stored
-/// ([`beyond_stored`]) are left out on both sides; an event that another rule makes alike is the same event.
+/// ([`beyond_stored`]), or whose emitters were announced earlier ([`of_factories`]), are left out on both sides; an event that another rule makes alike is the same event.
 #[must_use]
 pub fn compare(before: &Mapping, after: &Mapping, block: &VerifiedBlock) -> Vec<Difference> {
     let gone = events(before, Side::Gone, block);
@@ -61,7 +61,7 @@ pub fn compare(before: &Mapping, after: &Mapping, block: &VerifiedBlock) -> Vec<
 type Identity = (u32, u32, Address, &'static str, String, String);
 
 fn events(mapping: &Mapping, side: Side, block: &VerifiedBlock) -> BTreeMap<Identity, Difference> {
-    let left_out = beyond_stored(mapping);
+    let left_out = [beyond_stored(mapping), of_factories(mapping)].concat();
     let decoded = decode_block(mapping, block, &Unknown);
     let told = decoded.into_iter().filter(|one| !left_out.contains(&&*one.rule));
     told.map(|Decoded { position, emitter, rule, payload, refused }| {

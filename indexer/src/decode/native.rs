@@ -1,5 +1,6 @@
 //! Payments that leave no log: transactions that carry value to a contract of a rule (ruling 6, `value`).
 
+use alloy_primitives::Address;
 use std::sync::Arc;
 use tributary_schemas::Position;
 use tributary_schemas::code::Reason;
@@ -7,7 +8,7 @@ use tributary_schemas::code::Reason;
 use super::eval::Source;
 use super::{Decoded, Decoder, Known, Payload};
 use crate::TxInfo;
-use crate::mapping::Rule;
+use crate::mapping::{Emitters, Rule};
 
 impl<'a> Decoder<'a> {
     /// Appends what the rules for transactions make of one, in their order and after its logs; of those that ask about
@@ -18,7 +19,9 @@ impl<'a> Decoder<'a> {
             return;
         };
         let mapping = self.mapping;
-        let rules = mapping.rules().iter().filter(|rule| rule.late == late && self.is_for(rule, tx));
+        let at = (self.block.block.number, tx_index);
+        let called = |rule: &Rule| tx.to.as_ref().is_some_and(|to| rule.emitters.hear(to, at, known));
+        let rules = mapping.rules().iter().filter(|rule| rule.late == late && self.is_for(rule) && called(rule));
         for rule in rules.collect::<Vec<_>>() {
             let made = self.made(rule, tx, known);
             let facts = made.map(|facts| facts.into_iter().map(|(payload, _)| (payload, None)).collect());
@@ -40,27 +43,28 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// The transactions that a rule for transactions is for.
+    /// The transactions that a rule for transactions is for, if those that they call are heard.
     pub(super) fn with_value(&self) -> impl Iterator<Item = u32> {
-        let rules: Vec<&Rule> = self.mapping.rules().iter().filter(|rule| rule.of_transactions()).collect();
+        let rules: Vec<&Rule> = self.mapping.rules().iter().filter(|rule| self.is_for(rule)).collect();
+        // Whom factories have announced by then is not known yet.
+        let may_hear =
+            |rule: &Rule, to: &Address| matches!(rule.emitters, Emitters::Children(_)) || rule.emitters.accept(to);
         let transactions = if rules.is_empty() { &[][..] } else { self.block.transactions.as_slice() };
         (0..)
             .zip(transactions)
-            .filter(move |(_, tx)| carries_value(Some(tx)).is_some() && rules.iter().any(|rule| self.is_for(rule, tx)))
+            .filter(move |(_, tx)| {
+                let called = carries_value(Some(tx)).and_then(|tx| tx.to.as_ref());
+                called.is_some_and(|to| rules.iter().any(|rule| may_hear(rule, to)))
+            })
             .map(|(tx_index, _)| tx_index)
     }
 
-    fn is_for(&self, rule: &Rule, tx: &TxInfo) -> bool {
-        let called = |to| rule.emitters.accept(to);
-        rule.of_transactions() && rule.blocks.contains(&self.block.block.number) && tx.to.as_ref().is_some_and(called)
+    /// Whether a rule is for transactions of this block.
+    fn is_for(&self, rule: &Rule) -> bool {
+        rule.of_transactions() && rule.blocks.contains(&self.block.block.number)
     }
 
-    fn made(
-        &self,
-        rule: &Rule,
-        tx: &TxInfo,
-        known: &dyn Known,
-    ) -> Result<Vec<(Payload, alloy_primitives::Address)>, super::BuildError> {
+    fn made(&self, rule: &Rule, tx: &TxInfo, known: &dyn Known) -> Result<Vec<(Payload, Address)>, super::BuildError> {
         let Some(kind) = rule.kind else { return Ok(Vec::new()) };
         let source = Source {
             chain_id: self.mapping.chain_id(),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tributary_schemas::BlockRef;
 use tributary_schemas::facts::{BlockRow, RawLogRow};
 
-use crate::mapping::{Around, Expr, Mapping, Rule};
+use crate::mapping::{Around, Emitters, Expr, Mapping, Rule};
 use crate::{IndexerError, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
 
 /// Most transactions of a block: far more than fit one.
@@ -69,6 +69,15 @@ pub fn block_ref(row: &BlockRow) -> Result<BlockRef, IndexerError> {
 pub fn beyond_stored(mapping: &Mapping) -> Vec<&str> {
     let mut names: Vec<&str> = mapping.rules().iter().filter(|rule| reads_more(rule)).map(|rule| &*rule.name).collect();
     // Generations of one rule stand together.
+    names.dedup();
+    names
+}
+
+/// The rules whose emitters a factory announces: which there are is not known of a block alone.
+#[must_use]
+pub fn of_factories(mapping: &Mapping) -> Vec<&str> {
+    let of_factory = |rule: &&Rule| matches!(rule.emitters, Emitters::Children(_));
+    let mut names: Vec<&str> = mapping.rules().iter().filter(of_factory).map(|rule| &*rule.name).collect();
     names.dedup();
     names
 }

@@ -7,6 +7,7 @@ use tributary_schemas::code::Reason;
 use tributary_schemas::{BlockRef, Payload};
 
 mod call;
+mod children;
 mod join;
 mod language;
 mod strangers;

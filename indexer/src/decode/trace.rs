@@ -5,10 +5,10 @@ use serde::Serialize;
 use tributary_schemas::Position;
 use tributary_schemas::encoding::payload_json;
 
-use super::abi::Arg;
+use super::abi::{Arg, Shape};
 use super::eval::signed;
-use super::{Decoded, Known, Unknown, decode_block};
-use crate::mapping::{Mapping, Rule};
+use super::{Decoded, Grown, Known, Unknown, decode_onto};
+use crate::mapping::{Emitters, Family, Mapping, Rule};
 use crate::{VerifiedBlock, VerifiedLog};
 
 /// What one rule made of one log.
@@ -29,12 +29,20 @@ pub struct Trace {
 /// Every rule that is for a log's first topic, and what it made of it; empty when there is none.
 #[must_use]
 pub fn trace_block(mapping: &Mapping, block: &VerifiedBlock) -> Vec<Trace> {
-    let decoded = decode_block(mapping, block, &Unknown as &dyn Known);
+    let mut grown = Grown::of(&Unknown);
+    let decoded = decode_onto(mapping, block, &mut grown);
+    let known: &dyn Known = &grown;
     let mut out = Vec::new();
     for log in &block.logs {
+        for (label, family) in mapping.families() {
+            let of_family = |one: &&Decoded| one.position.log_index == log.log_index && one.rule == *label;
+            let refused: Vec<_> = decoded.iter().filter(of_family).collect();
+            out.extend(announcement((label, family), block.block.number, log, &refused, known));
+        }
         for rule in log.topics.first().into_iter().flat_map(|topic| mapping.rules_for(topic)) {
             let of_rule = |one: &&Decoded| one.position.log_index == log.log_index && one.rule == rule.name;
-            out.push(trace(rule, block.block.number, log, &decoded.iter().filter(of_rule).collect::<Vec<_>>()));
+            let told: Vec<_> = decoded.iter().filter(of_rule).collect();
+            out.push(trace(rule, block.block.number, log, &told, known));
         }
     }
     for one in decoded.iter().filter(|one| one.position.log_index == Position::NO_LOG) {
@@ -53,28 +61,59 @@ fn facts_of(decoded: &[&Decoded]) -> Vec<(String, serde_json::Value)> {
     facts.collect()
 }
 
-fn trace(rule: &Rule, block_number: u64, log: &VerifiedLog, decoded: &[&Decoded]) -> Trace {
+/// What a log announces to a family; none when it is no log for that.
+fn announcement(
+    (label, family): (&str, &Family),
+    block_number: u64,
+    log: &VerifiedLog,
+    refused: &[&Decoded],
+    known: &dyn Known,
+) -> Option<Trace> {
+    let shape = &family.announcement(&log.topics)?.shape;
+    let args = shape.decode(&log.topics, &log.data);
+    let heard = family.factories.hear(&log.address, (block_number, log.tx_index), known);
+    let arguments = arguments(shape, args.as_deref().unwrap_or_default());
+    let reason = match (refused.iter().find_map(|one| one.refused.as_ref()), args) {
+        (Some((reason, detail)), _) => format!("{reason}: {detail}"),
+        (None, _) if !heard => stranger(log, &family.factories),
+        (None, Err(reason)) => reason,
+        (None, Ok(_)) => "its child is an emitter from this transaction on, unless the set names it".to_owned(),
+    };
+    Some(Trace { log_index: log.log_index, rule: label.to_owned(), arguments, facts: facts_of(refused), reason })
+}
+
+/// The arguments of a log by name.
+fn arguments(shape: &Shape, args: &[Arg<'_>]) -> Vec<(String, String)> {
+    shape.names().map(str::to_owned).zip(args.iter().map(shown)).collect()
+}
+
+fn stranger(log: &VerifiedLog, emitters: &Emitters) -> String {
+    let announced = match emitters {
+        Emitters::Children(_) => ": no factory announces it in this transaction, and earlier ones were not looked at",
+        _ => "",
+    };
+    format!("{:#x} is not among the emitters of the rule{announced}", log.address)
+}
+
+fn trace(rule: &Rule, block_number: u64, log: &VerifiedLog, decoded: &[&Decoded], known: &dyn Known) -> Trace {
     let args = rule.shape.decode(&log.topics, &log.data);
-    let arguments = args.as_ref().map_or_else(
-        |_| Vec::new(),
-        |args| rule.shape.names().map(str::to_owned).zip(args.iter().map(shown)).collect(),
-    );
+    let arguments = arguments(&rule.shape, args.as_deref().unwrap_or_default());
     let refused = decoded.iter().find_map(|one| one.refused.as_ref());
     let reason = match (refused, args) {
         (Some((reason, detail)), _) => format!("{reason}: {detail}"),
         (None, _) if !decoded.is_empty() => String::new(),
         (None, Err(reason)) => reason,
-        (None, Ok(_)) => passed_over(rule, block_number, log),
+        (None, Ok(_)) => passed_over(rule, block_number, log, known),
     };
     Trace { log_index: log.log_index, rule: rule.name.to_string(), arguments, facts: facts_of(decoded), reason }
 }
 
-fn passed_over(rule: &Rule, block_number: u64, log: &VerifiedLog) -> String {
+fn passed_over(rule: &Rule, block_number: u64, log: &VerifiedLog, known: &dyn Known) -> String {
     if !rule.blocks.contains(&block_number) {
         return format!("block {block_number} is not between {} and {}", rule.blocks.start(), rule.blocks.end());
     }
-    if !rule.emitters.accept(&log.address) {
-        return format!("{:#x} is not among the emitters of the rule", log.address);
+    if !rule.emitters.hear(&log.address, (block_number, log.tx_index), known) {
+        return stranger(log, &rule.emitters);
     }
     if rule.kind.is_none() {
         return "its money is counted elsewhere".to_owned();

@@ -45,7 +45,8 @@ impl Rule {
         let heard = match (&earlier.emitters, &self.emitters) {
             (Emitters::Any, _) => true,
             (Emitters::Listed(list, _), Emitters::Listed(ours, _)) => !ours.is_empty() && ours.is_subset(list),
-            (Emitters::Listed(..), Emitters::Any) => false,
+            (Emitters::Children(family), Emitters::Children(ours)) => family == ours,
+            _ => false,
         };
         let said = |rule: &Self| {
             let conditions = (
@@ -146,13 +147,15 @@ impl Rule {
 }
 
 impl Emitters {
-    /// Whether one contract can be both; a role is itself, whoever has it.
+    /// Whether one contract can be both; a role is itself, whoever has it, and what is named is nobody's child.
     fn meet(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,
             (Self::Listed(one, roles), Self::Listed(another, other_roles)) => {
                 !one.is_disjoint(another) || !roles.is_disjoint(other_roles)
             }
+            (Self::Children(_), Self::Children(_)) => true,
+            (Self::Listed(..), Self::Children(_)) | (Self::Children(_), Self::Listed(..)) => false,
         }
     }
 }

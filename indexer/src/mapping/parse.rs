@@ -476,7 +476,7 @@ pub(crate) fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("{value}: expected text"))
 }
 
-fn required<'t>(table: &'t Table, key: &str) -> Result<&'t Value, String> {
+pub(super) fn required<'t>(table: &'t Table, key: &str) -> Result<&'t Value, String> {
     table.get(key).ok_or_else(|| format!("expected {key} beside it"))
 }
 

@@ -68,6 +68,12 @@ impl Fault {
         Self { at: at.iter().map(|key| (*key).to_owned()).collect(), reason: reason.into() }
     }
 
+    /// The same fault of the value under a key.
+    pub(super) fn below(mut self, key: &str) -> Self {
+        self.at.insert(0, key.to_owned());
+        self
+    }
+
     /// What the vocabulary says about a field, which it names first.
     pub(super) fn of_field(reason: &str) -> Self {
         let field = reason.strip_prefix("field ").and_then(|rest| rest.split_once(':'));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tributary_schemas::Payload;
 
+use super::family::CHILDREN_MAX;
 use super::operator;
 
 /// The JSON schema (draft 2020-12) of a mapping file.
@@ -24,7 +25,7 @@ pub fn json_schema() -> Value {
             "abi": described(&texts, "JSON ABIs, by which events may be named"),
             "rule": { "type": "array", "items": rule() },
         },
-        "$defs": { "expression": expression() },
+        "$defs": { "expression": expression(), "emitter": emitter() },
     })
 }
 
@@ -45,7 +46,7 @@ fn rule() -> Value {
         "additionalProperties": false,
         "properties": {
             "name": described(&text, "Its name: what the table of events says made an event"),
-            "emitter": described(&one_or_more, "Whose logs: any, a role of the configured contracts, an address or a predeploy"),
+            "emitter": { "$ref": "#/$defs/emitter" },
             "event": described(&one_or_more, "The signature with its indexed marks; several are generations of one fact; a name alone when the set names an ABI; `transaction` for transactions that carry value"),
             "emit": { "enum": kinds, "description": "The kind of the vocabulary" },
             "authority": { "type": "boolean", "description": "That this is a fact about money or who may speak" },
@@ -69,7 +70,7 @@ fn rule() -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "event": described(&text, "Its signature"),
-                    "emitter": described(&one_or_more, "Whose log: as of a rule, any apart"),
+                    "emitter": described(&one_or_more, "Whose log: contracts, as of a rule, any and factories apart"),
                     "optional": { "type": "boolean", "description": "Whether the rule does without it" },
                     "on": {
                         "type": "object",
@@ -86,6 +87,32 @@ fn rule() -> Value {
             },
         },
     })
+}
+
+/// Who a rule listens to.
+fn emitter() -> Value {
+    let text = json!({ "type": "string" });
+    let one_or_more = json!({ "anyOf": [text, { "type": "array", "items": text }] });
+    let factory = json!({
+        "type": "object",
+        "description": "The children of a factory",
+        "required": ["factory", "event", "child"],
+        "additionalProperties": false,
+        "properties": {
+            "factory": {
+                "$ref": "#/$defs/emitter",
+                "description": "Who names them: contracts, any apart, or the children of another factory",
+            },
+            "event": described(&one_or_more, "The event that names a child; several are generations of it"),
+            "child": described(&text, "The argument, or the part of one, that is its address"),
+            "children_max": {
+                "type": "integer", "minimum": 0, "maximum": CHILDREN_MAX,
+                "description": "Most that are heard; the announcement of another is kept as refused",
+            },
+        },
+    });
+    let contracts = "Whose logs: any, a role of the configured contracts, an address or a predeploy";
+    json!({ "anyOf": [described(&one_or_more, contracts), factory] })
 }
 
 /// The calls that a rule's log may come from.

@@ -1,6 +1,7 @@
 use alloy_primitives::Address;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeSet;
 
 use super::{BUILT_IN, BuiltIn, Contracts, Mapping, MappingFile, REFERENCE, abi_files, json_schema, skeleton};
 
@@ -245,6 +246,13 @@ fn the_schema_knows_the_keys_that_the_reader_knows() {
     }
     let read = told.split('`').skip(3).step_by(2).count();
     assert_eq!(read, known.len(), "{told}");
+
+    let factory = &schema["$defs"]["emitter"]["anyOf"][1]["properties"];
+    let text = text.replace("\"any\"", "{ none = 1 }").replace("none = 1\n", "");
+    let told = problems(&[file("x.toml", &text)]).concat();
+    let (_, read) = told.split_once(", of ").unwrap();
+    let read: BTreeSet<&str> = read.split(", ").collect();
+    assert_eq!(read, factory.as_object().unwrap().keys().map(String::as_str).collect(), "{told}");
 }
 
 #[test]

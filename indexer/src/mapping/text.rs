@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Payload;
 
 use super::call::CallText;
+use super::family;
 use super::join::JoinText;
 use super::parse::{Scope, constant};
 use super::problem::Fault;
@@ -75,7 +76,7 @@ const PREDEPLOYS: [(&str, Address); 3] = [
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
     pub(super) name: String,
-    emitter: OneOrMore,
+    emitter: toml::Value,
     event: OneOrMore,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     emit: Option<String>,
@@ -152,25 +153,34 @@ impl Abis {
         }
         Ok(Self { events })
     }
+
+    /// The signatures of events, some of which are named; `None` when none is.
+    pub(super) fn signatures(&self, events: &[String]) -> Result<Option<Vec<String>>, String> {
+        if events.iter().all(|event| event.contains('(')) {
+            return Ok(None);
+        }
+        let mut signatures = Vec::new();
+        for event in events {
+            if event.contains('(') {
+                signatures.push(event.clone());
+                continue;
+            }
+            let found = self.events.get(event);
+            let found = found.ok_or_else(|| unknown("no event", event, self.events.keys().map(String::as_str)))?;
+            signatures.extend(found.iter().cloned());
+        }
+        Ok(Some(signatures))
+    }
 }
 
 impl RuleText {
     /// Puts signatures in the place of names.
     pub(super) fn resolve(&mut self, abis: &Abis) -> Result<(), String> {
-        let named = self.event.as_slice().iter().any(|event| !event.contains('('));
-        if !named || self.event.as_slice() == [TRANSACTION] {
+        family::resolve(&mut self.emitter, abis)?;
+        if self.event.as_slice() == [TRANSACTION] {
             return Ok(());
         }
-        let mut signatures = Vec::new();
-        for event in self.event.as_slice() {
-            if event.contains('(') {
-                signatures.push(event.clone());
-                continue;
-            }
-            let found = abis.events.get(event);
-            let found = found.ok_or_else(|| unknown("no event", event, abis.events.keys().map(String::as_str)))?;
-            signatures.extend(found.iter().cloned());
-        }
+        let Some(signatures) = abis.signatures(self.event.as_slice())? else { return Ok(()) };
         self.event = match <[String; 1]>::try_from(signatures) {
             Ok([one]) => OneOrMore::One(one),
             Err(more) => OneOrMore::More(more),
@@ -180,8 +190,7 @@ impl RuleText {
 
     /// The rule, once for each generation of its event.
     pub(super) fn compile(&self, contracts: &Contracts) -> Result<Vec<Rule>, Fault> {
-        let emitters =
-            emitters(self.emitter.as_slice(), contracts).map_err(|reason| Fault::at(&["emitter"], reason))?;
+        let emitters = family::emitters_of(&self.emitter, contracts).map_err(|fault| fault.below("emitter"))?;
         let kind = self.kind(&emitters)?;
         let of_transactions = self.event.as_slice() == [TRANSACTION];
         if of_transactions {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::is_watched;
-use crate::fold::{Chronology, Folded, fold_verified};
+use crate::fold::{Chronology, Folded, Sight, fold_verified};
 use crate::state::StateView;
-use crate::{IndexerError, Mapping, Trust, VerifiedBlock};
+use crate::{IndexerError, Mapping, Trust, VerifiedBlock, VerifiedLog};
 
 /// What the tail keeps of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,25 +76,25 @@ pub fn ingest_block(
     block: &VerifiedBlock,
 ) -> Result<Body, IndexerError> {
     let folded = fold_verified(state, chronology, mapping, block)?;
-    let mut raw_logs = Vec::new();
-    let watched = || block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log));
+    let watched: Vec<&VerifiedLog> = Sight::through(state, |known| {
+        block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log, known)).collect()
+    })?;
     // Facts of the value that a transaction carried have no log.
     let of_facts = folded.events.iter().map(|one| one.event.position.tx_index);
-    let indices: BTreeSet<u32> = watched().map(|log| log.tx_index).chain(of_facts).collect();
+    let indices: BTreeSet<u32> = watched.iter().map(|log| log.tx_index).chain(of_facts).collect();
     let brief = |index: u32| {
         let tx = usize::try_from(index).ok().and_then(|index| block.transactions.get(index))?;
         Some((index, TxBrief { hash: tx.hash, value: tx.value }))
     };
     let txs = indices.into_iter().filter_map(brief).collect();
-    for log in watched() {
-        raw_logs.push(RawLog {
-            tx_index: log.tx_index,
-            log_index: log.log_index,
-            address: log.address,
-            topics: log.topics.to_vec(),
-            data: log.data.clone(),
-        });
-    }
+    let raw_logs = watched.into_iter().map(|log| RawLog {
+        tx_index: log.tx_index,
+        log_index: log.log_index,
+        address: log.address,
+        topics: log.topics.to_vec(),
+        data: log.data.clone(),
+    });
+    let raw_logs = raw_logs.collect();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Ok(Body {
         l1_origin: block.l1_origin.map(|origin| origin.number),

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::code::Reason;
 use tributary_schemas::encoding::payload_from_json;
-use tributary_schemas::facts::{BlockRow, Columns, EventRow};
-use tributary_schemas::{Position, Table as _};
+use tributary_schemas::facts::{BlockRow, Columns, EventRow, RawLogRow};
+use tributary_schemas::{Position, Table};
 use tributary_store::{Archive, Lake, Snapshot, Tail};
 
 use super::publish::published_outcome;
 use super::{Body, SealContext, Sealed, late, seal_block};
-use crate::decode::{Decoded, block_ref};
-use crate::fold::fold_block;
+use crate::decode::{Decoded, block_ref, stored};
+use crate::fold::{fold_block, fold_children};
 use crate::pipeline::TailState;
 use crate::state::{StateRead, StateView};
 use crate::{IndexerError, Mapping, Trust};
@@ -37,8 +37,9 @@ pub(super) async fn rebuild(
 ) -> Result<(), IndexerError> {
     let mut blocks = lake.read::<BlockRow>(snapshot).await?;
     blocks.sort_by_key(|block| block.number);
-    let paths = lake.files(snapshot, EventRow::NAME).await?.into_iter().map(|file| file.path).collect();
-    let mut events = EventFiles::open(paths)?;
+    let mut events = Files::<EventRow>::open(lake, snapshot).await?;
+    // What factories announced is in no event.
+    let mut logs = if mapping.families().is_empty() { None } else { Some(Files::open(lake, snapshot).await?) };
     let state = TailState(Arc::clone(tail));
     // What is written is only the state: rows and files of the blobs were published before.
     let context = SealContext { discard: true, ..context.clone() };
@@ -47,7 +48,10 @@ pub(super) async fn rebuild(
     for (index, row) in blocks.iter().enumerate() {
         let block = block_ref(row)?;
         let mut view = StateView::resume(&state, std::mem::take(&mut sealed.overlay));
-        let decoded = events.take_block(row.number)?;
+        if let Some(logs) = &mut logs {
+            fold_children(&mut view, mapping, &stored(block, &logs.take_block(row.number)?)?)?;
+        }
+        let decoded = said(events.take_block(row.number)?)?;
         let folded = fold_block(&mut view, &context.chronology, mapping, &block, &[], decoded)?;
         sealed.overlay = view.into_overlay().0;
         let mut outcomes = BTreeMap::new();
@@ -88,30 +92,53 @@ fn broken(reason: String) -> IndexerError {
 }
 
 /// Rows of one file, as they are read.
-type Rows = Box<dyn Iterator<Item = Result<EventRow, IndexerError>> + Send>;
+type Rows<T> = Box<dyn Iterator<Item = Result<T, IndexerError>> + Send>;
+
+/// A row of a table that is sorted by blocks.
+trait OfBlock: Table + Send + 'static {
+    /// Its place: the block, and the order in it.
+    fn place(&self) -> (i64, [i64; 3]);
+}
+
+impl OfBlock for EventRow {
+    fn place(&self) -> (i64, [i64; 3]) {
+        (self.block_number, [self.tx_index, self.log_index, self.sub_index])
+    }
+}
+
+impl OfBlock for RawLogRow {
+    fn place(&self) -> (i64, [i64; 3]) {
+        (self.block_number, [self.tx_index, self.log_index, 0])
+    }
+}
 
 /// The rows of a table's files, block by block. Each file is sorted. Where small files were made into one, its blocks
 /// may lie on both sides of another file's.
-struct EventFiles {
+struct Files<T> {
     /// Files that begin later, the next one last.
     waiting: Vec<(i64, PathBuf)>,
     /// Files that have begun, each with its next row.
-    begun: Vec<(EventRow, Rows)>,
+    begun: Vec<(T, Rows<T>)>,
 }
 
-impl EventFiles {
-    fn open(paths: Vec<PathBuf>) -> Result<Self, IndexerError> {
+impl<T: OfBlock> Files<T> {
+    /// The files of a table in a snapshot.
+    async fn open(lake: &Lake, snapshot: &Snapshot) -> Result<Self, IndexerError> {
+        Self::of(lake.files(snapshot, T::NAME).await?.into_iter().map(|file| file.path).collect())
+    }
+
+    fn of(paths: Vec<PathBuf>) -> Result<Self, IndexerError> {
         let mut waiting = Vec::new();
         for path in paths {
-            let first = rows(&path)?.next().transpose()?;
-            waiting.extend(first.map(|row| (row.block_number, path)));
+            let first = rows::<T>(&path)?.next().transpose()?;
+            waiting.extend(first.map(|row| (row.place().0, path)));
         }
         waiting.sort_by(|left, right| right.cmp(left));
         Ok(Self { waiting, begun: Vec::new() })
     }
 
-    /// What was said in a block, in the order of positions.
-    fn take_block(&mut self, number: i64) -> Result<Vec<Decoded>, IndexerError> {
+    /// The rows of a block, in order.
+    fn take_block(&mut self, number: i64) -> Result<Vec<T>, IndexerError> {
         while let Some((_, path)) = self.waiting.pop_if(|(first, _)| *first <= number) {
             let mut rows = rows(&path)?;
             if let Some(row) = rows.next().transpose()? {
@@ -122,29 +149,35 @@ impl EventFiles {
         let mut begun = Vec::with_capacity(self.begun.len());
         for (mut next, mut rows) in self.begun.drain(..) {
             loop {
-                if next.block_number > number {
+                let (block, _) = next.place();
+                if block > number {
                     begun.push((next, rows));
                     break;
                 }
-                if next.block_number < number {
-                    return Err(broken(format!("events of block {} after block {number}", next.block_number)));
+                if block < number {
+                    return Err(broken(format!("{} of block {block} after block {number}", T::NAME)));
                 }
-                if ["log", "transaction"].contains(&next.source.as_str()) {
-                    out.push(decoded(&next)?);
-                }
-                match rows.next().transpose()? {
+                let after = rows.next().transpose()?;
+                out.push(next);
+                match after {
                     Some(row) => next = row,
                     None => break,
                 }
             }
         }
         self.begun = begun;
-        out.sort_by_key(|decoded| decoded.position);
+        out.sort_by_key(T::place);
         Ok(out)
     }
 }
 
-fn rows(path: &Path) -> Result<Rows, IndexerError> {
+/// What was said in a block by its rows, in the order of positions.
+fn said(rows: Vec<EventRow>) -> Result<Vec<Decoded>, IndexerError> {
+    let of_chain = |row: &&EventRow| ["log", "transaction"].contains(&row.source.as_str());
+    rows.iter().filter(of_chain).map(decoded).collect()
+}
+
+fn rows<T: OfBlock>(path: &Path) -> Result<Rows<T>, IndexerError> {
     let shown = path.display().to_string();
     let failed = move |error: &dyn std::fmt::Display| broken(format!("{shown}: {error}"));
     let file = File::open(path).map_err(|error| failed(&error))?;
@@ -152,7 +185,7 @@ fn rows(path: &Path) -> Result<Rows, IndexerError> {
     let batches = batches.map_err(|error| failed(&error))?;
     Ok(Box::new(batches.flat_map(move |batch| {
         let rows = batch.map_err(|error| failed(&error));
-        let rows = rows.and_then(|batch| EventRow::from_batch(&batch).map_err(|error| failed(&error)));
+        let rows = rows.and_then(|batch| T::from_batch(&batch).map_err(|error| failed(&error)));
         let (rows, error) = match rows {
             Ok(rows) => (rows, None),
             Err(error) => (Vec::new(), Some(Err(error))),
@@ -227,16 +260,16 @@ mod tests {
         for (path, rows) in paths.iter().zip(files) {
             write(path, rows);
         }
-        let mut events = EventFiles::open(paths.clone()).unwrap();
+        let mut events = Files::<EventRow>::of(paths.clone()).unwrap();
         let mut seen = Vec::new();
         for block in 0..10 {
-            let decoded = events.take_block(block).unwrap();
+            let decoded = said(events.take_block(block).unwrap()).unwrap();
             seen.extend(decoded.into_iter().map(|decoded| (decoded.position.block_number, decoded.position.log_index)));
         }
         assert_eq!(seen, [(1, 0), (1, 1), (2, 0), (4, 7), (5, 0), (5, 9), (9, 0)]);
 
         // A block that is passed over is a fault of the list of blocks, and is said.
-        let mut events = EventFiles::open(paths).unwrap();
+        let mut events = Files::<EventRow>::of(paths).unwrap();
         events.take_block(1).unwrap();
         assert!(events.take_block(9).is_err());
     }

@@ -95,6 +95,14 @@ impl Key {
     pub(crate) fn told(digest: B256) -> Self {
         key(b'd', &[digest.as_slice()])
     }
+    /// Since when a child of a family is heard.
+    pub(crate) fn child(family: B256, child: Address) -> Self {
+        key(b'F', &[family.as_slice(), child.as_slice()])
+    }
+    /// How many children a family has.
+    pub(crate) fn children(family: B256) -> Self {
+        key(b'f', &[family.as_slice()])
+    }
     /// The mapping set was announced in the log.
     pub(crate) fn mapping() -> Self {
         key(b'!', &[])

@@ -74,3 +74,52 @@ contract LateRegistry is ERC721 {
         emit ModelListed(tokenId, msg.sender, uri);
     }
 }
+
+/// @title A stall that a mall makes: it says what it is before anybody hears that there is such a stall
+contract Stall {
+    event Opened(uint256 indexed id, address indexed owner, string uri);
+    event Took(bytes32 indexed id, address indexed payer, uint256 sum);
+
+    uint64 public sales;
+
+    constructor(address owner, string memory uri) {
+        emit Opened(1, owner, uri);
+    }
+
+    function take() external payable {
+        emit Took(keccak256(abi.encodePacked(address(this), sales++)), msg.sender, msg.value);
+    }
+}
+
+/// @title A factory: that it made a stall is the last thing it says of it
+/// @notice `adopt` names a contract that somebody else made, as registries of existing contracts do.
+contract Mall {
+    event StallMade(address indexed stall, uint256 number);
+
+    uint256 public count;
+
+    function make(string calldata uri) external returns (address stall) {
+        stall = address(new Stall(msg.sender, uri));
+        adopt(stall);
+    }
+
+    function adopt(address stall) public {
+        emit StallMade(stall, ++count);
+    }
+}
+
+/// @title A factory of factories
+contract MallBuilder {
+    event MallBuilt(address mall);
+
+    function build() external {
+        emit MallBuilt(address(new Mall()));
+    }
+
+    /// @notice Builds a mall whose first stall is there before anybody hears of the mall.
+    function buildAndMake(string calldata uri) external {
+        Mall mall = new Mall();
+        mall.make(uri);
+        emit MallBuilt(address(mall));
+    }
+}

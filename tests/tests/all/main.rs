@@ -30,6 +30,8 @@ mod explain;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod factories;
+#[cfg(test)]
 mod flight;
 #[cfg(test)]
 mod foreign;

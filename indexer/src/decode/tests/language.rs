@@ -7,7 +7,7 @@ use tributary_schemas::encoding::payload_json;
 use tributary_schemas::id::{AgentId, version_id};
 use tributary_schemas::{BlockRef, Payload};
 
-use crate::decode::{Decoded, Known, Unknown, decode_block};
+use crate::decode::{Child, Decoded, Known, Since, Unknown, decode_block};
 use crate::mapping::{BuiltIn, Contracts, Mapping, MappingFile};
 use crate::{Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
 
@@ -298,6 +298,12 @@ impl Known for Registered {
     }
     fn latest_version(&self, entity: B256) -> Option<B256> {
         Some(version_id(entity, 3))
+    }
+    fn child_since(&self, _: Child) -> Option<Since> {
+        None
+    }
+    fn children(&self, _: B256) -> u64 {
+        0
     }
 }
 

@@ -13,7 +13,7 @@ use tributary_tests::program;
 use tributary_tests::suite::{AgentIdentity, HostileEmitter};
 
 use super::*;
-use crate::eas;
+use crate::{eas, foreign};
 
 /// What the operator says beside the files of the program: what an agent is made of, and that the escrow, which reports
 /// no revenue itself, sets policies, publishes and pays out.
@@ -35,23 +35,6 @@ config_hash = { abi = "uint32 version, bytes32 config, bytes32 model", of = "met
 [[rule.fields.upstream.list]]
 version = { abi = "uint32 version, bytes32 config, bytes32 model", of = "metadataValue", take = "model" }
 relation = { const = "USES_MODEL" }
-
-# Bare transfers to the till, which is no contract, with what they are for as calldata.
-[[rule]]
-name = "paid-into-till"
-emitter = "till"
-authority = true
-event = "transaction"
-revenue = "recognise"
-emit = "RevenueReceived"
-[rule.fields]
-payment = { native = "payment", key = { from = "tx.hash" } }
-key = { from = "tx.hash" }
-subject = { slice = { from = "tx.input" }, length = 32 }
-payer = { from = "tx.from" }
-token = { const = "0x0000000000000000000000000000000000000000" }
-amount = { from = "tx.value" }
-backing = { const = "value" }
 
 [[rule]]
 name = "escrow-policy-set"
@@ -77,6 +60,11 @@ event = "RewardClaimed(uint64 indexed epoch, address indexed account, address in
 emit = "RewardClaimed"
 fields = { epoch = "epoch", account = "account", token = "token", amount = "amount" }
 "#;
+
+/// That, and bare transfers to the till, which is no contract, with what they are for as calldata.
+fn rules_of_operator() -> String {
+    OPERATOR.to_owned() + &foreign::native_payments("till", "tx.from")
+}
 
 /// What is on the chain beside the reference contracts.
 struct Foreign {
@@ -108,7 +96,7 @@ impl Foreign {
     /// The configuration of a follower of all of it.
     fn configure(&self, folder: &Path, config: &Path, token: Address, till: Address) {
         let file = folder.join("season.toml");
-        std::fs::write(&file, OPERATOR).unwrap();
+        std::fs::write(&file, rules_of_operator()).unwrap();
         let roles = [
             ("eas", self.eas),
             ("erc8004_identity", *self.agents.address()),
@@ -278,7 +266,7 @@ impl World {
         assert_eq!(fact(&told, "AgentVersionPublished")[0]["upstream"][0]["relation"], "USES_MODEL", "{told}");
 
         let changed = self.folder.path().join("changed.toml");
-        std::fs::write(&changed, OPERATOR.replace("\"attribution\"", "\"agentWallet\"")).unwrap();
+        std::fs::write(&changed, rules_of_operator().replace("\"attribution\"", "\"agentWallet\"")).unwrap();
         let before = format!("reference,erc20-payments,{operator}");
         let after = format!("reference,erc20-payments,{}", changed.display());
         let told = tool(&["diff", &before, &after, "--blocks", "0..400"]);

@@ -24,10 +24,10 @@
 //! no timestamps and no paths in it.
 //!
 //! In the order the data travels: `graphql.svelte.ts` asks, `live.svelte.ts` hears over one WebSocket when asking again is
-//! worthwhile, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers
-//! from the wire to the screen, `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/canvas.ts`
-//! draws, dot by dot (`map/raster.ts`), as fast without a graphics card as with one, `epoch/river.ts` turns movements into a river, `explain/drill.ts`
-//! an explanation into a tree whose levels add up, `pages/` shows.
+//! worthwhile, `queries.ts` and `queries/` say what, `money.ts` keeps amounts as integers from the wire to the screen,
+//! `merkle.ts` verifies, `map/scene.ts` turns an answer into a picture that `map/canvas.ts` draws, dot by dot
+//! (`map/raster.ts`), as fast without a graphics card as with one, `epoch/river.ts` turns movements into a river,
+//! `explain/drill.ts` an explanation into a tree whose levels add up, `pages/` shows.
 //!
 //! This crate knows no other room; the server asks it for [`asset`]s by path. Nothing here is fetched from elsewhere: the
 //! pages work under [`CONTENT_SECURITY_POLICY`].
@@ -39,7 +39,8 @@ use std::borrow::Cow;
 
 use rust_embed::RustEmbed;
 
-/// What the pages need, and nothing more: no inline script or style, no other origin.
+/// What the pages need, and nothing more: no inline script or style, no other origin. GraphiQL's dialogs also set inline
+/// styles, which a server that gives its page must allow.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

@@ -160,6 +160,10 @@ pub(crate) fn payable(account: Address) -> String {
     format!("payable:{}", hex_text(account))
 }
 
+pub(crate) fn receivable(account: Address) -> String {
+    format!("receivable:{}", hex_text(account))
+}
+
 /// What a step of the settlement credits to a party: the mass of entries. Clearing is debited.
 #[derive(Debug, Clone, Copy)]
 struct Credit {

@@ -4,14 +4,13 @@ use alloy_primitives::{Address, U256};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
 use tributary_schemas::Amount;
-use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::RewardClaimRow;
 use tributary_schemas::invariant::CUMULATIVE_MONOTONE;
 use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
-use crate::journal::{Code, Entry, Journal, Phase, payable};
+use crate::journal::{Code, Entry, Journal, Phase, payable, receivable};
 use crate::names::index;
 use crate::read::{address, amount, each, hash, rows};
 use crate::state::State;
@@ -264,7 +263,7 @@ impl Standing {
             journal.write(entry(payable(account), due)?)?;
             if claimed > due {
                 tracing::error!(%account, %token, claimed, due, "claimed more than was due");
-                journal.write(entry(format!("receivable:{}", hex_text(account)), claimed - due)?)?;
+                journal.write(entry(receivable(account), claimed - due)?)?;
             }
         }
         Ok(())

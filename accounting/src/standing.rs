@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, U256};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tributary_schemas::Amount;
 use tributary_schemas::facts::RewardClaimRow;
 use tributary_schemas::invariant::CUMULATIVE_MONOTONE;
@@ -159,7 +160,12 @@ impl Standing {
 
     /// Everybody's position with its vault and token, by account, token and vault.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Purse, &Position)> {
-        self.positions.iter().map(|one| (self.purses[index(one.purse)], one))
+        self.range(0..self.positions.len())
+    }
+
+    /// Some of them, by their numbers.
+    pub(crate) fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Purse, &Position)> {
+        self.positions[range].iter().map(|one| (self.purses[index(one.purse)], one))
     }
 
     /// Vaults and tokens that somebody has a position in.

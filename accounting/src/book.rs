@@ -9,12 +9,15 @@ use crate::cascade::{portion, split};
 use crate::error::{self, AccountingError};
 use crate::intake::Key;
 pub(crate) use crate::names::{Hold, Line, Role};
-use crate::names::{LineKey, Names, Party, Share, Whose};
+use crate::names::{LineKey, Names, Party, Share, Whose, index};
 use crate::state::{Contribution, State, Subject};
 use crate::sums::Sums;
 
+mod edges;
 mod judge;
 
+pub(crate) use edges::MoneyFlows;
+use edges::Reached;
 pub(crate) use judge::Judge;
 
 /// Whom a flow ends at, before payouts and penalties.
@@ -86,16 +89,6 @@ pub(crate) struct DataFlow {
     pub(crate) from: B256,
 }
 
-/// Money from a dataset to a contribution.
-#[derive(Debug, Clone, Copy)]
-struct Reached {
-    /// Place of the contribution.
-    place: u32,
-    /// Number of the purse.
-    purse: u32,
-    sub: u128,
-}
-
 /// The book.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -126,11 +119,23 @@ impl Book {
         flows: Vec<DataFlow>,
         sums: Sums,
     ) -> Result<(), AccountingError> {
-        let mut datasets: BTreeMap<(usize, i64), u128> = BTreeMap::new();
+        // Contributions of a dataset lie mostly side by side: what they get is added up before it is an edge's.
+        let mut at_hand: Vec<(i64, u128)> = vec![(i64::MIN, 0); flows.len()];
+        let mut edges: BTreeMap<(usize, i64), u128> = BTreeMap::new();
         for (flow, place, sub) in sums.iter() {
-            *datasets.entry((flow, state.contributions.list()[place].dataset_sk)).or_default() += sub;
+            let (dataset_sk, sum) = &mut at_hand[flow];
+            let one = state.contributions.list()[place].dataset_sk;
+            if *dataset_sk == one {
+                *sum += sub;
+            } else {
+                *edges.entry((flow, *dataset_sk)).or_default() += *sum;
+                (*dataset_sk, *sum) = (one, sub);
+            }
         }
-        for ((flow, dataset_sk), sub) in datasets {
+        for (flow, (dataset_sk, sum)) in at_hand.into_iter().enumerate() {
+            *edges.entry((flow, dataset_sk)).or_default() += sum;
+        }
+        for ((flow, dataset_sk), sub) in edges.into_iter().filter(|(_, sub)| *sub > 0) {
             let flow = flows[flow];
             let dataset = dataset(state, dataset_sk)?;
             self.edge(flow.key, Step::Data, 0, Node::Id(flow.from), Node::Id(dataset), sub);
@@ -209,7 +214,7 @@ impl Book {
             closing.pay(key, hold, &line, to, sub)?;
         }
         let (purses, reached) = closing.data(&self.flows, self.sums)?;
-        let flows = MoneyFlows { edges: self.edges, reached, purses };
+        let flows = MoneyFlows { edges: self.edges.into_iter().collect(), reached, purses };
         let (names, pots) = closing.finish();
         let sum = |shares: &Vec<Share>| shares.iter().map(|share| share.amount).sum::<u128>();
         let after: BTreeMap<Pot, u128> = pots.iter().map(|(pot, shares)| (*pot, sum(shares))).collect();
@@ -225,11 +230,7 @@ impl Book {
         for ((key, ..), sub) in &self.gross {
             *totals.entry(key.pot()).or_insert(0) += sub;
         }
-        let mut by_flow = vec![0; self.flows.len()];
-        for (flow, _, sub) in self.sums.iter() {
-            by_flow[flow] += sub;
-        }
-        for (flow, sub) in self.flows.iter().zip(by_flow).filter(|(_, sub)| *sub > 0) {
+        for (flow, sub) in self.flows.iter().zip(self.sums.of_flows()).filter(|(_, sub)| *sub > 0) {
             *totals.entry(flow.key.pot()).or_insert(0) += sub;
         }
         totals
@@ -248,42 +249,6 @@ pub(crate) struct Closed {
     /// Sub-units by party and line, each pair once.
     pub(crate) pots: BTreeMap<Pot, Vec<Share>>,
     pub(crate) flows: MoneyFlows,
-}
-
-/// Money along edges.
-#[derive(Debug, Default)]
-pub(crate) struct MoneyFlows {
-    edges: BTreeMap<Edge, u128>,
-    /// By token, dataset and contribution, vault.
-    reached: Vec<Reached>,
-    purses: Vec<Purse>,
-}
-
-impl MoneyFlows {
-    /// Number of edges.
-    pub(crate) fn len(&self) -> usize {
-        self.edges.len() + self.reached.len()
-    }
-
-    /// Every edge with its sub-units, in the order of the table.
-    pub(crate) fn iter(&self, state: &State) -> impl Iterator<Item = (Edge, u128)> {
-        let mut few = self.edges.iter().map(|(edge, sub)| (*edge, *sub)).peekable();
-        let mut many = self.reached.iter().filter_map(move |one| {
-            let contribution = state.contributions.list().get(crate::names::index(one.place))?;
-            let (vault, token) = *self.purses.get(crate::names::index(one.purse))?;
-            let from = Node::Id(*state.graph.datasets.get(&contribution.dataset_sk)?);
-            let edge = Edge { token, step: Step::Data, from, to: Node::Id(contribution.id), vault, depth: 1 };
-            Some((edge, one.sub))
-        });
-        let mut next = many.next();
-        std::iter::from_fn(move || {
-            let few_first = match (few.peek(), &next) {
-                (Some((a, _)), Some((b, _))) => a < b,
-                (few, _) => few.is_some(),
-            };
-            if few_first { few.next() } else { std::mem::replace(&mut next, many.next()) }
-        })
-    }
 }
 
 struct Closing<'a> {
@@ -331,6 +296,7 @@ impl Closing<'_> {
         purses.dedup();
         let number = |key: &Key| purses.iter().position(|purse| *purse == (key.vault, key.token)).unwrap_or(0);
         let numbers: Vec<u32> = flows.iter().map(|flow| u32::try_from(number(&flow.key)).unwrap_or(u32::MAX)).collect();
+        let lines: Vec<LineKey> = flows.iter().map(|flow| self.names.plain(&flow.line)).collect();
         let mut counts = vec![0_usize; flows.len()];
         for (flow, ..) in sums.iter() {
             counts[flow] += 1;
@@ -347,9 +313,8 @@ impl Closing<'_> {
         for (flow, place, sub) in sums.iter() {
             let one = state.contributions.list()[place];
             let (hold, purse) = (holds[flow], numbers[flow]);
-            let DataFlow { key, line, .. } = flows[flow];
-            let number = self.names.of_contribution(&line, place);
-            self.contribution(key, hold, number, &one, sub)?;
+            let number = self.names.of_contribution(lines[flow], place);
+            self.contribution(flows[flow].key, hold, number, &one, sub)?;
             let place = u32::try_from(place).unwrap_or(u32::MAX);
             let same = reached.iter_mut().rev().take_while(|last| last.place == place).find(|last| last.purse == purse);
             match same {
@@ -358,7 +323,7 @@ impl Closing<'_> {
             }
         }
         drop(sums);
-        let token = |purse: u32| purses[crate::names::index(purse)].1;
+        let token = |purse: u32| purses[index(purse)].1;
         reached.sort_unstable_by_key(|one| (token(one.purse), self.names.rank(one.place), one.purse));
         Ok((purses, reached))
     }
@@ -460,20 +425,22 @@ impl Closing<'_> {
 
     /// Sorts parties and shares; what falls to the same party and line becomes one share.
     fn finish(mut self) -> (Names, BTreeMap<Pot, Vec<Share>>) {
-        let mut order: Vec<(Party, u32)> = std::mem::take(&mut self.parties).into_iter().zip(0..).collect();
-        order.sort_unstable();
+        let came = std::mem::take(&mut self.parties);
+        let mut order: Vec<(u64, u32)> = came.iter().map(|party| party.first()).zip(0..).collect();
+        let party = |number: u32| came[index(number)];
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| party(a.1).cmp(&party(b.1))));
         let mut numbers = vec![0; order.len()];
-        for (party, came) in order {
-            if self.names.parties.last() != Some(&party) {
-                self.names.parties.push(party);
+        for (_, number) in order {
+            if self.names.parties.last() != Some(&party(number)) {
+                self.names.parties.push(party(number));
             }
-            numbers[crate::names::index(came)] = u32::try_from(self.names.parties.len() - 1).unwrap_or(u32::MAX);
+            numbers[index(number)] = u32::try_from(self.names.parties.len() - 1).unwrap_or(u32::MAX);
         }
         for shares in self.pots.values_mut() {
             for share in &mut *shares {
-                share.party = numbers[crate::names::index(share.party)];
+                share.party = numbers[index(share.party)];
             }
-            shares.sort_unstable_by_key(|share| (share.party, share.line));
+            crate::threads::sort(shares, |share| (share.party, share.line));
             shares.dedup_by(|next, kept| {
                 let same = (next.party, next.line) == (kept.party, kept.line);
                 if same {

@@ -7,26 +7,30 @@
 //! for an epoch.
 
 use alloy_primitives::{B256, Keccak256, hex};
+use std::ops::Range;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::money::{BalanceRow, ClaimRow, EntitlementRow, MoneyFlowRow};
 
+use crate::{keccak, threads};
+
 /// Rows that are hashed together.
-const ROWS: u64 = 65_536;
+const ROWS: usize = 65_536;
+/// Rows that are bytes at a time.
+const ROWS_A_TIME: usize = 256;
 /// The length that means NULL.
 const NULL: u16 = u16::MAX;
 /// The bit of a length that means bytes which the table shows as hex.
 const HEX: u16 = 1 << 15;
 
-/// A digest in the making: columns in the order of the table, then [`Self::end`], row by row.
+/// Rows as they are hashed: columns in the order of the table, then [`Self::end`], row by row.
 #[derive(Debug, Default)]
 pub(crate) struct Digest {
-    hashes: Keccak256,
-    hash: Keccak256,
+    bytes: Vec<u8>,
+    /// Where the row at hand begins.
+    begin: usize,
     before: Vec<Vec<u8>>,
     column: usize,
     mask: u16,
-    row: Vec<u8>,
-    rows: u64,
 }
 
 impl Digest {
@@ -77,6 +81,10 @@ impl Digest {
     }
 
     fn put(&mut self, length: &[u8], value: &[u8]) {
+        if self.column == 0 {
+            self.begin = self.bytes.len();
+            self.bytes.extend_from_slice(&[0; 2]);
+        }
         if self.before.len() == self.column {
             self.before.push(Vec::new());
         }
@@ -86,7 +94,7 @@ impl Digest {
             before.clear();
             before.extend_from_slice(length);
             before.extend_from_slice(value);
-            self.row.extend_from_slice(before);
+            self.bytes.extend_from_slice(before);
             self.mask |= 1 << self.column;
         }
         self.column += 1;
@@ -94,28 +102,36 @@ impl Digest {
 
     /// Ends a row.
     pub(crate) fn end(&mut self) {
-        self.hash.update(self.mask.to_be_bytes());
-        self.hash.update(&self.row);
-        self.row.clear();
+        self.bytes[self.begin..][..2].copy_from_slice(&self.mask.to_be_bytes());
         (self.column, self.mask) = (0, 0);
-        self.rows += 1;
-        if self.rows.is_multiple_of(ROWS) {
-            self.close();
-        }
     }
+}
 
-    fn close(&mut self) {
-        self.hashes.update(std::mem::take(&mut self.hash).finalize());
-        self.before.clear();
+/// What the manifest says of so many rows, which are written range by range: what is hashed together is written
+/// together, the others at the same time.
+pub(crate) fn in_pieces(rows: usize, write: impl Fn(Range<usize>, &mut Digest) + Sync) -> serde_json::Value {
+    let pieces = rows.div_ceil(ROWS);
+    let hashes = threads::pieces(pieces.div_ceil(keccak::LANES), |number| {
+        let first = number * keccak::LANES;
+        let count = std::cmp::min(keccak::LANES, pieces - first);
+        let mut written: Vec<(Digest, Range<usize>)> = (first..first + count)
+            .map(|piece| (Digest::default(), piece * ROWS..std::cmp::min((piece + 1) * ROWS, rows)))
+            .collect();
+        keccak::together(count, |lane, bytes| {
+            let (digest, left) = &mut written[lane];
+            let some = left.start..std::cmp::min(left.start + ROWS_A_TIME, left.end);
+            left.start = some.end;
+            std::mem::swap(&mut digest.bytes, bytes);
+            write(some, digest);
+            std::mem::swap(&mut digest.bytes, bytes);
+            left.start == left.end
+        })
+    });
+    let mut hash = Keccak256::new();
+    for one in hashes.iter().flatten() {
+        hash.update(one);
     }
-
-    /// What the manifest says.
-    pub(crate) fn finish(mut self) -> serde_json::Value {
-        if !self.rows.is_multiple_of(ROWS) {
-            self.close();
-        }
-        serde_json::json!({ "rows": self.rows.to_string(), "keccak256": hex_text(self.hashes.finalize()) })
-    }
+    serde_json::json!({ "rows": rows.to_string(), "keccak256": hex_text(hash.finalize()) })
 }
 
 /// A row of a published table that a manifest has a digest of.
@@ -124,13 +140,13 @@ pub(crate) trait Row {
 }
 
 /// The digest of rows that are in their order.
-pub(crate) fn of_rows<T: Row>(rows: &[T]) -> serde_json::Value {
-    let mut digest = Digest::default();
-    for row in rows {
-        row.write(&mut digest);
-        digest.end();
-    }
-    digest.finish()
+pub(crate) fn of_rows<T: Row + Sync>(rows: &[T]) -> serde_json::Value {
+    in_pieces(rows.len(), |range, digest| {
+        for row in &rows[range] {
+            row.write(digest);
+            digest.end();
+        }
+    })
 }
 
 impl Row for EntitlementRow {
@@ -189,7 +205,8 @@ impl Row for ClaimRow {
 
 #[cfg(test)]
 mod tests {
-    use super::of_rows;
+    use super::{Digest, ROWS, Row as _, of_rows};
+    use alloy_primitives::keccak256;
     use tributary_schemas::column::Decimal38;
     use tributary_schemas::money::EntitlementRow;
 
@@ -208,6 +225,19 @@ mod tests {
             rounding: Decimal38(0),
             adjusts_epoch: None,
         }
+    }
+
+    /// As the front page says it.
+    fn one_after_the_other(rows: &[EntitlementRow]) -> String {
+        let piece = |rows: &[EntitlementRow]| {
+            let mut digest = Digest::default();
+            for row in rows {
+                row.write(&mut digest);
+                digest.end();
+            }
+            keccak256(digest.bytes).to_vec()
+        };
+        keccak256(rows.chunks(ROWS).flat_map(piece).collect::<Vec<u8>>()).to_string()
     }
 
     #[test]
@@ -237,5 +267,6 @@ mod tests {
         other[65_536].amount = Decimal38(0);
         assert_ne!(of_rows(&rows), of_rows(&other));
         assert_eq!(of_rows(&rows)["rows"], "131073");
+        assert_eq!(one_after_the_other(&rows), of_rows(&rows)["keccak256"]);
     }
 }

@@ -23,6 +23,7 @@
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
+use std::iter::{Peekable, from_fn};
 use std::sync::LazyLock;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
@@ -30,8 +31,12 @@ use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::{Pot, Purse};
 use crate::error::{AccountingError, hold};
+use crate::keccak;
 use crate::names::{Names, Party, index};
 use crate::read::{address, amount, hash};
+use crate::threads;
+
+mod encoding;
 
 /// The account that everything of an epoch goes through.
 pub(crate) const CLEARING: &str = "clearing";
@@ -160,6 +165,10 @@ pub(crate) fn payable(account: Address) -> String {
     format!("payable:{}", hex_text(account))
 }
 
+pub(crate) fn receivable(account: Address) -> String {
+    format!("receivable:{}", hex_text(account))
+}
+
 /// What a step of the settlement credits to a party: the mass of entries. Clearing is debited.
 #[derive(Debug, Clone, Copy)]
 struct Credit {
@@ -235,20 +244,29 @@ impl Journal {
     }
 
     /// Hands over what every entry moves, (debit, credit, base units, phase): payees are the accounts `payable` and
-    /// `pending`, all of them together, as [`crate::balances`] keeps them.
+    /// `pending`, all of them together, as [`crate::balances`] keeps them, and what one pot credits to them comes as a sum.
     pub(crate) fn movements(&self, names: &Names, mut take: impl FnMut(Purse, &str, &str, u128, Phase)) {
         for entry in self.entries.values() {
             take(entry.purse, control(&entry.debit), control(&entry.credit), entry.amount, entry.phase);
         }
+        let mut sums = vec![[0_u128; 2]; self.pots.len()];
         for credit in &self.credits {
             let party = names.party(credit.party);
-            let (_, phase) = of_party(party);
-            let ((purse, _), _) = self.pots[index(credit.pot)];
+            let [payable, pending] = &mut sums[index(credit.pot)];
             match party {
-                Party::Account(_) => take(purse, CLEARING, PAYABLE, credit.amount, phase),
-                Party::Pending(..) => take(purse, CLEARING, PENDING, credit.amount, phase),
+                // Below 10^38, as everything that came in is.
+                Party::Account(_) => *payable = payable.saturating_add(credit.amount),
+                Party::Pending(..) => *pending = pending.saturating_add(credit.amount),
                 Party::Suspense(..) | Party::Treasury => {
-                    take(purse, CLEARING, control(&names.name(party)), credit.amount, phase);
+                    let ((purse, _), _) = self.pots[index(credit.pot)];
+                    take(purse, CLEARING, control(&names.name(party)), credit.amount, of_party(party).1);
+                }
+            }
+        }
+        for (((purse, _), _), [payable, pending]) in self.pots.iter().zip(sums) {
+            for (account, sum, phase) in [(PAYABLE, payable, Phase::Single), (PENDING, pending, Phase::Pending)] {
+                if sum > 0 {
+                    take(*purse, CLEARING, account, sum, phase);
                 }
             }
         }
@@ -263,51 +281,49 @@ impl Journal {
     }
 
     fn id(&self, entry: &Body<'_>, debit: B256, credit: B256) -> [u8; 16] {
-        let mut hasher = Keccak256::new();
-        hasher.update(b"trib/jrn/1");
-        hasher.update(self.epoch.to_be_bytes());
-        hasher.update(RULE_NUMBER.to_be_bytes());
-        hasher.update([entry.code.number()]);
-        hasher.update(entry.purse.0);
-        hasher.update(entry.purse.1);
-        hasher.update(debit);
-        hasher.update(credit);
-        hasher.update(entry.source);
-        let mut id = [0; 16];
-        id.copy_from_slice(&hasher.finalize()[..16]);
-        id
+        encoding::begin(keccak256(encoding::identity(self.epoch, entry, debit, credit)))
     }
 
     /// Puts the entries in the order of their ids, which are unique.
     pub(crate) fn sort(&mut self, names: &Names) -> Result<(), AccountingError> {
         let (mut credits, debit) = (std::mem::take(&mut self.credits), keccak256(CLEARING));
-        for credit in &mut credits {
-            let party = names.party(credit.party);
-            let name = names.name(party);
-            let body = closing_entry(self.pots[index(credit.pot)], party, &name, credit.amount);
-            credit.id = self.id(&body, debit, keccak256(&name));
-        }
+        threads::change(&mut credits, |_, piece| {
+            for some in piece.chunks_mut(encoding::AT_ONCE) {
+                let hashes = encoding::hashes_of_names(names, some.iter().map(|credit| credit.party));
+                let identity =
+                    |at: usize| encoding::identity(self.epoch, &self.body(names, &some[at], ""), debit, hashes[at]);
+                let mut ids = Vec::with_capacity(some.len());
+                keccak::each(some.len(), identity, |_, hash| ids.push(encoding::begin(hash)));
+                for (credit, id) in some.iter_mut().zip(ids) {
+                    credit.id = id;
+                }
+            }
+        });
+        threads::sort(&mut credits, |credit| u128::from_be_bytes(credit.id));
         self.credits = credits;
-        self.credits.sort_unstable_by_key(|credit| credit.id);
         let twin = self.credits.windows(2).find(|pair| pair[0].id == pair[1].id).map(|pair| &pair[0]);
-        let twin = twin.or_else(|| self.credits.iter().find(|credit| self.entries.contains_key(&credit.id)));
+        let among = |id: &[u8; 16]| Some(&self.credits[self.credits.binary_search_by_key(id, |one| one.id).ok()?]);
+        let twin = twin.or_else(|| self.entries.keys().find_map(among));
         twin.map_or(Ok(()), |credit| Err(twice(credit.id, credit)))
     }
 
-    /// Hands over every entry by id: the credits among the others.
-    fn each(&self, names: &Names, mut take: impl FnMut(&[u8; 16], &Body<'_>)) {
-        let mut others = self.entries.iter().peekable();
-        for credit in &self.credits {
-            while let Some((id, entry)) = others.next_if(|(id, _)| **id < credit.id) {
-                take(id, &entry.body());
-            }
-            let party = names.party(credit.party);
-            let pot = self.pots[index(credit.pot)];
-            take(&credit.id, &closing_entry(pot, party, &names.name(party), credit.amount));
-        }
-        for (id, entry) in others {
-            take(id, &entry.body());
-        }
+    /// An entry of the mass, with the name of its party where that is asked for.
+    fn body<'a>(&self, names: &Names, credit: &Credit, name: &'a str) -> Body<'a> {
+        let ((purse, adjusts), source) = self.pots[index(credit.pot)];
+        let (code, phase) = of_party(names.party(credit.party));
+        Body { purse, debit: CLEARING, credit: name, amount: credit.amount, code, phase, source, adjusts }
+    }
+
+    /// Every entry by id: the credits among the others.
+    fn each(&self) -> impl Iterator<Item = Made<'_>> {
+        let mut others: Peekable<_> = self.entries.iter().peekable();
+        let mut credits: Peekable<_> = self.credits.iter().peekable();
+        from_fn(move || {
+            let first = credits.peek().map(|credit| credit.id);
+            let other = others.next_if(|(id, _)| first.is_none_or(|first| **id < first));
+            let other = other.map(|(id, entry)| Made::Entry(id, entry));
+            other.or_else(|| credits.next().map(Made::Credit))
+        })
     }
 
     /// Number of entries.
@@ -318,18 +334,29 @@ impl Journal {
     /// The digest of the journal up to this epoch.
     pub(crate) fn digest(&self, names: &Names, previous: B256) -> B256 {
         let (mut entries, clearing) = (Keccak256::new(), keccak256(CLEARING));
-        self.each(names, |id, entry| {
-            entries.update(id);
-            entries.update(self.epoch.to_be_bytes());
-            entries.update(entry.purse.0);
-            entries.update(entry.purse.1);
-            entries.update(if entry.debit == CLEARING { clearing } else { keccak256(entry.debit) });
-            entries.update(keccak256(entry.credit));
-            entries.update(entry.amount.to_be_bytes());
-            entries.update([entry.code.number(), entry.phase.number()]);
-            entries.update(entry.source);
-            entries.update(entry.adjusts.unwrap_or(-1).to_be_bytes());
-        });
+        let mut all = self.each();
+        loop {
+            let some: Vec<Made<'_>> = all.by_ref().take(encoding::AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            let parties =
+                some.iter().filter_map(|one| if let Made::Credit(credit) = one { Some(credit.party) } else { None });
+            let mut hashes = encoding::hashes_of_names(names, parties).into_iter();
+            for one in some {
+                let bytes = match one {
+                    Made::Entry(id, entry) => {
+                        let (debit, credit) = (keccak256(&entry.debit), keccak256(&entry.credit));
+                        encoding::entry(self.epoch, id, &entry.body(), debit, credit)
+                    }
+                    Made::Credit(credit) => {
+                        let name = hashes.next().unwrap_or_default();
+                        encoding::entry(self.epoch, &credit.id, &self.body(names, credit, ""), clearing, name)
+                    }
+                };
+                entries.update(bytes);
+            }
+        }
         let mut hasher = Keccak256::new();
         hasher.update(b"trib/led/1");
         hasher.update(previous);
@@ -350,9 +377,12 @@ impl Journal {
                 *balance += entry.amount.cast_signed();
             }
         }
+        let mut credited = vec![0_i128; self.pots.len()];
         for credit in &self.credits {
-            let ((purse, _), _) = self.pots[index(credit.pot)];
-            *clearing.entry(purse).or_default() -= credit.amount.cast_signed();
+            credited[index(credit.pot)] += credit.amount.cast_signed();
+        }
+        for (((purse, _), _), credited) in self.pots.iter().zip(credited) {
+            *clearing.entry(*purse).or_default() -= credited;
         }
         hold(&DEBITS_ARE_CREDITS, clearing.values().all(|balance| *balance == 0), || {
             format!("clearing ends at {clearing:?}: expected zero")
@@ -361,22 +391,38 @@ impl Journal {
 
     /// Hands over its rows, by id.
     pub(crate) fn rows(&self, names: &Names, mut take: impl FnMut(LedgerEntryRow)) {
-        self.each(names, |id, entry| {
-            take(LedgerEntryRow {
-                epoch: self.epoch,
-                entry_id: hex_text(id),
-                vault: hex_text(entry.purse.0),
-                token: hex_text(entry.purse.1),
-                debit: entry.debit.to_owned(),
-                credit: entry.credit.to_owned(),
-                amount: Decimal38(entry.amount.cast_signed()),
-                code: entry.code.as_str().to_owned(),
-                phase: entry.phase.as_str().to_owned(),
-                source: hex_text(entry.source),
-                adjusts_epoch: entry.adjusts,
-            });
-        });
+        for one in self.each() {
+            match one {
+                Made::Entry(id, entry) => take(self.row(id, &entry.body())),
+                Made::Credit(credit) => {
+                    let name = names.name(names.party(credit.party));
+                    take(self.row(&credit.id, &self.body(names, credit, &name)));
+                }
+            }
+        }
     }
+
+    fn row(&self, id: &[u8; 16], entry: &Body<'_>) -> LedgerEntryRow {
+        LedgerEntryRow {
+            epoch: self.epoch,
+            entry_id: hex_text(id),
+            vault: hex_text(entry.purse.0),
+            token: hex_text(entry.purse.1),
+            debit: entry.debit.to_owned(),
+            credit: entry.credit.to_owned(),
+            amount: Decimal38(entry.amount.cast_signed()),
+            code: entry.code.as_str().to_owned(),
+            phase: entry.phase.as_str().to_owned(),
+            source: hex_text(entry.source),
+            adjusts_epoch: entry.adjusts,
+        }
+    }
+}
+
+/// An entry with its id.
+enum Made<'a> {
+    Entry(&'a [u8; 16], &'a Entry),
+    Credit(&'a Credit),
 }
 
 impl Entry {
@@ -392,12 +438,6 @@ impl Entry {
             adjusts: self.adjusts,
         }
     }
-}
-
-/// What the close of an epoch credits to a party.
-fn closing_entry<'a>(((purse, adjusts), source): (Pot, B256), party: Party, name: &'a str, amount: u128) -> Body<'a> {
-    let (code, phase) = of_party(party);
-    Body { purse, debit: CLEARING, credit: name, amount, code, phase, source, adjusts }
 }
 
 /// Code and phase of what the close of an epoch credits to a party.

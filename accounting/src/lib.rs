@@ -15,7 +15,8 @@
 //! 7. `journal`, `standing` and `balances`: double entry, cumulative positions, what waits for a challenge, and the trial
 //!    balance that must hold at every close;
 //! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
-//!    with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest;
+//!    in its `order`, with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest. What there is for every
+//!    payee is sorted and hashed on all processors (`threads`), several hashes at a time (`keccak`);
 //! 9. [`next`]: the next epoch of a data folder, published (`stage`); [`mod@proof`], [`mod@explain`] and [`verify`]: what
 //!    people ask of it; [`mod@statement`]: what came and went between two epochs; `alarm`: where the chain says otherwise;
 //! 10. [`mod@replay`]: what is settled, made again from its facts and compared; [`mod@audit`]: tables of anybody
@@ -89,9 +90,11 @@ mod flow;
 pub mod folder;
 mod intake;
 mod journal;
+mod keccak;
 mod log;
 mod names;
 pub mod next;
+mod order;
 mod progress;
 pub mod proof;
 mod read;
@@ -107,6 +110,7 @@ pub mod statement;
 mod sums;
 mod suspense;
 pub mod tables;
+mod threads;
 pub mod tree;
 mod usage;
 pub mod verify;

@@ -23,7 +23,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Platform,
         Self::Agent,
         Self::Model,
@@ -127,6 +127,16 @@ pub(crate) enum Party {
     Treasury,
 }
 
+impl Party {
+    /// A number that is never below that of a party before it, and mostly above.
+    pub(crate) fn first(&self) -> u64 {
+        match self {
+            Self::Account(account) => u64::from_be_bytes(account.0.0.first_chunk().copied().unwrap_or_default()) >> 1,
+            Self::Pending(..) | Self::Suspense(..) | Self::Treasury => u64::MAX,
+        }
+    }
+}
+
 /// A line as a number: its role, the rank of its contribution by (dataset, id), the rank of its (model, agent).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LineKey(u64);
@@ -141,7 +151,11 @@ impl LineKey {
         usize::try_from((self.0 >> shift) & ((1 << bits) - 1)).unwrap_or(usize::MAX)
     }
     pub(crate) fn role(self) -> Role {
-        Role::ALL[std::cmp::min(self.part(THROUGH_BITS + CONTRIBUTION_BITS, 3), Role::ALL.len() - 1)]
+        Role::ALL[self.role_number()]
+    }
+    /// The place of its role among all.
+    pub(crate) fn role_number(self) -> usize {
+        std::cmp::min(self.part(THROUGH_BITS + CONTRIBUTION_BITS, 3), Role::ALL.len() - 1)
     }
     /// What its order within a role is made of.
     pub(crate) const fn within_role(self) -> u64 {
@@ -209,22 +223,18 @@ impl Names {
         })
     }
 
+    /// The number of a line for the contribution at `place`, from that of the line without it.
+    pub(crate) fn of_contribution(&self, line: LineKey, place: usize) -> LineKey {
+        let rank = self.ranks.get(place).copied().unwrap_or(u32::MAX - 1);
+        LineKey(line.0 | (u64::from(rank) + 1) << THROUGH_BITS)
+    }
+
     /// The number of a line that names no contribution.
     pub(crate) fn plain(&self, line: &Line) -> LineKey {
-        self.key(line, 0)
-    }
-
-    /// The number of a line for the contribution at `place`.
-    pub(crate) fn of_contribution(&self, line: &Line, place: usize) -> LineKey {
-        let rank = self.ranks.get(place).copied().unwrap_or(u32::MAX - 1);
-        self.key(line, u64::from(rank) + 1)
-    }
-
-    fn key(&self, line: &Line, contribution: u64) -> LineKey {
         let through = self.through.partition_point(|one| *one < (line.model, line.agent));
         let role = Role::ALL.iter().position(|one| *one == line.role).unwrap_or(0);
         let wide = |number: usize| u64::try_from(number).unwrap_or(0);
-        LineKey(wide(role) << (THROUGH_BITS + CONTRIBUTION_BITS) | contribution << THROUGH_BITS | wide(through))
+        LineKey(wide(role) << (THROUGH_BITS + CONTRIBUTION_BITS) | wide(through))
     }
 
     /// The rank of the contribution at `place` by (dataset, id).
@@ -256,6 +266,11 @@ impl Names {
     pub(crate) fn whose(&self, whose: Whose) -> u32 {
         let at = self.whose.binary_search(&(whose.text(), whose));
         at.ok().and_then(|at| u32::try_from(at.saturating_add(1)).ok()).unwrap_or(0)
+    }
+
+    /// How many of the parties are accounts: these have the first numbers.
+    pub(crate) fn accounts(&self) -> usize {
+        self.parties.partition_point(|party| matches!(party, Party::Account(_)))
     }
 
     /// The party behind a number.
@@ -335,9 +350,9 @@ mod tests {
         assert_eq!(keys.iter().map(|key| names.line(*key)).collect::<Vec<_>>(), lines);
         keys.dedup();
         assert_eq!(keys.len(), lines.len());
-        let data = Line::of(Role::Data);
-        assert!(names.plain(&data) < names.of_contribution(&data, 1));
-        assert!(names.of_contribution(&data, 1) < names.of_contribution(&data, 0), "by rank");
+        let data = names.plain(&Line::of(Role::Data));
+        assert!(data < names.of_contribution(data, 1));
+        assert!(names.of_contribution(data, 1) < names.of_contribution(data, 0), "by rank");
     }
 
     #[test]

@@ -21,7 +21,8 @@ use crate::standing::Standing;
 use crate::state::{Bounds, State};
 use crate::suspense::{Release, Way, releases};
 use crate::tables::Tables;
-use crate::tree::{Leaf, Tree};
+use crate::threads::at_once;
+use crate::tree::{Entitled, Tree};
 
 /// Name of the rule.
 pub const RULE: &str = "tributary-settle/1";
@@ -90,7 +91,7 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     let digits = run.purses.iter().map(|(purse, total)| (*purse, total.sub_digits())).collect();
     let Run { state, mut journal, purses: mut totals, policies, .. } = run;
     let (order, trees) = at_once(
-        || journal.sort(&names).map(|()| crate::tables::order(&names, &pots, &posted)),
+        || journal.sort(&names).map(|()| crate::order::order(&names, &pots, &posted)),
         || trees(&standing, &least),
     );
     cumulative(&standing, &least, &mut totals);
@@ -123,15 +124,6 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     let manifest_hash = alloy_primitives::keccak256(&manifest);
     tables.epochs = epochs(&tables, &totals, ledger_digest, manifest_hash);
     Ok(Some(Settled { tables, manifest, manifest_hash, ledger_digest }))
-}
-
-/// Does two things on two threads. Neither depends on the other, so nothing depends on which is done first.
-fn at_once<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
-    std::thread::scope(|scope| {
-        let other = scope.spawn(other);
-        let one = one();
-        (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
 }
 
 /// Totals of a vault and token.
@@ -416,13 +408,13 @@ async fn received_once(ctx: &SessionContext, epoch: i64, intake: &Intake) -> Res
 
 /// One tree per vault over every account at or above the least payout.
 fn trees(standing: &Standing, least: &BTreeMap<Purse, u128>) -> BTreeMap<Address, Tree> {
-    let mut leaves: BTreeMap<Address, Vec<Leaf>> = BTreeMap::new();
+    let mut entitled: BTreeMap<Address, Entitled> = BTreeMap::new();
     for ((vault, token), position) in standing.iter() {
         if least.get(&(vault, token)).is_some_and(|least| position.cumulative >= *least) {
-            leaves.entry(vault).or_default().push(Leaf::new(position.account, token, position.cumulative));
+            entitled.entry(vault).or_default().push(position.account, token, position.cumulative);
         }
     }
-    leaves.into_iter().map(|(vault, leaves)| (vault, Tree::new(leaves))).collect()
+    entitled.into_iter().map(|(vault, entitled)| (vault, Tree::over(entitled))).collect()
 }
 
 /// What the trees have in all, per vault and token; every vault and token with a position has a total.

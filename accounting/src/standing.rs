@@ -3,15 +3,15 @@
 use alloy_primitives::{Address, U256};
 use datafusion::prelude::SessionContext;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tributary_schemas::Amount;
-use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::RewardClaimRow;
 use tributary_schemas::invariant::CUMULATIVE_MONOTONE;
 use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
-use crate::journal::{Code, Entry, Journal, Phase, payable};
+use crate::journal::{Code, Entry, Journal, Phase, payable, receivable};
 use crate::names::index;
 use crate::read::{address, amount, each, hash, rows};
 use crate::state::State;
@@ -160,7 +160,12 @@ impl Standing {
 
     /// Everybody's position with its vault and token, by account, token and vault.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Purse, &Position)> {
-        self.positions.iter().map(|one| (self.purses[index(one.purse)], one))
+        self.range(0..self.positions.len())
+    }
+
+    /// Some of them, by their numbers.
+    pub(crate) fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Purse, &Position)> {
+        self.positions[range].iter().map(|one| (self.purses[index(one.purse)], one))
     }
 
     /// Vaults and tokens that somebody has a position in.
@@ -264,7 +269,7 @@ impl Standing {
             journal.write(entry(payable(account), due)?)?;
             if claimed > due {
                 tracing::error!(%account, %token, claimed, due, "claimed more than was due");
-                journal.write(entry(format!("receivable:{}", hex_text(account)), claimed - due)?)?;
+                journal.write(entry(receivable(account), claimed - due)?)?;
             }
         }
         Ok(())

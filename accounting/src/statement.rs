@@ -1,15 +1,20 @@
 //! An account's statement: what was owed before, every movement since, and what is owed after.
+//!
+//! What an account claims beyond what is due is booked on `receivable:<address>`, and stays there: what it earns later
+//! is payable in full, and the two are set against each other. So a statement is of both, payable less receivable, which
+//! is what was earned less what was claimed.
 
 use alloy_primitives::Address;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tributary_schemas::Amount;
 use tributary_schemas::column::hex_text;
 use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
 use tributary_schemas::money::{ClaimRow, LedgerEntryRow};
 
 use crate::error::{AccountingError, hold};
-use crate::journal::payable;
+use crate::journal::{payable, receivable};
 use crate::read::rows;
 
 /// What an account was owed before, the movements, and what it is owed after; of one token, over all vaults or one.
@@ -23,11 +28,11 @@ pub struct Statement {
     pub from: i64,
     /// Last epoch of the lines.
     pub to: i64,
-    /// Base units owed and not claimed when `from` began.
+    /// Base units owed and not claimed when `from` began; below zero what was claimed beyond what was due.
     pub opening: i128,
     /// The movements, in the order of epochs and entries.
     pub lines: Vec<StatementLine>,
-    /// Base units owed and not claimed when `to` settled: the opening and the lines.
+    /// Base units owed and not claimed when `to` settled, likewise: the opening and the lines.
     pub closing: i128,
 }
 
@@ -55,11 +60,13 @@ pub struct StatementLine {
 }
 
 /// The statement of an account for the epochs from `from` to `to`, both included, over the tables registered in `ctx`.
-/// With a vault, of what that vault owes.
+/// With a vault, of what that vault owes. It opens with where `claims` says that the account stood and reads the journal
+/// of its epochs alone: what came before is in those counters.
 ///
 /// # Errors
 ///
-/// When the tables cannot be read, or the journal does not come to what `claims` says that the account is owed.
+/// When the tables cannot be read, or the entries do not lead from where `claims` says that the account stood to where
+/// it stands, in any of the vaults; or when it is owed 10^38 or more by all vaults together.
 pub async fn statement(
     ctx: &SessionContext,
     account: Address,
@@ -67,45 +74,59 @@ pub async fn statement(
     (from, to): (i64, i64),
     vault: Option<Address>,
 ) -> Result<Statement, AccountingError> {
-    let (owner, coin, name) = (hex_text(account), hex_text(token), payable(account));
+    let (coin, names) = (hex_text(token), [payable(account), receivable(account)]);
     let of_vault = vault.map_or_else(String::new, |vault| format!(" AND vault = '{}'", hex_text(vault)));
-    let filter = format!("epoch <= {to} AND token = '{coin}' AND (debit = '{name}' OR credit = '{name}'){of_vault}");
+    let of_account = format!("account = '{}' AND token = '{coin}'{of_vault}", hex_text(account));
+    let before = owed(ctx, &of_account, &format!("epoch < {from}")).await?;
+    let after = owed(ctx, &of_account, &format!("epoch <= {to}")).await?;
+    let sides = names.each_ref().map(|name| format!("debit = '{name}' OR credit = '{name}'")).join(" OR ");
+    let filter = format!("epoch BETWEEN {from} AND {to} AND token = '{coin}' AND ({sides}){of_vault}");
     let mut entries: Vec<LedgerEntryRow> = rows(ctx, &filter).await?;
     entries.sort_by(|a, b| (a.epoch, &a.entry_id).cmp(&(b.epoch, &b.entry_id)));
-    let mut opening = 0;
-    let mut lines = Vec::new();
-    let mut balances: BTreeMap<String, i128> = BTreeMap::new();
-    for row in entries {
-        let is_for = row.credit == name;
-        let amount = if is_for { row.amount.0 } else { -row.amount.0 };
-        *balances.entry(row.vault.clone()).or_default() += amount;
-        if row.epoch < from {
-            opening += amount;
-            continue;
-        }
-        lines.push(StatementLine {
-            epoch: row.epoch,
-            entry: row.entry_id,
-            vault: row.vault,
-            code: row.code,
-            phase: row.phase,
-            counterpart: if is_for { row.debit } else { row.credit },
-            source: row.source,
-            adjusts_epoch: row.adjusts_epoch,
-            amount,
-        });
+    let lines: Vec<StatementLine> = entries.into_iter().map(|row| line(row, &names)).collect();
+    let mut balances = before.clone();
+    for line in &lines {
+        let balance = balances.entry(line.vault.clone()).or_default();
+        *balance = balance.saturating_add(line.amount);
     }
-    let standing = format!(
-        "account = '{owner}' AND token = '{coin}'{of_vault} AND epoch = (SELECT max(epoch) FROM claims WHERE epoch <= {to})"
-    );
-    for row in rows::<ClaimRow>(ctx, &standing).await? {
-        // What was claimed beyond what was due is owed by the account: a receivable, no line of what it is owed.
-        let owed = std::cmp::max(row.cumulative.0 - row.claimed.0, 0);
-        let balance = balances.get(&row.vault).copied().unwrap_or_default();
-        hold(&DEBITS_ARE_CREDITS, owed == balance, || {
-            format!("vault {} owes {owner} {balance} by the journal: expected {owed}, as its position says", row.vault)
-        })?;
-    }
-    let closing = opening + lines.iter().map(|line| line.amount).sum::<i128>();
+    balances.retain(|_, units| *units != 0);
+    hold(&DEBITS_ARE_CREDITS, balances == after, || {
+        format!("by the journal {account} is owed {balances:?} of {token}: expected {after:?}, as its positions say")
+    })?;
+    let (opening, closing) = (over_all(&before)?, over_all(&after)?);
     Ok(Statement { account, token, from, to, opening, lines, closing })
+}
+
+/// What each vault owes an account by its position at the end of the last of these epochs; below zero what it claimed
+/// beyond that. Vaults that owe nothing are left out.
+async fn owed(ctx: &SessionContext, account: &str, epochs: &str) -> Result<BTreeMap<String, i128>, AccountingError> {
+    let filter = format!("{account} AND epoch = (SELECT max(epoch) FROM claims WHERE {epochs})");
+    let positions: Vec<ClaimRow> = rows(ctx, &filter).await?;
+    let owed = positions.into_iter().map(|row| (row.vault, row.cumulative.0.saturating_sub(row.claimed.0)));
+    Ok(owed.filter(|(_, units)| *units != 0).collect())
+}
+
+/// What all vaults owe together.
+fn over_all(balances: &BTreeMap<String, i128>) -> Result<i128, AccountingError> {
+    let sum = balances.values().try_fold(0_i128, |sum, units| sum.checked_add(*units));
+    let sum = sum.filter(|sum| sum.unsigned_abs() < Amount::LIMIT);
+    sum.ok_or_else(|| AccountingError::Unfit {
+        what: "what all vaults owe the account together has more than 38 digits".to_owned(),
+        expected: "the statement of one vault".to_owned(),
+    })
+}
+
+fn line(row: LedgerEntryRow, names: &[String]) -> StatementLine {
+    let is_for = names.contains(&row.credit);
+    StatementLine {
+        epoch: row.epoch,
+        entry: row.entry_id,
+        vault: row.vault,
+        code: row.code,
+        phase: row.phase,
+        counterpart: if is_for { row.debit } else { row.credit },
+        source: row.source,
+        adjusts_epoch: row.adjusts_epoch,
+        amount: if is_for { row.amount.0 } else { -row.amount.0 },
+    }
 }

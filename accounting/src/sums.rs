@@ -75,6 +75,12 @@ impl Sums {
         directory[number]
     }
 
+    /// The sum of every flow up to the last that anything was added to.
+    pub(crate) fn of_flows(&self) -> Vec<u128> {
+        let of_page = |at: &u32| self.at(*at).map_or(0, |page| page.iter().sum::<u128>());
+        self.flows.iter().map(|directory| directory.iter().map(of_page).sum()).collect()
+    }
+
     /// Everything above zero as (flow, place of the contribution, sub-units): by contribution, then by flow.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, usize, u128)> {
         let pages = self.flows.iter().map(Vec::len).max().unwrap_or(0);
@@ -125,6 +131,9 @@ mod tests {
             all.merge(part).unwrap();
         }
         expected.retain(|_, sub| *sub > 0);
+        for (flow, sum) in all.of_flows().into_iter().enumerate() {
+            assert_eq!(sum, expected.iter().filter(|((_, one), _)| *one == flow).map(|(_, sub)| *sub).sum::<u128>());
+        }
         let found: Vec<_> = all.iter().map(|(flow, place, sub)| ((place, flow), sub)).collect();
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
         all.add(0, 7, u128::MAX - 1).unwrap_or_default();

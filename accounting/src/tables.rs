@@ -12,16 +12,14 @@ use tributary_schemas::money::{
 };
 
 use crate::book::{Edge, MoneyFlows, Node, Pot, Purse};
-use crate::digest::Digest;
+use crate::digest::{Digest, in_pieces};
 use crate::error::{AccountingError, hold};
 use crate::journal::Journal;
 use crate::names::{Line, Names, Party, Share, index};
+use crate::order::POSTED;
 use crate::standing::{Position, Posted, Standing};
 use crate::state::State;
 use crate::tree::Tree;
-
-/// The pot of a line that was posted: it is in the list of those.
-const POSTED: u32 = u32::MAX;
 
 /// The money tables of an epoch.
 #[derive(Debug)]
@@ -77,12 +75,29 @@ impl Tables {
 
     /// The lines of accounts add up to what they earned (INV-05), per vault and token.
     pub(crate) fn check(&self, earned: &BTreeMap<Purse, u128>) -> Result<(), AccountingError> {
+        let (pots, accounts) = (self.pots(), self.names.accounts());
+        let mut sums = vec![0_i128; pots.len()];
         let mut lines: BTreeMap<Purse, i128> = earned.keys().map(|purse| (*purse, 0)).collect();
-        for one in self.statements().filter(|one| matches!(one.party, Party::Account(_)) && !one.pending) {
-            *lines.entry(one.purse).or_default() += one.amount;
+        for (pot, place) in &self.order {
+            if *pot == POSTED {
+                let one = &self.posted[index(*place)];
+                *lines.entry(one.purse).or_default() += one.amount.cast_signed();
+                continue;
+            }
+            let share = &pots[index(*pot)].1[index(*place)];
+            if index(share.party) < accounts {
+                sums[index(*pot)] += share.amount.cast_signed();
+            }
+        }
+        for (((purse, _), _), sum) in pots.into_iter().zip(sums) {
+            *lines.entry(*purse).or_default() += sum;
         }
         let same = lines.iter().all(|(purse, sum)| earned.get(purse).copied().unwrap_or(0).cast_signed() == *sum);
         hold(&SPLIT_IS_WHOLE, same, || format!("lines of statements sum to {lines:?}: expected {earned:?}"))
+    }
+
+    fn pots(&self) -> Vec<(&Pot, &[Share])> {
+        self.lines.iter().map(|(pot, shares)| (pot, shares.as_slice())).collect()
     }
 
     /// Rows of `epochs`.
@@ -196,99 +211,107 @@ impl Tables {
     }
 
     fn statements(&self) -> impl Iterator<Item = Statement> {
-        let pots: Vec<(&Pot, &Vec<Share>)> = self.lines.iter().collect();
-        self.order.iter().map(move |(pot, place)| {
-            if *pot == POSTED {
-                let one = &self.posted[index(*place)];
-                return Statement {
-                    purse: one.purse,
-                    party: Party::Account(one.payee),
-                    pending: false,
-                    role: "posted",
-                    line: None,
-                    amount: one.amount.cast_signed(),
-                    rounding: 0,
-                    adjusts: Some(one.adjusts),
-                };
-            }
-            let ((purse, adjusts), shares) = pots[index(*pot)];
-            let share = shares[index(*place)];
-            let line = self.names.line(share.line);
-            let party = self.names.party(share.party);
-            let role = if let Party::Suspense(reason, _) = party { reason } else { line.role.as_str() };
-            Statement {
-                purse: *purse,
-                party,
-                pending: matches!(party, Party::Pending(..)),
-                role,
-                line: Some(line),
-                amount: share.amount.cast_signed(),
-                rounding: i128::from(share.rounding),
-                adjusts: *adjusts,
+        let pots = self.pots();
+        self.order.iter().map(move |at| self.statement(&pots, *at))
+    }
+
+    fn statement(&self, pots: &[(&Pot, &[Share])], (pot, place): (u32, u32)) -> Statement {
+        if pot == POSTED {
+            let one = &self.posted[index(place)];
+            return Statement {
+                purse: one.purse,
+                party: Party::Account(one.payee),
+                pending: false,
+                role: "posted",
+                line: None,
+                amount: one.amount.cast_signed(),
+                rounding: 0,
+                adjusts: Some(one.adjusts),
+            };
+        }
+        let ((purse, adjusts), shares) = pots[index(pot)];
+        let share = shares[index(place)];
+        let line = self.names.line(share.line);
+        let party = self.names.party(share.party);
+        let role = if let Party::Suspense(reason, _) = party { reason } else { line.role.as_str() };
+        Statement {
+            purse: *purse,
+            party,
+            pending: matches!(party, Party::Pending(..)),
+            role,
+            line: Some(line),
+            amount: share.amount.cast_signed(),
+            rounding: i128::from(share.rounding),
+            adjusts: *adjusts,
+        }
+    }
+
+    pub(crate) fn entitlements_digest(&self) -> serde_json::Value {
+        let pots = self.pots();
+        in_pieces(self.order.len(), |range, digest| {
+            for at in &self.order[range] {
+                self.digest_statement(&self.statement(&pots, *at), digest);
             }
         })
     }
 
-    pub(crate) fn entitlements_digest(&self) -> serde_json::Value {
-        let mut digest = Digest::default();
-        for one in self.statements() {
-            digest.int(self.epoch);
-            digest.bytes(one.purse.0);
-            match one.party {
-                Party::Account(account) | Party::Pending(_, account) => digest.bytes(account),
-                Party::Suspense(..) | Party::Treasury => digest.text(&self.names.name(one.party)),
-            }
-            digest.bytes(one.purse.1);
-            if one.pending {
-                digest.text(&format!("pending:{}", one.role));
-            } else {
-                digest.text(one.role);
-            }
-            for id in one.line.map_or([None; 4], |line| [line.dataset, line.contribution, line.model, line.agent]) {
-                digest.id(id);
-            }
-            digest.money(one.amount);
-            digest.money(one.rounding);
-            digest.int(one.adjusts.unwrap_or(-1));
-            digest.end();
+    fn digest_statement(&self, one: &Statement, digest: &mut Digest) {
+        digest.int(self.epoch);
+        digest.bytes(one.purse.0);
+        match one.party {
+            Party::Account(account) | Party::Pending(_, account) => digest.bytes(account),
+            Party::Suspense(..) | Party::Treasury => digest.text(&self.names.name(one.party)),
         }
-        digest.finish()
+        digest.bytes(one.purse.1);
+        if one.pending {
+            digest.text(&format!("pending:{}", one.role));
+        } else {
+            digest.text(one.role);
+        }
+        for id in one.line.map_or([None; 4], |line| [line.dataset, line.contribution, line.model, line.agent]) {
+            digest.id(id);
+        }
+        digest.money(one.amount);
+        digest.money(one.rounding);
+        digest.int(one.adjusts.unwrap_or(-1));
+        digest.end();
     }
 
     pub(crate) fn money_flows_digest(&self) -> serde_json::Value {
-        let mut digest = Digest::default();
-        for (edge, sub) in self.flows.iter(&self.state) {
-            digest.int(self.epoch);
-            digest.bytes(edge.vault);
-            digest.bytes(edge.token);
-            digest.text(edge.step.as_str());
-            digest.int(i64::from(edge.depth));
-            for node in [edge.from, edge.to] {
-                match node {
-                    Node::Word(word) => digest.text(word),
-                    Node::Id(id) => digest.bytes(id),
+        in_pieces(self.flows.len(), |range, digest| {
+            let start = self.flows.split(&self.state, range.start);
+            for (edge, sub) in self.flows.since(&self.state, start).take(range.len()) {
+                digest.int(self.epoch);
+                digest.bytes(edge.vault);
+                digest.bytes(edge.token);
+                digest.text(edge.step.as_str());
+                digest.int(i64::from(edge.depth));
+                for node in [edge.from, edge.to] {
+                    match node {
+                        Node::Word(word) => digest.text(word),
+                        Node::Id(id) => digest.bytes(id),
+                    }
                 }
+                digest.money(sub.cast_signed());
+                digest.int(i64::from(self.sub_digits(edge)));
+                digest.end();
             }
-            digest.money(sub.cast_signed());
-            digest.int(i64::from(self.sub_digits(edge)));
-            digest.end();
-        }
-        digest.finish()
+        })
     }
 
     pub(crate) fn claims_digest(&self) -> serde_json::Value {
-        let mut digest = Digest::default();
-        for (purse, position) in self.standing.iter() {
-            digest.int(self.epoch);
-            digest.bytes(purse.0);
-            digest.bytes(position.account);
-            digest.bytes(purse.1);
-            digest.money(position.cumulative.cast_signed());
-            digest.money(position.claimed.cast_signed());
-            digest.money(self.claimable(purse, position));
-            digest.end();
-        }
-        digest.finish()
+        in_pieces(self.standing.len(), |range, digest| {
+            for (purse, position) in self.standing.range(range) {
+                digest.int(self.epoch);
+                digest.bytes(purse.0);
+                digest.bytes(position.account);
+                digest.bytes(purse.1);
+                digest.money(position.cumulative.cast_signed());
+                digest.money(position.claimed.cast_signed());
+                digest.money(self.claimable(purse, position));
+                digest.end();
+            }
+        })
     }
 
     /// What the tree has of a position and nobody claimed.
@@ -299,64 +322,6 @@ impl Tables {
 
     fn sub_digits(&self, edge: Edge) -> i32 {
         self.digits.get(&(edge.vault, edge.token)).and_then(|digits| i32::try_from(*digits).ok()).unwrap_or(0)
-    }
-}
-
-/// Lines of statements in the order of their table: (number of the pot, place among its lines).
-pub(crate) fn order(names: &Names, lines: &BTreeMap<Pot, Vec<Share>>, posted: &[Posted]) -> Vec<(u32, u32)> {
-    let count = lines.values().map(Vec::len).sum::<usize>() + posted.len();
-    let mut order: Vec<(u32, u32)> = Vec::with_capacity(count);
-    for (number, shares) in (0..).zip(lines.values()) {
-        order.extend((0..).zip(shares).filter(|(_, share)| share.amount > 0).map(|(place, _)| (number, place)));
-    }
-    order.extend((0..).zip(posted).map(|(place, _)| (POSTED, place)));
-    let pots: Vec<(&Pot, &Vec<Share>)> = lines.iter().collect();
-    // Nearly sorted already where there is one vault and token; a cached key would take more room than the lines.
-    order.sort_by_key(|(pot, place)| {
-        if *pot == POSTED {
-            let one = &posted[index(*place)];
-            let (vault, token) = one.purse;
-            return (Owner::Account(one.payee), token, Word(false, "posted"), vault, 0, Some(one.adjusts), one.amount);
-        }
-        let (((vault, token), adjusts), shares) = pots[index(*pot)];
-        let share = &shares[index(*place)];
-        let role = share.line.role().as_str();
-        let (owner, word) = match names.party(share.party) {
-            Party::Account(account) => (Owner::Account(account), Word(false, role)),
-            Party::Pending(_, account) => (Owner::Account(account), Word(true, role)),
-            Party::Suspense(reason, whose) => (Owner::Suspense(reason, whose), Word(false, reason)),
-            Party::Treasury => (Owner::Treasury, Word(false, role)),
-        };
-        (owner, *token, word, *vault, share.line.within_role(), *adjusts, share.amount)
-    });
-    order
-}
-
-/// The account of a line as its text sorts: addresses begin with a digit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    Account(Address),
-    Suspense(&'static str, u32),
-    Treasury,
-}
-
-/// A role as its text sorts, with "pending:" before it or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word(bool, &'static str);
-
-impl Word {
-    fn parts(&self) -> (&str, &str) {
-        if self.0 { ("pending:", self.1) } else { (self.1, "") }
-    }
-}
-impl PartialOrd for Word {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Word {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.parts().cmp(&other.parts())
     }
 }
 

@@ -20,6 +20,9 @@ use std::path::Path;
 use tributary_schemas::column::hex_text;
 
 use crate::error::AccountingError;
+use crate::keccak;
+use crate::names::index;
+use crate::threads;
 use format::{Entitlement, Format as _, OpenZeppelin, Pairs};
 use nodes::{Nodes, Shape};
 
@@ -45,21 +48,85 @@ impl Leaf {
     }
 }
 
+/// Cumulative entitlements: what leaves say, in less room than leaves take.
+#[derive(Debug, Default)]
+pub(crate) struct Entitled {
+    tokens: Vec<Address>,
+    list: Vec<One>,
+}
+
+/// One of them. The two halves of its base units need no more alignment than its other fields.
+#[derive(Debug, Clone, Copy)]
+struct One {
+    account: Address,
+    /// Place of the token.
+    token: u32,
+    high: u64,
+    low: u64,
+}
+
+impl Entitled {
+    /// Adds what an account is entitled to.
+    pub(crate) fn push(&mut self, account: Address, token: Address, cumulative: u128) {
+        let place = self.tokens.iter().position(|one| *one == token).unwrap_or(self.tokens.len());
+        if place == self.tokens.len() {
+            self.tokens.push(token);
+        }
+        let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+        let (high, low) = (half(cumulative >> 64), half(cumulative));
+        self.list.push(One { account, token: u32::try_from(place).unwrap_or(u32::MAX), high, low });
+    }
+
+    fn at(&self, number: usize) -> (Address, Address, u128) {
+        let one = self.list[number];
+        (one.account, self.tokens[index(one.token)], u128::from(one.high) << 64 | u128::from(one.low))
+    }
+
+    /// Leaves of all of them, in their order.
+    fn hashes(&self) -> Vec<B256> {
+        let mut out = vec![B256::ZERO; self.list.len()];
+        threads::change(&mut out, |first, piece| {
+            let encoded = |at: usize| {
+                let (account, token, cumulative) = self.at(first + at);
+                format::abi_encode(&Entitlement { account, token, amount: U256::from(cumulative) })
+            };
+            let mut once = Vec::with_capacity(piece.len());
+            keccak::each(piece.len(), encoded, |_, hash| once.push(hash));
+            keccak::each(once.len(), |at| once[at].0, |at, hash| piece[at] = hash);
+        });
+        out
+    }
+}
+
 /// A tree.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Tree {
-    leaves: Vec<Leaf>,
+    /// By the hashes of their leaves.
+    entitled: Entitled,
     nodes: Nodes,
 }
 
 impl Tree {
     /// The tree over these entitlements.
     #[must_use]
-    pub fn new(mut leaves: Vec<Leaf>) -> Self {
-        leaves.sort_unstable();
-        let hashes: Vec<B256> = leaves.iter().map(|leaf| leaf.hash).collect();
-        let nodes = Nodes::new(Shape::of::<OpenZeppelin>(), &hashes);
-        Self { leaves, nodes }
+    pub fn new(leaves: Vec<Leaf>) -> Self {
+        let mut entitled = Entitled::default();
+        leaves.into_iter().for_each(|leaf| entitled.push(leaf.account, leaf.token, leaf.cumulative));
+        Self::over(entitled)
+    }
+
+    /// The tree over entitlements in any order.
+    pub(crate) fn over(mut entitled: Entitled) -> Self {
+        let hashes = entitled.hashes();
+        let first = |hash: &B256| u64::from_be_bytes(hash.0.first_chunk().copied().unwrap_or_default());
+        // The first bytes of a hash decide nearly always.
+        let mut order: Vec<(u64, u32)> = hashes.iter().map(first).zip(0..).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| hashes[index(a.1)].cmp(&hashes[index(b.1)])));
+        let leaf = |number: usize| hashes[index(order[number].1)];
+        let nodes = Nodes::filled(Shape::of::<OpenZeppelin>(), order.len(), leaf);
+        drop(hashes);
+        entitled.list = order.into_iter().map(|(_, number)| entitled.list[index(number)]).collect();
+        Self { entitled, nodes }
     }
 
     /// Its root; zero without leaves.
@@ -69,9 +136,11 @@ impl Tree {
     }
 
     /// Its leaves, sorted.
-    #[must_use]
-    pub fn leaves(&self) -> &[Leaf] {
-        &self.leaves
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = Leaf> {
+        (0..self.nodes.leaf_count()).map(|number| {
+            let (account, token, cumulative) = self.entitled.at(number);
+            Leaf { hash: self.nodes.leaf_at(number), account, token, cumulative }
+        })
     }
 
     /// The nodes as a flat file.
@@ -88,7 +157,7 @@ impl Tree {
             write!(to, "{comma}\"{}\"", hex_text(node))?;
         }
         to.write_all(br#"],"values":["#)?;
-        for (index, leaf) in self.leaves.iter().enumerate() {
+        for (index, leaf) in self.leaves().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let (account, token) = (hex_text(leaf.account), hex_text(leaf.token));
             let tree_index = nodes.len() - 1 - index;

@@ -49,9 +49,10 @@ pub(crate) async fn divide(
     // What found no records falls back to the manifest of the subject's models, or as the policy says.
     let (fallback, held) = (std::mem::take(&mut flows.fallback), std::mem::take(&mut flows.held));
     let others = targets.others.iter().map(|((flow, ..), sub)| (flows.list[*flow].key, *sub));
+    let of_flows = targets.contributions.of_flows();
     let reached = sums(
         others
-            .chain(targets.contributions.iter().map(|(flow, _, sub)| (flows.list[flow].key, sub)))
+            .chain(flows.list.iter().zip(of_flows).map(|(flow, sub)| (flow.key, sub)))
             .chain(fallback.iter().map(|(flow, sub)| (flow.key, *sub)))
             .chain(held.iter().map(|((key, ..), sub)| (*key, *sub))),
     );

@@ -377,7 +377,7 @@ fn money(tree: &Tree) -> tributary_schemas::money::Rows {
         });
     }
     credits(&mut money);
-    for (index, leaf) in tree.leaves().iter().enumerate() {
+    for (index, leaf) in tree.leaves().enumerate() {
         money.merkle_leaves.push(MerkleLeafRow {
             epoch: 1,
             vault: VAULT.to_owned(),

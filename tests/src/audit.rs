@@ -78,7 +78,21 @@ pub fn compare(
     let roots: BTreeMap<String, B256> =
         settled.trees().iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
     same("roots", epoch, &roots, &audit.roots)?;
+    in_order(epoch, all)?;
     same("the ledger digest", epoch, &settled.ledger_digest, &auditor.digest)
+}
+
+/// Tables of many rows are in the order that their texts have: their digests are over rows in that order.
+fn in_order(epoch: i64, all: &money::Rows) -> Result<(), String> {
+    let lines = all.entitlements.iter().filter(|row| row.epoch == epoch).map(|row| {
+        let ids = [&row.dataset_id, &row.contribution_id, &row.model_version_id, &row.agent_version_id];
+        (&row.account, &row.token, &row.role, &row.vault, ids, row.adjusts_epoch, row.amount.0)
+    });
+    let flows = all.money_flows.iter().filter(|row| row.epoch == epoch);
+    let flows = flows.map(|row| (&row.token, &row.step, &row.src_id, &row.dst_id, &row.vault, row.depth));
+    let entries = all.ledger_entries.iter().filter(|row| row.epoch == epoch).map(|row| &row.entry_id);
+    let ordered = [lines.is_sorted(), flows.is_sorted(), entries.is_sorted()];
+    same("the order of lines, flows and entries", epoch, &ordered, &[true; 3])
 }
 
 fn same<T: PartialEq + Debug>(what: &str, epoch: i64, got: &T, expected: &T) -> Result<(), String> {

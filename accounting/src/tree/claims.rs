@@ -10,8 +10,9 @@ use super::format::{
     Rocket, Share, Uniswap,
 };
 use super::list::List;
-use super::nodes::{Nodes, Shape, fill, sort};
+use super::nodes::{Nodes, Shape};
 use crate::error::AccountingError;
+use crate::threads::{fill, sort};
 
 /// The formats by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

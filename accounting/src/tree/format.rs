@@ -49,11 +49,16 @@ impl Pairs {
     /// keccak256 of two neighbours.
     #[must_use]
     pub fn hash(self, left: B256, right: B256) -> B256 {
+        keccak256(self.both(left, right))
+    }
+
+    /// Two neighbours as they are hashed.
+    pub(super) fn both(self, left: B256, right: B256) -> [u8; 64] {
         let (first, second) = if self == Self::Sorted && right < left { (right, left) } else { (left, right) };
         let mut both = [0; 64];
         both[..32].copy_from_slice(first.as_slice());
         both[32..].copy_from_slice(second.as_slice());
-        keccak256(both)
+        both
     }
 }
 
@@ -111,7 +116,7 @@ impl Format for Merkl {
 }
 
 /// (address, address, uint256) as the ABI encodes it: three words.
-fn abi_encode(entry: &Entitlement) -> [u8; 96] {
+pub(super) fn abi_encode(entry: &Entitlement) -> [u8; 96] {
     let mut out = [0; 96];
     out[12..32].copy_from_slice(entry.account.as_slice());
     out[44..64].copy_from_slice(entry.token.as_slice());

@@ -6,18 +6,16 @@
 use alloy_primitives::B256;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use super::format::{Format, Order, Padding, Pairs};
 use crate::error::AccountingError;
+use crate::keccak;
+use crate::threads::{change, fill, sort};
 
 /// Bytes of a node.
 const NODE: u64 = 32;
-/// Below so many hashes another thread costs more than it saves.
-const HASHES_A_THREAD: usize = 4096;
 
 /// How nodes lie and are hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,11 +120,15 @@ impl Nodes {
     /// The tree over leaves in their order.
     #[must_use]
     pub fn new(shape: Shape, leaves: &[B256]) -> Self {
-        let count = leaves.len();
+        Self::filled(shape, leaves.len(), |index| leaves[index])
+    }
+
+    /// The tree over so many leaves, each from its number.
+    pub(super) fn filled(shape: Shape, count: usize, leaf: impl Fn(usize) -> B256) -> Self {
         let total = shape.nodes(count);
         let mut nodes = vec![B256::ZERO; total];
-        for (index, leaf) in leaves.iter().enumerate() {
-            nodes[shape.place_among(total, index, count)] = *leaf;
+        for index in 0..count {
+            nodes[shape.place_among(total, index, count)] = leaf(index);
         }
         match shape.padding {
             Padding::Promoted => promote(shape.pairs, count, &mut nodes),
@@ -186,7 +188,8 @@ impl Nodes {
         self.nodes.iter().try_for_each(|node| to.write_all(node.as_slice()))
     }
 
-    fn leaf_at(&self, index: usize) -> B256 {
+    /// Leaf number `index`, which there is.
+    pub(super) fn leaf_at(&self, index: usize) -> B256 {
         self.nodes[self.shape.place(index, self.leaves)]
     }
 }
@@ -228,9 +231,9 @@ fn heap(pairs: Pairs, nodes: &mut [B256]) {
         let (above, below) = nodes.split_at_mut(end);
         let child = |at: usize| below[at - end];
         // Children lie below the level: 2i + 1 >= end for every i >= start.
-        fill(&mut above[start..], |at| {
+        hash(&mut above[start..], |at| {
             let left = 2 * (start + at) + 1;
-            pairs.hash(child(left), child(left + 1))
+            pairs.both(child(left), child(left + 1))
         });
         end = start;
     }
@@ -242,50 +245,17 @@ fn promote(pairs: Pairs, leaves: usize, nodes: &mut [B256]) {
     for (below, layer) in layers(leaves).zip(layers(leaves).skip(1)) {
         let (above, rest) = nodes.split_at_mut(count - below.end);
         let (from, start) = (&rest[..below.len()], count - layer.end);
-        fill(&mut above[start..], |at| match from.get(2 * at + 1) {
-            Some(right) => pairs.hash(from[2 * at], *right),
-            None => from[2 * at],
-        });
-    }
-}
-
-/// Computes every element from its number, on as many threads as there are processors when there are many: none depends
-/// on another, so nothing depends on which is done first.
-pub(super) fn fill<T: Send>(out: &mut [T], make: impl Fn(usize) -> T + Sync) {
-    let size = std::cmp::max(out.len().div_ceil(threads()), HASHES_A_THREAD);
-    let piecewise = |first: usize, piece: &mut [T]| {
-        for (at, one) in piece.iter_mut().enumerate() {
-            *one = make(first + at);
+        // The last one of an odd number moves up as it is.
+        if let ([.., last], [.., odd]) = (&mut *above, from)
+            && from.len() % 2 == 1
+        {
+            *last = *odd;
         }
-    };
-    if out.len() <= size {
-        return piecewise(0, out);
+        hash(&mut above[start..start + from.len() / 2], |at| pairs.both(from[2 * at], from[2 * at + 1]));
     }
-    std::thread::scope(|scope| {
-        for (number, piece) in out.chunks_mut(size).enumerate() {
-            scope.spawn(move || piecewise(number * size, piece));
-        }
-    });
 }
 
-/// Sorts by a key: each half by itself, on two threads when there is much, and then both as one. The library's stable
-/// sort finds that they are in order, and merges them.
-pub(super) fn sort<T: Send, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K + Sync) {
-    let (left, right) = list.split_at_mut(list.len() / 2);
-    if threads() < 2 || left.len() < HASHES_A_THREAD {
-        return list.sort_unstable_by_key(key);
-    }
-    std::thread::scope(|scope| {
-        scope.spawn(|| left.sort_unstable_by_key(&key));
-        right.sort_unstable_by_key(&key);
-    });
-    list.sort_by_key(key);
-}
-
-/// Threads that are worth having. The system is asked once: it reads files to find out, which takes longer than the
-/// tree of an account.
-fn threads() -> usize {
-    static THREADS: LazyLock<usize> =
-        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
-    *THREADS
+/// Fills nodes with the hashes of what each is made of.
+fn hash(nodes: &mut [B256], both: impl Fn(usize) -> [u8; 64] + Sync) {
+    change(nodes, |first, piece| keccak::each(piece.len(), |at| both(first + at), |at, hash| piece[at] = hash));
 }

@@ -7,6 +7,7 @@ mod origin;
 mod policy;
 mod registry;
 mod scene;
+mod statement;
 
 pub(crate) use scene::check;
 

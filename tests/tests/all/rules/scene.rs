@@ -27,6 +27,7 @@
 //!   ~ alice 45 claimed 20             where an account stands
 //!   ? alice based on models outside   words of an explanation
 //!   > alice data apples: b1/0 30, b1/1 15    what a line came by, best first; see `rules/origin.rs`
+//!   | alice 1 to 2: 0, 1 credit 60, 2 claim -20, 40    a statement; see `rules/statement.rs`
 //! ```
 //!
 //! `anything` stands for lines that nobody would write down; `refused WORDS` for a settlement that must not happen.
@@ -166,7 +167,7 @@ impl Scene {
         extend(&mut self.money, settled.tables.rows());
         let agreed = compare(&self.facts, &mut self.auditor, self.epoch, &settled, &self.money);
         let (asked, lines): (Vec<&str>, Vec<&str>) =
-            expected.iter().copied().partition(|line| line.starts_with(['=', '~', '?', '>']));
+            expected.iter().copied().partition(|line| line.starts_with(['=', '~', '?', '>', '|']));
         let lines: Vec<String> = lines.iter().filter(|line| **line != "nothing").map(|line| spaced(line)).collect();
         if lines != ["anything"] {
             assert_eq!(sorted(self.statements()), sorted(lines), "statements of epoch {}", self.epoch);
@@ -178,6 +179,7 @@ impl Scene {
                 "=" => self.check_balance(words[1], &words[2..]),
                 "~" => self.check_standing(words[1], &words[2..]),
                 ">" => self.check_origin(line).await,
+                "|" => self.check_statement(line).await,
                 _ => self.check_explanation(words[1], &words[2..].join(" ")).await,
             }
         }

@@ -15,7 +15,7 @@
 //!   carries a block on L1.
 //! - **Proofs** (`#/proof`): of an account, of a file, or of a link that holds the whole proof.
 //! - **Status**: heads, what is waited for, alarms, endpoints, invariants, counters.
-//! - **GraphiQL** (`/graphiql`), vendored: a page of its own, of which the others load nothing.
+//! - **`GraphiQL`** (`/graphiql`), vendored: a page of its own, of which the others load nothing.
 //!
 //! Every view has a link, every picture a table with the same content, every table its CSV.
 //!
@@ -39,7 +39,7 @@ use std::borrow::Cow;
 
 use rust_embed::RustEmbed;
 
-/// What the pages need, and nothing more: no inline script or style, no other origin. GraphiQL's dialogs also set inline
+/// What the pages need, and nothing more: no inline script or style, no other origin. The dialogs of `GraphiQL` also set inline
 /// styles, which a server that gives its page must allow.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \

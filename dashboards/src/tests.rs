@@ -5,7 +5,7 @@ use crate::{Dist, asset, immutable};
 
 /// The first JavaScript may weigh this much, gzipped: what a visitor of the overview waits for.
 const FIRST_SCRIPT_BYTES_MAX: usize = 80_000;
-/// All files together may weigh this much in the program, GraphiQL being two thirds of it.
+/// All files together may weigh this much in the program, `GraphiQL` being two thirds of it.
 const ALL_BYTES_MAX: usize = 2_000_000;
 /// The pages that are loaded as such, by their addresses.
 const PAGES: [&str; 2] = ["/", "/graphiql"];

@@ -42,11 +42,11 @@ await finish();
 
 /** Waits until there is something to show: before the first snapshot the server says that it is not ready. */
 async function published() {
-  const body = JSON.stringify({ query: '{ status { settledEpoch } }' });
+  const body = JSON.stringify({ query: '{ status { snapshot } }' });
   for (;;) {
     const response = await fetch(`${origin}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
     const answer = await response.json();
-    if (Number.isInteger(answer.data?.status.settledEpoch)) return;
+    if (Number.isInteger(answer.data?.status.snapshot)) return;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
@@ -57,6 +57,14 @@ function grows(selector, before) {
     ([where, least]) => Number(document.querySelector(where)?.textContent.replace(/\D/g, '')) > least,
     [selector, before],
   );
+}
+
+/** Waits until so many events about blocks have come. */
+async function told(events) {
+  for (let i = 0; line.blocks.length < events; i += 1) {
+    if (i === 3_000) throw new Error(`${line.blocks.length} events about blocks have come, not ${events}`);
+    await page.waitForTimeout(100);
+  }
 }
 
 async function number(selector) {
@@ -72,8 +80,15 @@ async function cell(selector) {
 async function overview() {
   await visit('#/');
   await page.locator(TOLD).waitFor();
+  // What is said while other things are checked is kept: the next news takes its place on the page.
+  await page.evaluate(() => {
+    globalThis.said = [];
+    const region = document.querySelector('footer [aria-live="polite"]');
+    const watching = new MutationObserver(() => globalThis.said.push(region.textContent));
+    watching.observe(region, { childList: true, characterData: true, subtree: true });
+  });
   // Of blocks that were final before anybody looked nothing is told: those come first.
-  while (line.blocks.length === 0) await page.waitForTimeout(100);
+  await told(1);
   await page.evaluate(() => (globalThis.notReloaded = true));
   await check('the overview goes on without being loaded again', async () => {
     const [indexed, sealed] = [await number(INDEXED), await number(SEALED)];
@@ -95,8 +110,7 @@ async function cut() {
     const heard = line.blocks.at(-1).sequence;
     line.closed = false;
     await page.locator(TOLD).waitFor();
-    const known = line.blocks.length;
-    while (line.blocks.length <= known) await page.waitForTimeout(100);
+    await told(line.blocks.length + 1);
     const gap = line.blocks.findIndex((event, i) => i > 0 && event.sequence !== line.blocks[i - 1].sequence + 1);
     return unless(line.asked.at(-1) === heard && gap === -1, `after ${line.asked.at(-1)}, not ${heard}; a gap at ${gap}`);
   });
@@ -104,7 +118,7 @@ async function cut() {
 
 async function reorg() {
   await check('a reorg is said politely, and what was taken back is not shown', async () => {
-    await page.waitForFunction(() => /took back/.test(document.querySelector('footer [aria-live="polite"]')?.textContent ?? ''));
+    await page.waitForFunction(() => globalThis.said.some((news) => /took back/.test(news)), null, { timeout: 240_000 });
     return unless(line.blocks.some((event) => event.__typename === 'Retracted'), 'nothing was retracted');
   });
   await check('a live page is accessible', inaccessible);

@@ -129,6 +129,8 @@ pub struct Decoder<'a> {
     valued: u32,
     /// Announcements of the transaction that are refused, by the index of their log.
     unannounced: BTreeMap<u32, Vec<Decoded>>,
+    /// Where the facts of one rule are put together.
+    facts: Vec<(Payload, Address)>,
 }
 
 impl<'a> Decoder<'a> {
@@ -143,6 +145,7 @@ impl<'a> Decoder<'a> {
             calls: Calls::new(),
             valued: 0,
             unannounced: BTreeMap::new(),
+            facts: Vec::new(),
         }
     }
 
@@ -159,18 +162,18 @@ impl<'a> Decoder<'a> {
         self.calls.clear();
         self.valued = 0;
         for log in self.logs(tx_index) {
-            let rules = candidates(self.mapping, self.block.block.number, log, known);
-            let (late, early): (Vec<&Rule>, Vec<&Rule>) = rules.partition(|rule| rule.late);
+            let (mapping, number) = (self.mapping, self.block.block.number);
+            let rules = || candidates(mapping, number, log, known);
             let first = out.len();
-            let broken = self.read_log(log, &early, 0, known, out);
+            let broken = self.read_log(log, rules().filter(|rule| !rule.late), 0, known, out);
             if broken.is_none() || out.len() > first {
                 self.tell_refused(log, out.len() - first, out);
             }
             let broken = if out.len() == first { broken } else { None };
-            if late.is_empty() {
-                out.extend(broken);
-            } else {
+            if mapping.asks_about_entities() && rules().any(|rule| rule.late) {
                 self.yielded.insert(log.log_index, (out.len() - first, broken));
+            } else {
+                out.extend(broken);
             }
         }
         self.of_value(tx_index, false, known, out);
@@ -185,10 +188,9 @@ impl<'a> Decoder<'a> {
         }
         for log in self.logs(tx_index) {
             let Some((count, broken)) = yielded.get(&log.log_index) else { continue };
-            let rules = candidates(self.mapping, self.block.block.number, log, known);
-            let late: Vec<&Rule> = rules.filter(|rule| rule.late).collect();
+            let late = candidates(self.mapping, self.block.block.number, log, known).filter(|rule| rule.late);
             let first = out.len();
-            let later = self.read_log(log, &late, *count, known, out);
+            let later = self.read_log(log, late, *count, known, out);
             if *count == 0 && out.len() == first {
                 out.extend(broken.clone().or(later));
             }
@@ -206,10 +208,10 @@ impl<'a> Decoder<'a> {
     }
 
     /// Appends what rules make of a log, in their order; what to say of it when none fits.
-    fn read_log(
+    fn read_log<'r>(
         &mut self,
         log: &'a VerifiedLog,
-        rules: &[&Rule],
+        rules: impl Iterator<Item = &'r Rule>,
         yielded: usize,
         known: &dyn Known,
         out: &mut Vec<Decoded>,
@@ -217,10 +219,12 @@ impl<'a> Decoder<'a> {
         let first = out.len();
         let at = (self.block.block.number, log.tx_index);
         let mut broken: Option<(&Rule, BuildError)> = None;
+        let mut facts = std::mem::take(&mut self.facts);
         for rule in rules {
-            match self.read(rule, log, known) {
-                Ok(facts) => {
-                    for (payload, speaker) in facts {
+            facts.clear();
+            match self.read(rule, log, known, &mut facts) {
+                Ok(()) => {
+                    for (payload, speaker) in facts.drain(..) {
                         let stranger = !rule.emitters.hear(&log.address, at, known);
                         let refused = stranger.then(|| {
                             (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
@@ -237,6 +241,7 @@ impl<'a> Decoder<'a> {
                 Err(error) => broken = broken.or(Some((rule, error))),
             }
         }
+        self.facts = facts;
         broken.map(|(rule, error)| {
             let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
             self.decoded(log, 0, rule, payload, Some(error.refusal()))
@@ -260,17 +265,18 @@ impl<'a> Decoder<'a> {
         Decoded { position, emitter: log.address, rule: Arc::clone(&rule.name), payload, refused }
     }
 
-    /// The facts, or none when an argument says that the log is not meant, or no log is there to join.
+    /// Appends the facts, or none when an argument says that the log is not meant, or no log is there to join.
     fn read(
         &mut self,
         rule: &Rule,
         log: &'a VerifiedLog,
         known: &dyn Known,
-    ) -> Result<Vec<(Payload, Address)>, BuildError> {
-        let Some(kind) = rule.kind else { return Ok(Vec::new()) };
+        facts: &mut Vec<(Payload, Address)>,
+    ) -> Result<(), BuildError> {
+        let Some(kind) = rule.kind else { return Ok(()) };
         let args = rule.shape.decode(&log.topics, &log.data).map_err(BuildError::Shape)?;
         if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
         let called = rule.call.as_ref().map(|call| {
@@ -303,7 +309,7 @@ impl<'a> Decoder<'a> {
             Some(join) => join::find(join, Decoder::logs_of(self.block, log.tx_index), &self.spent, &source)?,
         };
         if found.is_none() && rule.join.as_ref().is_some_and(|join| !join.optional) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
         let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
@@ -312,11 +318,11 @@ impl<'a> Decoder<'a> {
         if counts && self.spent.contains(&backing) {
             return Err(BuildError::Spent(format!("log {backing} backs another payment of this transaction")));
         }
-        let facts = rule.facts(kind, &source)?;
+        rule.facts(kind, &source, facts)?;
         if counts && !facts.is_empty() {
             self.spent.insert(backing);
         }
-        Ok(facts)
+        Ok(())
     }
 }
 
@@ -342,37 +348,47 @@ fn candidates<'a>(
 }
 
 impl Rule {
-    /// One fact for each element that the rule goes through, or one, where its conditions hold.
-    fn facts(&self, kind: u32, source: &Source<'_>) -> Result<Vec<(Payload, Address)>, BuildError> {
-        let mut out = Vec::new();
-        for at in self.elements(source)? {
-            let mut meant = true;
-            for (expr, test) in &self.conditions {
-                meant = meant && source.passes(expr, test, at)?;
-            }
-            if meant {
-                if let (Some(Call { optional: false, .. }), Err(reason)) = (&self.call, source.call) {
-                    return Err(BuildError::Shape(reason.to_owned()));
-                }
-                let emitter = match &self.on_behalf_of {
-                    None => source.emitter,
-                    Some(expr) => (Field { expr, source, at }).address()?,
-                };
-                let source = &Source { emitter, ..*source };
-                out.push((build(kind, &self.fields, source, at)?, emitter));
-            }
+    /// Appends a fact for each element that the rule goes through, or one, where its conditions hold.
+    fn facts(&self, kind: u32, source: &Source<'_>, out: &mut Vec<(Payload, Address)>) -> Result<(), BuildError> {
+        if self.levels == 0 {
+            return self.fact(kind, source, &At::NOWHERE, out);
         }
-        Ok(out)
+        self.elements(source)?.iter().try_for_each(|at| self.fact(kind, source, at, out))
     }
 
-    /// The elements that the rule goes through, in order; one without indices when it goes through none.
+    fn fact(
+        &self,
+        kind: u32,
+        source: &Source<'_>,
+        at: &At,
+        out: &mut Vec<(Payload, Address)>,
+    ) -> Result<(), BuildError> {
+        for (expr, test) in &self.conditions {
+            if !source.passes(expr, test, at)? {
+                return Ok(());
+            }
+        }
+        if let (Some(Call { optional: false, .. }), Err(reason)) = (&self.call, source.call) {
+            return Err(BuildError::Shape(reason.to_owned()));
+        }
+        out.push(match &self.on_behalf_of {
+            None => (build(kind, &self.fields, source, at)?, source.emitter),
+            Some(expr) => {
+                let emitter = (Field { expr, source, at }).address()?;
+                (build(kind, &self.fields, &Source { emitter, ..*source }, at)?, emitter)
+            }
+        });
+        Ok(())
+    }
+
+    /// The elements that the rule goes through, in order.
     fn elements(&self, source: &Source<'_>) -> Result<Vec<At>, BuildError> {
         let mut found = vec![At { levels: self.levels, ..At::default() }];
         for level in 0..self.levels {
             let lists: Vec<_> = self.each.iter().map(|place| place.above(level)).collect();
             let mut next = Vec::new();
             for at in found {
-                for index in 0..source.zipped(&lists, at)? {
+                for index in 0..source.zipped(&lists, &at)? {
                     source.charge(0)?;
                     let mut at = at;
                     at.indices[level] = index;

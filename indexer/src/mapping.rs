@@ -159,6 +159,8 @@ pub struct Mapping {
     families: Vec<(Arc<str>, Arc<Family>)>,
     /// The contracts it names, which are nobody's children.
     named: BTreeSet<Address>,
+    /// Whether any rule asks about entities.
+    late: bool,
     hash: B256,
     chain_id: u64,
     commitment_mode: Mode,
@@ -319,7 +321,8 @@ impl Mapping {
         let sets: Vec<&SetText> = read.iter().map(|(_, _, set)| set).collect();
         let by_topic = by_topic(&rules).map_err(|reason| vec![Problem::new("", 0, "", reason)])?;
         let (families, named) = (family::all_of(&rules), family::named(&rules, contracts));
-        Ok(Self { rules, by_topic, families, named, hash: hash(&sets, contracts), chain_id, commitment_mode })
+        let (late, hash) = (rules.iter().any(|rule| rule.late), hash(&sets, contracts));
+        Ok(Self { rules, by_topic, families, named, late, hash, chain_id, commitment_mode })
     }
 
     /// Every kind that a rule may make, and its fields.
@@ -369,6 +372,11 @@ impl Mapping {
     /// The families of its emitters, each with what its refusals are filed under, factories before their children.
     pub(crate) fn families(&self) -> &[(Arc<str>, Arc<Family>)] {
         &self.families
+    }
+
+    /// Whether any rule asks about entities.
+    pub(crate) const fn asks_about_entities(&self) -> bool {
+        self.late
     }
 
     /// Whether it names a contract.

@@ -39,9 +39,31 @@ pub async fn write(corpus: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The mapping files that ship, and a log of zeros for each of their events.
+/// What no file that ships has.
+const FACTORY: &str = r#"name = "x"
+version = 1
+[[rule]]
+name = "r"
+emitter = { factory = { factory = "escrow", event = ["Built(address at)"], child = "at" }, event = "Made(address indexed child)", child = "child", children_max = 9 }
+event = ["Said(uint64[] n, bytes b)", "Said(uint64[] n)"]
+each = ["n"]
+emit = "AttestationRecorded"
+[rule.fields]
+attestation = { keccak = ["n", { first = ["b", { const = "0x00" }] }] }
+schema = { external = { const = "s" } }
+subject = { keccak = { from = "emitter" } }
+attester = { from = "emitter" }
+decimals = { const = 0 }
+tag = { const = "" }
+uri = { const = "" }
+data_hash = { from = "tx.hash" }
+value = { scale = 2, of = { cast = "int64", of = "n" } }
+"#;
+
+/// The mapping files that ship and one more, and a log of zeros for each of their events.
 fn mappings() -> Vec<Seed> {
-    let files = BUILT_IN.iter().map(|file| ("mapping", file.toml.as_bytes().to_vec()));
+    let files = BUILT_IN.iter().map(|file| file.toml).chain([FACTORY]);
+    let files = files.map(|toml| ("mapping", toml.as_bytes().to_vec()));
     let logs = (0..64_u8).flat_map(|topic| {
         (0..4_u8).map(move |count| ("rules", [&[topic, count, 0, 2, 0][..], &[0; 32 * 19 + 64]].concat()))
     });

@@ -13,11 +13,12 @@ use serde::{Deserialize as _, forward_to_deserialize_any};
 use std::fmt;
 use tributary_schemas::{Amount, Payload};
 
+use super::abi::Arg;
 use super::eval::{At, BuildError, Field, Source, Value, unfit};
 use crate::mapping::Expr;
 
 /// The fact of kind `kind` that `fields` yield, in the order of the vocabulary.
-pub(crate) fn build(kind: u32, fields: &[Expr], source: &Source<'_>, at: At) -> Result<Payload, BuildError> {
+pub(crate) fn build(kind: u32, fields: &[Expr], source: &Source<'_>, at: &At) -> Result<Payload, BuildError> {
     Payload::deserialize(Whole { kind, fields, source, at })
 }
 
@@ -32,7 +33,7 @@ struct Whole<'a> {
     kind: u32,
     fields: &'a [Expr],
     source: &'a Source<'a>,
-    at: At,
+    at: &'a At,
 }
 
 impl<'de> Deserializer<'de> for Whole<'_> {
@@ -80,7 +81,7 @@ struct Fields<'a> {
     names: std::slice::Iter<'static, &'static str>,
     exprs: std::slice::Iter<'a, Expr>,
     source: &'a Source<'a>,
-    at: At,
+    at: &'a At,
 }
 
 impl<'de> SeqAccess<'de> for Fields<'_> {
@@ -106,15 +107,22 @@ impl BuildError {
 
 impl Field<'_> {
     pub(super) fn unsigned(self, bits: u32) -> Result<u128, BuildError> {
-        let word = match self.value()? {
-            Value::Unsigned(word, _) | Value::Signed(word, _) => word,
-            other => return Err(unfit(other.what(), "an unsigned integer")),
+        let word = match self.plain()? {
+            Some(Arg::Uint(word, _) | Arg::Int(word, _)) => **word,
+            _ => match self.value()? {
+                Value::Unsigned(word, _) | Value::Signed(word, _) => word,
+                other => return Err(unfit(other.what(), "an unsigned integer")),
+            },
         };
-        let wide = U256::from_be_bytes(word);
         let limit = if bits == 128 { Amount::LIMIT } else { 1 << bits };
-        match u128::try_from(wide) {
-            Ok(number) if number < limit => Ok(number),
-            _ => Err(BuildError::Range(format!("{wide} is out of range: expected less than {limit}"))),
+        match word.split_last_chunk() {
+            Some((high, low)) if high.iter().all(|byte| *byte == 0) && u128::from_be_bytes(*low) < limit => {
+                Ok(u128::from_be_bytes(*low))
+            }
+            _ => {
+                let wide = U256::from_be_bytes(word);
+                Err(BuildError::Range(format!("{wide} is out of range: expected less than {limit}")))
+            }
         }
     }
 
@@ -190,6 +198,12 @@ impl<'de> Deserializer<'de> for Field<'_> {
 
     /// Bytes are never read out of text, which would be taken for hex.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
+        match self.plain()? {
+            Some(Arg::Uint(word, _) | Arg::Int(word, _)) => return visitor.visit_bytes(word.as_slice()),
+            Some(Arg::Fixed(word, size)) => return visitor.visit_bytes(&word[..*size]),
+            Some(Arg::Address(bytes) | Arg::Bytes(bytes)) => return visitor.visit_bytes(bytes),
+            _ => {}
+        }
         match self.value()? {
             Value::Unsigned(bytes, _) | Value::Signed(bytes, _) | Value::Id(bytes) => visitor.visit_bytes(&bytes),
             Value::Address(bytes) => visitor.visit_bytes(&bytes),
@@ -203,6 +217,9 @@ impl<'de> Deserializer<'de> for Field<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
+        if self.plain()?.is_some() {
+            return visitor.visit_some(self);
+        }
         match self.value()? {
             Value::Nothing => visitor.visit_none(),
             _ => visitor.visit_some(self),
@@ -252,7 +269,8 @@ impl<'de> Deserializer<'de> for Field<'_> {
         if let Some((unknown, _)) = fields.iter().find(|(name, _)| !names.contains(&name.as_str())) {
             return Err(BuildError::Shape(format!("no field {unknown:?}: expected {names:?}")));
         }
-        let field = Field { at: At { element: None, ..self.at }, ..self };
+        let at = At { element: None, ..*self.at };
+        let field = Field { at: &at, ..self };
         visitor.visit_seq(ZipFields { field, fields, names: names.iter() })
     }
 
@@ -277,13 +295,13 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         if self.at == self.length {
             return Ok(None);
         }
-        let mut field = self.field;
-        match (field.expr, field.at.indices.get_mut(field.at.levels)) {
+        let mut at = *self.field.at;
+        match (self.field.expr, at.indices.get_mut(at.levels)) {
             (Expr::Zip(..), Some(index)) => *index = self.at,
-            _ => field.at.element = Some(self.at),
+            _ => at.element = Some(self.at),
         }
         self.at += 1;
-        seed.deserialize(field).map(Some)
+        seed.deserialize(Field { at: &at, ..self.field }).map(Some)
     }
     fn size_hint(&self) -> Option<usize> {
         Some(self.length - self.at)

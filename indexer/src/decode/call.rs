@@ -173,7 +173,7 @@ pub(super) fn reach<'x, 'a>(args: &'x [Arg<'a>], place: &Place, at: At) -> Optio
 pub(super) fn agrees(call: &Call, rule: &Rule, source: &Source<'_>) -> Result<(), String> {
     for (place, expr) in &call.on {
         let log = Expr::Arg(place.clone());
-        let of = |expr| Field { expr, source, at: At::default() }.value();
+        let of = |expr| Field { expr, source, at: &At::NOWHERE }.value();
         let same = of(&log).and_then(|said| said.same(&of(expr)?));
         if !same.map_err(|error| format!("what the call says cannot be compared: {error}"))? {
             let name = rule.shape.names().nth(place.index).unwrap_or_default();

@@ -78,12 +78,17 @@ impl fmt::Display for BuildError {
 }
 impl std::error::Error for BuildError {}
 
-/// One expression, over the log or over one element of its lists.
+impl At {
+    /// Of a rule that goes through no list.
+    pub(crate) const NOWHERE: Self = Self { indices: [0; LEVELS_MAX], ordinal: 0, levels: 0, element: None };
+}
+
+/// One expression, over the log or over one element of its lists. It is passed on with every value, and so kept small.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) expr: &'a Expr,
     pub(crate) source: &'a Source<'a>,
-    pub(crate) at: At,
+    pub(crate) at: &'a At,
 }
 
 /// What an expression came to.
@@ -138,13 +143,16 @@ impl<'a> Source<'a> {
     }
 
     /// The argument at a place, or nothing when a list there is shorter.
-    pub(crate) fn reach(&self, place: &Place, at: At) -> Result<Cow<'a, Arg<'a>>, BuildError> {
+    pub(crate) fn reach(&self, place: &Place, at: &At) -> Result<Cow<'a, Arg<'a>>, BuildError> {
         let args = match place.root {
             Root::Log => self.args,
             Root::Call => self.call.map_err(|reason| BuildError::Shape(reason.to_owned()))?,
             Root::Joined => self.joined()?.args,
         };
         let root = args.get(place.index).ok_or_else(|| unfit("no argument", "an argument"))?;
+        if place.steps.is_empty() {
+            return Ok(Cow::Borrowed(root));
+        }
         place.steps.iter().try_fold(Cow::Borrowed(root), |arg, step| {
             let index = match *step {
                 Step::Part(index) => index,
@@ -163,7 +171,7 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a condition holds.
-    pub(crate) fn passes(&self, expr: &Expr, test: &Test, at: At) -> Result<bool, BuildError> {
+    pub(crate) fn passes(&self, expr: &Expr, test: &Test, at: &At) -> Result<bool, BuildError> {
         let value = (Field { expr, source: self, at }).value()?;
         Ok(match test {
             Test::Is(constant) => value.is(constant),
@@ -190,8 +198,11 @@ impl<'a> Field<'a> {
                     Some(expr) => of(expr).address()?,
                 };
                 let key = of(key).value()?;
-                let bytes =
-                    key.word().map_or_else(|| key.packed("a native key"), |word| Ok(Cow::Owned(word.to_vec())))?;
+                let word = key.word();
+                let bytes = match &word {
+                    Some(word) => Cow::Borrowed(word.as_slice()),
+                    None => key.packed("a native key")?,
+                };
                 Value::Id(entity_id(*kind, self.source.chain_id, namespace, &bytes).0)
             }
             Expr::NoneIf(none, inner) => match of(inner).value()? {
@@ -210,6 +221,19 @@ impl<'a> Field<'a> {
                 None => self.made(made, ty)?,
             },
         })
+    }
+
+    /// The argument of the log that it is, where it is no more than that and no list: nothing need be computed for it.
+    pub(super) fn plain(self) -> Result<Option<&'a Arg<'a>>, BuildError> {
+        let Expr::Arg(Place { root: Root::Log, index, steps }) = self.expr else { return Ok(None) };
+        if !steps.is_empty() || self.at.element.is_some() {
+            return Ok(None);
+        }
+        let arg = self.source.args.get(*index).filter(|arg| !matches!(arg, Arg::Words(..) | Arg::Many(_)));
+        if arg.is_some() {
+            self.source.charge(0)?;
+        }
+        Ok(arg)
     }
 
     fn argument(self, place: &'a Place) -> Result<Value<'a>, BuildError> {
@@ -328,7 +352,7 @@ impl<'a> Field<'a> {
 
 impl<'a> Source<'a> {
     /// The length that all lists of a zip have.
-    pub(crate) fn zipped(&self, arrays: &[Place], at: At) -> Result<usize, BuildError> {
+    pub(crate) fn zipped(&self, arrays: &[Place], at: &At) -> Result<usize, BuildError> {
         let mut first = None;
         for place in arrays {
             let length = self.reach(place, at)?.length().ok_or_else(|| unfit("no list", "a list"))?;

@@ -42,10 +42,10 @@ fn holds(place: &Place, on: &On, args: &[Arg<'_>], source: &Source<'_>) -> Resul
     let theirs = Source { args, ..*source };
     let place = Expr::Arg(Place { root: Root::Log, ..place.clone() });
     let expr = match on {
-        On::Is(test) => return theirs.passes(&place, test, At::default()),
+        On::Is(test) => return theirs.passes(&place, test, &At::NOWHERE),
         On::Same(expr) => expr,
     };
-    let theirs = Field { expr: &place, source: &theirs, at: At::default() }.value()?;
-    let ours = Field { expr, source, at: At::default() }.value()?;
+    let theirs = Field { expr: &place, source: &theirs, at: &At::NOWHERE }.value()?;
+    let ours = Field { expr, source, at: &At::NOWHERE }.value()?;
     theirs.same(&ours)
 }

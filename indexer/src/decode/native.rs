@@ -79,7 +79,9 @@ impl<'a> Decoder<'a> {
             sample: None,
             work: &Source::allowance(tx.input.len()),
         };
-        rule.facts(kind, &source)
+        let mut facts = Vec::new();
+        rule.facts(kind, &source, &mut facts)?;
+        Ok(facts)
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             sample: Some(fill),
             work: &Source::allowance(data.len()),
         };
-        let at = At { levels: rule.levels, ..At::default() };
+        let at = &At { levels: rule.levels, ..At::default() };
         build(kind, &rule.fields, &source, at).map_err(|error| error.to_string())?;
         if rule.join.as_ref().is_some_and(|join| join.optional) {
             source.joined = None;

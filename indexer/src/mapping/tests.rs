@@ -259,7 +259,11 @@ fn the_schema_knows_the_keys_that_the_reader_knows() {
 fn damaged_files_are_refused_or_sound_and_never_panic() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut contracts = contracts();
-    let files: Vec<MappingFile> = BUILT_IN.iter().map(|built_in| built_in.file(&mut contracts)).collect();
+    let mut files: Vec<MappingFile> = BUILT_IN.iter().map(|built_in| built_in.file(&mut contracts)).collect();
+    let factory = "{ factory = [\"reward_vault\"], event = [\"Made(address at, (uint8 n, address of)[2] more)\"], \
+                   child = \"more[1].of\", children_max = 9 }";
+    files.push(file("factory.toml", &REFERENCE.replacen("\"any\"", factory, 1)));
+    Mapping::check(&files[BUILT_IN.len()..], 1, &contracts).unwrap();
     let words =
         ["{", "}", "[]", "=", "\"", "(", ")", "uint8", " indexed", "\u{e9}", "-1", "[[rule]]", "keccak", "zip", "99"];
     let (mut refused, mut sound) = (0, 0);

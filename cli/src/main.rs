@@ -22,6 +22,7 @@ mod progress;
 mod prompt;
 mod read;
 mod replay;
+mod serving;
 mod settle;
 mod settling;
 mod signals;

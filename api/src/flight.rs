@@ -57,7 +57,10 @@ async fn call(
     Path(method): Path<String>,
     request: Request,
 ) -> Response {
-    let asking = client(peer.ip(), request.headers(), &app.config.trusted_proxies);
+    let asking = match app.keys.client(request.headers()) {
+        Ok(key) => key.unwrap_or_else(|| client(peer.ip(), request.headers(), &app.config.trusted_proxies)),
+        Err(refusal) => return status(&refusal).into_http(),
+    };
     let flight = Flight { app, asking };
     match method.as_str() {
         "GetFlightInfo" => unary(request, move |asked| flight.clone().info(asked)).await,
@@ -131,7 +134,7 @@ impl Flight {
         if self.app.limiter.charge(self.asking, units).is_err() {
             return Err(status(&Refusal::new(ErrorCode::RateLimited, "too many requests: try again later")));
         }
-        let room = Arc::clone(&self.app.flight_room).acquire_owned();
+        let room = Arc::clone(&self.app.stream_room).acquire_owned();
         match tokio::time::timeout(WAIT_FOR_ROOM, room).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(status(&Refusal::new(ErrorCode::Overloaded, "more queries at once than this server takes"))),
@@ -155,7 +158,7 @@ impl Flight {
         let generation = B256::try_from(handle.generation.as_slice()).map_err(malformed)?;
         let found = self.app.shelf.snapshot(generation, handle.snapshot).await;
         let (lake, snapshot) = found.map_err(|refusal| status(&refusal))?;
-        let prepared = sql_gate::prepare(&lake, &snapshot, &handle.query, &self.app.config.flight_sql).await;
+        let prepared = sql_gate::prepare(&lake, &snapshot, &handle.query, &self.app.config.streamed_sql).await;
         let prepared = prepared.map_err(|cause| status(&sql_refusal(&cause)))?;
         let metadata = as_of(&snapshot).map(|(name, value)| (name.to_owned(), value));
         let schema = prepared.schema().as_ref().clone().with_metadata(metadata.into());
@@ -290,6 +293,7 @@ fn status(refusal: &Refusal) -> Status {
         ErrorCode::RateLimited | ErrorCode::TooComplex => Code::ResourceExhausted,
         ErrorCode::Internal => Code::Internal,
         ErrorCode::NotFound => Code::NotFound,
+        ErrorCode::Unauthorized => Code::Unauthenticated,
         _ => Code::InvalidArgument,
     };
     Status::new(code, format!("{}: {}", refusal.code.as_str(), refusal.message))

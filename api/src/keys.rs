@@ -87,11 +87,25 @@ impl Ring {
     pub(crate) fn client(&self, headers: &HeaderMap) -> Result<Option<IpAddr>, Refusal> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(secret) = given.and_then(|text| text.strip_prefix("Bearer ")).map(str::trim) else { return Ok(None) };
-        let hash = keccak256(secret);
-        let keys = self.keys().map_err(|cause| Refusal::internal("reading the API keys", &cause))?;
-        let found = keys.iter().find(|key| key.hash == hash && !key.revoked);
         let message = "this API key is not known or was revoked: send `authorization: Bearer trib_…`, or nothing";
-        found.map(|key| Some(key.client())).ok_or_else(|| Refusal::new(ErrorCode::Unauthorized, message))
+        self.holder(secret)?.map(Some).ok_or_else(|| Refusal::new(ErrorCode::Unauthorized, message))
+    }
+
+    /// Whom the quota is kept for of a key; nobody when it is not known.
+    pub(crate) fn holder(&self, secret: &str) -> Result<Option<IpAddr>, Refusal> {
+        let hash = keccak256(secret);
+        let keys = self.known()?;
+        let found = keys.iter().find(|key| key.hash == hash && !key.revoked);
+        Ok(found.map(ApiKey::client))
+    }
+
+    /// Whether there is any key.
+    pub(crate) fn is_used(&self) -> Result<bool, Refusal> {
+        self.known().map(|keys| keys.iter().any(|key| !key.revoked))
+    }
+
+    fn known(&self) -> Result<Arc<Vec<ApiKey>>, Refusal> {
+        self.keys().map_err(|cause| Refusal::internal("reading the API keys", &cause))
     }
 
     fn keys(&self) -> std::io::Result<Arc<Vec<ApiKey>>> {

@@ -12,7 +12,8 @@
 //!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else,
 //!    with one query for however many of them ask the same; `filter`: what `where` and `orderBy` mean;
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
-//! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL (`flight`).
+//! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL
+//!    (`flight`), PostgreSQL's protocol (`postgres`).
 //!
 //! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
 //! writes provenance as PROV, `CycloneDX` and Croissant, and statements as CSV, JSON and Parquet.
@@ -45,6 +46,7 @@ pub mod limits;
 mod live;
 mod page;
 mod pinned;
+mod postgres;
 mod provenance;
 pub mod rows;
 mod scalar;

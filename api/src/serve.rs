@@ -5,6 +5,8 @@
 //! Archived blobs are the exception: they belong to no snapshot, and whoever asks names their hash (`blobs`).
 
 mod blobs;
+mod connections;
+mod doors;
 mod exports;
 mod metrics;
 mod routes;
@@ -38,11 +40,14 @@ use crate::schema::{self, Tributary};
 use crate::sql_gate::SqlLimits;
 use crate::view::{Token, Tokens};
 
+pub(crate) use connections::accept;
+pub(crate) use doors::{Doors, Visitor};
 pub(crate) use routes::WAIT_FOR_ROOM;
 pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
 
-/// Calls of Flight SQL at work at a time: each may use the memory of a query until its rows are fetched.
-const FLIGHT_AT_ONCE_MAX: usize = 8;
+/// Queries at work at a time whose rows are streamed (Flight SQL, PostgreSQL): each may use the memory of a query until
+/// its rows are fetched.
+const STREAMS_AT_ONCE_MAX: usize = 8;
 
 /// How to serve. The default listens on a free port of the loopback address.
 #[derive(Debug, Clone)]
@@ -61,8 +66,10 @@ pub struct ApiConfig {
     pub sql: SqlLimits,
     /// Where Arrow Flight SQL listens; nowhere when not given.
     pub flight: Option<SocketAddr>,
-    /// Bounds of a query of Flight SQL, whose rows are streamed.
-    pub flight_sql: SqlLimits,
+    /// Where PostgreSQL's protocol is spoken; nowhere when not given.
+    pub postgres: Option<SocketAddr>,
+    /// Bounds of a query of either, whose rows are streamed.
+    pub streamed_sql: SqlLimits,
     /// Quota of a client without an API key.
     pub rate: RateLimit,
     /// Quota of an API key.
@@ -71,9 +78,16 @@ pub struct ApiConfig {
     pub concurrency_max: usize,
     /// Subscriptions at a time.
     pub subscriptions_max: usize,
+    /// Connections of one listener at a time: one more takes the place of an idle one.
+    pub connections_max: usize,
+    /// Most time that the head of a request may take to arrive, counted from the answer before it, or what a connection
+    /// begins with.
+    pub header_deadline: Duration,
+    /// Most time in which nothing happens on a connection. Longer than a query may take.
+    pub idle_deadline: Duration,
     /// Most bytes of a body.
     pub body_bytes_max: usize,
-    /// Most time that a body may take to arrive.
+    /// Most time that a body, or another message, may take to arrive or to be taken.
     pub body_deadline: Duration,
     /// Origins whose pages may ask; `*` is any.
     pub cors_origins: Vec<String>,
@@ -97,7 +111,8 @@ impl Default for ApiConfig {
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
             flight: None,
-            flight_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },
+            postgres: None,
+            streamed_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },
             rate: RateLimit::default(),
             key_rate: RateLimit {
                 burst: const { NonZeroU32::new(6_000).expect("6,000 is not zero") },
@@ -105,6 +120,9 @@ impl Default for ApiConfig {
             },
             concurrency_max: 64,
             subscriptions_max: 1_024,
+            connections_max: 1_024,
+            header_deadline: Duration::from_secs(30),
+            idle_deadline: Duration::from_secs(90),
             body_bytes_max: 64 << 10,
             body_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
@@ -135,6 +153,8 @@ pub struct Bound {
     pub admin: Option<SocketAddr>,
     /// Where its Flight SQL listens.
     pub flight: Option<SocketAddr>,
+    /// Where its PostgreSQL listens.
+    pub postgres: Option<SocketAddr>,
     /// Serves until the token is cancelled and what is at work is answered.
     pub run: Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>,
 }
@@ -153,29 +173,35 @@ pub async fn serve(
     dashboard: Option<Assets>,
     shutdown: CancellationToken,
 ) -> Result<Bound, ApiError> {
-    let (listen, operators, flight) = (config.listen, config.admin, config.flight);
+    let (listen, operators, flight, postgres) = (config.listen, config.admin, config.flight, config.postgres);
     let app = App::new(config, lake, data_dir, dashboard, shutdown.clone())?;
     let live = Arc::clone(&app.live);
     let (listener, addr) = bind(listen).await?;
-    let mut serving: Vec<BoxFuture<'static, Result<(), ApiError>>> =
-        vec![Box::pin(answer(listener, addr, routes::router(Arc::clone(&app)), shutdown.clone()))];
+    let first = connections::answer(listener, addr, routes::router(Arc::clone(&app)), &app.config, shutdown.clone());
+    let mut serving: Vec<BoxFuture<'static, Result<(), ApiError>>> = vec![Box::pin(first)];
     let mut beside = [None, None];
-    let routers = [routes::operators(Arc::clone(&app)), crate::flight::router(app)];
+    let routers = [routes::operators(Arc::clone(&app)), crate::flight::router(Arc::clone(&app))];
     for ((address, router), bound) in [operators, flight].into_iter().zip(routers).zip(&mut beside) {
         if let Some(address) = address {
             let (listener, addr) = bind(address).await?;
-            serving.push(Box::pin(answer(listener, addr, router, shutdown.clone())));
+            serving.push(Box::pin(connections::answer(listener, addr, router, &app.config, shutdown.clone())));
             *bound = Some(addr);
         }
     }
     let [admin, flight] = beside;
+    let mut spoken = None;
+    if let Some(address) = postgres {
+        let (listener, addr) = bind(address).await?;
+        serving.push(Box::pin(crate::postgres::answer(listener, addr, app, shutdown)));
+        spoken = Some(addr);
+    }
     let run = async move {
         tokio::select! {
             served = futures::future::try_join_all(serving) => served.map(|_| ()),
             () = live.beat() => Ok(()),
         }
     };
-    Ok(Bound { addr, admin, flight, run: Box::pin(run) })
+    Ok(Bound { addr, admin, flight, postgres: spoken, run: Box::pin(run) })
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError> {
@@ -183,17 +209,6 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-async fn answer(
-    listener: TcpListener,
-    address: SocketAddr,
-    router: axum::Router,
-    shutdown: CancellationToken,
-) -> Result<(), ApiError> {
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
-    serving.await.map_err(|source| ApiError::Serve { address, source })
 }
 
 /// What every request shares.
@@ -208,10 +223,10 @@ pub(crate) struct App {
     archive: ArchiveReader,
     blob_room: Arc<Semaphore>,
     pub(crate) limiter: Limiter,
-    keys: Ring,
+    pub(crate) keys: Ring,
     room: Semaphore,
     counters: metrics::Counters,
-    pub(crate) flight_room: Arc<Semaphore>,
+    pub(crate) stream_room: Arc<Semaphore>,
     requests: AtomicU64,
     dashboard: Option<Assets>,
 }
@@ -249,7 +264,7 @@ impl App {
             limiter,
             room: Semaphore::new(config.concurrency_max),
             counters: metrics::Counters::default(),
-            flight_room: Arc::new(Semaphore::new(FLIGHT_AT_ONCE_MAX)),
+            stream_room: Arc::new(Semaphore::new(STREAMS_AT_ONCE_MAX)),
             requests: AtomicU64::new(1),
             dashboard,
             config,

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -61,6 +64,8 @@ pub enum SqlError {
     /// SQL that does not parse, plan or run.
     #[error("the query failed: {message}")]
     Failed {
+        /// What kind of mistake it is.
+        fault: Fault,
         /// What the engine said, without its backtrace.
         message: String,
     },
@@ -92,7 +97,33 @@ pub enum SqlError {
     },
 }
 
+/// What kind of mistake a query that failed made, as far as the engine tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is no SQL.
+    Syntax,
+    /// It names a table that is not there.
+    UnknownTable,
+    /// It names a column that is not there.
+    UnknownColumn,
+    /// It names a function that is not there, or not for these types.
+    UnknownFunction,
+    /// The engine does not have what it asks for.
+    Unsupported,
+    /// A number left its range.
+    Range,
+    /// A division by zero.
+    Division,
+    /// Anything else.
+    Other,
+}
+
 impl SqlError {
+    fn other(message: String) -> Self {
+        Self::Failed { fault: Fault::Other, message }
+    }
+
     /// What the caller can do: a query that was refused or failed will be again.
     #[must_use]
     pub const fn remedy(&self) -> Remedy {
@@ -124,9 +155,31 @@ pub async fn query(
 
 /// Lets a query in: it is read-only and its plan is made, nothing of it has run.
 pub async fn prepare(lake: &Lake, snapshot: &Snapshot, sql: &str, limits: &SqlLimits) -> Result<Prepared, SqlError> {
-    let session = session::open(lake, snapshot, limits.memory_bytes, limits.partitions)
-        .await
-        .map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })?;
+    let session = tables(lake, snapshot, limits).await?;
+    prepare_in(session, Asked::Text(sql.to_owned()), limits).await
+}
+
+/// The tables of a snapshot, in a session of their own.
+pub(crate) async fn tables(lake: &Lake, snapshot: &Snapshot, limits: &SqlLimits) -> Result<SessionContext, SqlError> {
+    let opened = session::open(lake, snapshot, limits.memory_bytes, limits.partitions).await;
+    opened.map_err(|source| SqlError::Tables { snapshot: snapshot.version, source })
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// SQL.
+    Text(String),
+    /// A statement that was read already.
+    Read(Box<Statement>),
+}
+
+/// As [`prepare`], in a session that has the tables already.
+pub(crate) async fn prepare_in(
+    session: SessionContext,
+    asked: Asked,
+    limits: &SqlLimits,
+) -> Result<Prepared, SqlError> {
     let stop = CancellationToken::new();
     let state = SessionStateBuilder::new_from_existing(session.state())
         .with_physical_optimizer_rule(Arc::new(Stoppable(stop.clone())))
@@ -135,9 +188,9 @@ pub async fn prepare(lake: &Lake, snapshot: &Snapshot, sql: &str, limits: &SqlLi
     // In a task of its own: a step of the engine that computes for long would otherwise keep the deadline from being
     // looked at. The task ends with the set.
     let mut task = JoinSet::new();
-    let (sql, bounds, engine) = (sql.to_owned(), *limits, engine()?);
+    let (bounds, engine) = (*limits, engine()?);
     let planning = async move {
-        match plan(&session, &sql).await {
+        match plan(&session, asked).await {
             Ok(plan) => Ok(Prepared { session, plan, limits: bounds, stop, engine }),
             Err(Ok(refused)) => Err(refused),
             Err(Err(cause)) => Err(describe(&cause, &bounds)),
@@ -160,7 +213,7 @@ fn engine() -> Result<&'static Handle, SqlError> {
     });
     match ENGINE.as_ref() {
         Ok(engine) => Ok(engine.handle()),
-        Err(cause) => Err(SqlError::Failed { message: format!("the engine has no threads: {cause}") }),
+        Err(cause) => Err(SqlError::other(format!("the engine has no threads: {cause}"))),
     }
 }
 
@@ -186,12 +239,45 @@ impl Prepared {
         Arc::clone(self.plan.schema().inner())
     }
 
+    /// Whether it reads nothing but tables of these schemas: what a catalogue says costs little.
+    pub(crate) fn stays_in(&self, schemas: &[&str]) -> bool {
+        let mut stays = true;
+        let walked = self.plan.apply_with_subqueries(|node| {
+            stays &= match node {
+                LogicalPlan::TableScan(scan) => {
+                    scan.table_name.schema().is_some_and(|schema| schemas.contains(&schema))
+                }
+                LogicalPlan::RecursiveQuery(_) => false,
+                _ => true,
+            };
+            Ok(if stays { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        });
+        stays && walked.is_ok()
+    }
+
     /// What stands for a value in it (`$1`, `$2`, …) in order, each with its type where that follows from its place.
     pub fn parameters(&self) -> Result<Vec<(String, Option<DataType>)>, SqlError> {
         let found = self.plan.get_parameter_types().map_err(|cause| describe(&cause, &self.limits))?;
         let mut found = found.into_iter().collect::<Vec<_>>();
         found.sort_by_key(|(name, _)| (name.len(), name.clone()));
         Ok(found)
+    }
+
+    /// The columns of its answer with these values for `$1`, `$2`, ….
+    pub(crate) fn shape(&self, values: Vec<ScalarValue>) -> Result<SchemaRef, SqlError> {
+        let bound = self.plan.clone().with_param_values(values).map_err(|cause| describe(&cause, &self.limits))?;
+        Ok(Arc::clone(bound.schema().inner()))
+    }
+
+    /// The same with these values for `$1`, `$2`, ….
+    pub(crate) fn bound(self, values: Vec<ScalarValue>) -> Result<Self, SqlError> {
+        let plan = self.plan.with_param_values(values).map_err(|cause| describe(&cause, &self.limits))?;
+        Ok(Self { plan, ..self })
+    }
+
+    /// Whether it says how a query would run, and does not run it.
+    pub(crate) const fn is_explanation(&self) -> bool {
+        matches!(self.plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_))
     }
 
     /// Runs it with these values for `$1`, `$2`, ….
@@ -268,16 +354,21 @@ impl Answer {
 fn ended<T>(joined: Option<Result<Result<T, SqlError>, JoinError>>, none: &str) -> Result<T, SqlError> {
     match joined {
         Some(Ok(done)) => done,
-        Some(Err(cause)) => Err(SqlError::Failed { message: format!("the engine stopped: {cause}") }),
-        None => Err(SqlError::Failed { message: format!("the engine {none}") }),
+        Some(Err(cause)) => Err(SqlError::other(format!("the engine stopped: {cause}"))),
+        None => Err(SqlError::other(format!("the engine {none}"))),
     }
 }
 
 /// The plan of an allowed statement.
-async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, Result<SqlError, DataFusionError>> {
+async fn plan(session: &SessionContext, asked: Asked) -> Result<LogicalPlan, Result<SqlError, DataFusionError>> {
     let state = session.state();
-    let dialect = state.config().options().sql_parser.dialect;
-    let statement = state.sql_to_statement(sql, &dialect).map_err(Err)?;
+    let statement = match asked {
+        Asked::Read(statement) => Outer::Statement(statement),
+        Asked::Text(sql) => {
+            let dialect = state.config().options().sql_parser.dialect;
+            state.sql_to_statement(&sql, &dialect).map_err(Err)?
+        }
+    };
     allowed(&statement).map_err(Ok)?;
     let plan = state.statement_to_plan(statement).await.map_err(Err)?;
     let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -308,7 +399,31 @@ fn refused(statement: &impl std::fmt::Display) -> SqlError {
 fn describe(cause: &DataFusionError, limits: &SqlLimits) -> SqlError {
     match cause.find_root() {
         DataFusionError::ResourcesExhausted(_) => SqlError::Memory { memory_bytes: limits.memory_bytes },
-        _ => SqlError::Failed { message: first_line(cause) },
+        root => SqlError::Failed { fault: fault(root), message: first_line(cause) },
+    }
+}
+
+fn fault(root: &DataFusionError) -> Fault {
+    match root {
+        DataFusionError::SQL(..) => Fault::Syntax,
+        DataFusionError::SchemaError(cause, _) if matches!(cause.as_ref(), SchemaError::FieldNotFound { .. }) => {
+            Fault::UnknownColumn
+        }
+        DataFusionError::NotImplemented(_) => Fault::Unsupported,
+        DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
+            ArrowError::DivideByZero => Fault::Division,
+            ArrowError::ArithmeticOverflow(_) => Fault::Range,
+            _ => Fault::Other,
+        },
+        // The engine has one kind for all of these, and words.
+        DataFusionError::Plan(words) if words.starts_with("table '") && words.ends_with("not found") => {
+            Fault::UnknownTable
+        }
+        DataFusionError::Plan(words) if words.starts_with("Invalid function") => Fault::UnknownFunction,
+        DataFusionError::Execution(words) if words.contains("overflow") || words.contains("out of range") => {
+            Fault::Range
+        }
+        _ => Fault::Other,
     }
 }
 

@@ -202,6 +202,8 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     /// Address for Arrow Flight SQL, port 0 takes a free one; empty for none.
     pub(crate) flight_listen: String,
+    /// Address for PostgreSQL's protocol, port 0 takes a free one; empty for none.
+    pub(crate) postgres_listen: String,
     /// Names of tokens for people: `ADDRESS:SYMBOL:DECIMALS`.
     pub(crate) tokens: Vec<String>,
     /// Address for /metrics, /healthz and /readyz; empty to do without.
@@ -214,6 +216,12 @@ pub(crate) struct Api {
     pub(crate) documents_file: PathBuf,
     /// Whether only those documents are answered.
     pub(crate) documents_only: bool,
+    /// Connections of one address at a time; one more takes the place of one that is idle.
+    pub(crate) max_connections: u64,
+    /// Seconds in which the head of a request has to arrive, counted from the answer before it.
+    pub(crate) header_seconds: u64,
+    /// Seconds in which something has to happen on a connection.
+    pub(crate) idle_seconds: u64,
     /// Units of work a client without an API key may use at once.
     pub(crate) rate_units: u32,
     /// Units of work that whoever has an API key may use at once.
@@ -288,12 +296,16 @@ impl Default for Config {
             api: Api {
                 listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
                 flight_listen: String::new(),
+                postgres_listen: String::new(),
                 tokens: Vec::new(),
                 admin_listen: String::new(),
                 trusted_proxies: Vec::new(),
                 cors_origins: Vec::new(),
                 documents_file: PathBuf::new(),
                 documents_only: false,
+                max_connections: 1024,
+                header_seconds: 30,
+                idle_seconds: 90,
                 rate_units: 600,
                 key_rate_units: 6_000,
                 rate_window_seconds: 60,

@@ -162,6 +162,7 @@ fn configuration(devnet: &Devnet, chain_id: u64, genesis_time: u64, dir: &Path, 
     config.settlement.epoch_seconds = EPOCH_BLOCKS * tributary_devnet::L2_BLOCK_TIME;
     config.api.listen = listen;
     config.api.admin_listen = format!("{}:0", listen.ip());
+    config.api.postgres_listen = format!("{}:0", listen.ip());
     let named = contracts.tokens().into_iter();
     config.api.tokens = named.map(|token| format!("{}:{}:{}", token.address, token.symbol, token.decimals)).collect();
     config

@@ -2,7 +2,7 @@
 
 mod certificates;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tributary_store::{Generations, Lake, Snapshot, StoreError, Tail, free_bytes}
 use url::Url;
 
 use crate::arguments::Doctor;
-use crate::config::{Config, Loaded};
+use crate::config::{Api, Config, Loaded};
 use crate::environment::SystemClock;
 use crate::failure::{Exit, Failure};
-use crate::{init, node, output};
+use crate::{init, node, output, serving};
 
 /// Looks, prints, and fails with the exit code of the first check that failed.
 pub(crate) async fn doctor(loaded: Result<Arc<Loaded>, Failure>, arguments: &Doctor) -> Result<ExitCode, Failure> {
@@ -80,7 +80,9 @@ async fn look(config: &Config, arguments: &Doctor) -> Vec<(Exit, Finding)> {
         found.add(Exit::Unreachable, [Finding::skipped("eigenda.proxy_urls", why)]);
     }
     found.look_at_certificates(config, arguments, &proxy_urls, &options, &clock).await;
-    found.add(Exit::Configuration, [tokens(config), listen(config)]);
+    found.add(Exit::Configuration, [tokens(config), listen(config, "api.listen", config.api.listen)]);
+    found.beside(config);
+    found.add(Exit::Configuration, [limits(config), keys(config)]);
     found.0
 }
 
@@ -110,6 +112,21 @@ impl Findings {
             }
         }
         urls
+    }
+
+    /// The addresses that are served beside the first one; those that cannot be read are findings, too.
+    fn beside(&mut self, config: &Config) {
+        for (key, text) in serving::beside(&config.api) {
+            let finding = match serving::address(key, text) {
+                Ok(None) => continue,
+                Ok(Some(address)) => listen(config, key, address),
+                Err(error) => {
+                    let mend = format!("correct {key}, or leave it empty to do without");
+                    Finding::failed(format!("{key} {text:?}"), error.to_string(), "ADDRESS:PORT", mend)
+                }
+            };
+            self.add(Exit::Configuration, [finding]);
+        }
     }
 
     /// The contracts whose addresses can be read; the others are findings.
@@ -265,15 +282,14 @@ fn terms(chain_id: u64, epoch_origin: u64, epoch_seconds: u64) -> String {
 fn tokens(config: &Config) -> Finding {
     let tokens = &config.api.tokens;
     let (check, expected) = ("api.tokens", "ADDRESS:SYMBOL:DECIMALS");
-    match tokens.iter().find_map(|text| node::token(text).err()) {
+    match tokens.iter().find_map(|text| serving::token(text).err()) {
         None => Finding::ok(check, format!("{} named", tokens.len()), expected),
         Some(error) => Finding::failed(check, format!("{error:#}"), expected, "correct it"),
     }
 }
 
-fn listen(config: &Config) -> Finding {
-    let address = config.api.listen;
-    let (check, expected) = (format!("api.listen {address}"), "an address to serve on");
+fn listen(config: &Config, key: &str, address: SocketAddr) -> Finding {
+    let (check, expected) = (format!("{key} {address}"), "an address to serve on");
     match TcpListener::bind(address) {
         Ok(_) => Finding::ok(check, "free", expected),
         // A node that runs serves there.
@@ -282,6 +298,39 @@ fn listen(config: &Config) -> Finding {
         }
         Err(error) => {
             Finding::failed(check, error.to_string(), expected, "name another address, or port 0 for a free one")
+        }
+    }
+}
+
+/// Whether the rest of the section is one that a server would start with.
+fn limits(config: &Config) -> Finding {
+    let (check, expected) = ("api", "limits above zero, and documents and proxies that can be read");
+    // What has a finding of its own is left out.
+    let mut rest = Api { tokens: Vec::new(), ..config.api.clone() };
+    for address in [&mut rest.admin_listen, &mut rest.flight_listen, &mut rest.postgres_listen] {
+        address.clear();
+    }
+    match serving::api_config(&rest) {
+        Ok(_) => Finding::ok(check, "a server would start with it", expected),
+        Err(error) => Finding::failed(check, format!("{error:#}"), expected, "correct it"),
+    }
+}
+
+/// Whether the API keys can be read: where they cannot, whoever brings one is turned away.
+fn keys(config: &Config) -> Finding {
+    let (check, expected) = ("API keys", "no keys.json, or one that can be read");
+    let open = !config.api.postgres_listen.is_empty();
+    match tributary_api::keys::read(&config.storage.data_dir) {
+        Ok(keys) => {
+            let used = keys.iter().filter(|key| !key.revoked).count();
+            let trusted =
+                if used == 0 && open { ": whoever is on this machine may use api.postgres_listen" } else { "" };
+            Finding::ok(check, format!("{used} in use{trusted}"), expected)
+        }
+        Err(error) => {
+            let mend =
+                "give this user the right to read it, or remove it and make new keys with `tributary key create`";
+            Finding::failed(check, error.to_string(), expected, mend)
         }
     }
 }

@@ -25,6 +25,7 @@ mod progress;
 mod prompt;
 mod read;
 mod replay;
+mod serving;
 mod settle;
 mod settler;
 mod settling;

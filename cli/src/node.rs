@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
@@ -12,7 +11,6 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tributary_api::Token;
 use tributary_indexer::anchor::{AnchorOptions, Forks, Rollup};
 use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::follow::{FollowOptions, Until};
@@ -31,7 +29,7 @@ use crate::failure::{Exit, Failure, OrExit as _};
 use crate::following::{Following, Told};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::{init, mapping, output};
+use crate::{init, mapping, output, serving};
 
 /// The L1 is looked at so many times less often than the L2: its blocks come every twelve seconds, not every two.
 const L1_POLL_FACTOR: u64 = 5;
@@ -75,7 +73,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         let mut address = None;
         if serve {
-            let bound = bind(config, &lake, &dir, shutdown).await?;
+            let bound = serving::bind(config, &lake, &dir, shutdown).await?;
             address = Some(bound.addr);
             tasks.spawn(async move { bound.run.await.map(|()| Done::Server).or_exit(Exit::Failed) });
         }
@@ -157,68 +155,6 @@ fn joined(ended: Option<Result<Result<Done, Failure>, tokio::task::JoinError>>) 
         Some(Ok(done)) => done.map(Some),
         Some(Err(error)) => Err(Failure::new(Exit::Failed, anyhow::Error::new(error).context("a task of the node"))),
     }
-}
-
-async fn bind(
-    config: &Config,
-    lake: &Lake,
-    dir: &Path,
-    shutdown: &CancellationToken,
-) -> Result<tributary_api::Bound, Failure> {
-    let api = api_config(&config.api).or_exit(Exit::Configuration)?;
-    let assets: tributary_api::Assets = Arc::new(tributary_dashboards::asset);
-    let bound = tributary_api::serve(api, lake.clone(), dir.to_owned(), Some(assets), shutdown.clone()).await;
-    let bound = bound.with_context(|| format!("listening on {}", config.api.listen)).or_exit(Exit::Failed)?;
-    if let Some(admin) = bound.admin {
-        output::say(&format!("metrics    http://{admin}/metrics"));
-    }
-    Ok(bound)
-}
-
-/// How to serve, as it is configured.
-fn api_config(config: &config::Api) -> anyhow::Result<tributary_api::ApiConfig> {
-    let mut api = tributary_api::ApiConfig { listen: config.listen, ..tributary_api::ApiConfig::default() };
-    for text in &config.tokens {
-        let (address, token) = token(text)?;
-        api.tokens.insert(address, token);
-    }
-    if !config.admin_listen.is_empty() {
-        let text = &config.admin_listen;
-        api.admin = Some(text.parse().with_context(|| format!("api.admin_listen: {text:?} is no ADDRESS:PORT"))?);
-    }
-    if !config.flight_listen.is_empty() {
-        let text = &config.flight_listen;
-        api.flight = Some(text.parse().with_context(|| format!("api.flight_listen: {text:?} is no ADDRESS:PORT"))?);
-    }
-    for text in &config.trusted_proxies {
-        let proxy = text.parse().with_context(|| format!("api.trusted_proxies: {text:?} is no IP address"))?;
-        api.trusted_proxies.insert(proxy);
-    }
-    api.cors_origins.clone_from(&config.cors_origins);
-    api.documents.only = config.documents_only;
-    let file = &config.documents_file;
-    if !file.as_os_str().is_empty() {
-        let named = || format!("api.documents_file {}", file.display());
-        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", named()))?;
-        let documents = serde_json::from_str(&text);
-        api.documents.by_id = documents.with_context(|| format!("{} is no JSON object of texts", named()))?;
-    }
-    let units = std::num::NonZeroU32::new(config.rate_units).context("api.rate_units is 0: expected at least 1")?;
-    let window = Duration::from_secs(config.rate_window_seconds);
-    let keyed = std::num::NonZeroU32::new(config.key_rate_units);
-    let keyed = keyed.context("api.key_rate_units is 0: expected at least 1")?;
-    api.rate = tributary_api::limits::RateLimit { burst: units, window };
-    api.key_rate = tributary_api::limits::RateLimit { burst: keyed, window };
-    Ok(api)
-}
-
-/// A token's address and its name for people.
-pub(crate) fn token(text: &str) -> anyhow::Result<(Address, Token)> {
-    let wrong = || format!("api.tokens: {text:?} is not of the form ADDRESS:SYMBOL:DECIMALS");
-    let (address, rest) = text.split_once(':').with_context(wrong)?;
-    let (symbol, decimals) = rest.split_once(':').with_context(wrong)?;
-    let decimals = decimals.parse().with_context(wrong)?;
-    Ok((address.parse().with_context(wrong)?, Token { symbol: symbol.to_owned(), decimals }))
 }
 
 /// The configured addresses by the role of the contract.

@@ -77,6 +77,13 @@ def main():
         cursor.execute("SELECT 1 AS one")
         out["after"] = cursor.fetchall()[0][0]
     connection.close()
+    wrong = {"adbc.flight.sql.authorization_header": "Bearer trib_wrong"}
+    try:
+        with flight.connect(address, db_kwargs=wrong, autocommit=True) as stranger, stranger.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        out["stranger"] = "answered"
+    except Exception as error:
+        out["stranger"] = str(error)
     print(json.dumps(out, default=str))
 
 

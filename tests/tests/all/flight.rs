@@ -100,5 +100,6 @@ async fn adbc_reads_the_catalogue_queries_and_a_million_rows() {
     }
     assert!(told["ingested"].as_str().unwrap().contains("SQL_REFUSED"), "{}", told["ingested"]);
     assert_eq!(told["after"], 1, "the server answers on");
+    assert!(told["stranger"].as_str().unwrap().contains("UNAUTHORIZED"), "{}", told["stranger"]);
     assert!(!target.try_exists().unwrap(), "nothing is written");
 }

@@ -62,6 +62,8 @@ mod operate;
 #[cfg(test)]
 mod overflow;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod readers;
 #[cfg(test)]
 mod reorgs;
@@ -69,6 +71,8 @@ mod reorgs;
 mod rules;
 #[cfg(test)]
 mod season;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod sql;
 #[cfg(test)]

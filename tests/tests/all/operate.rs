@@ -151,6 +151,27 @@ fn the_doctor_reads_the_folder_and_the_configuration() {
     assert_eq!((code, failed.len()), (Some(4), named.len()), "{failed:#?}");
     failed.iter().zip(named).for_each(|(finding, named)| says(finding, "check", named));
 
+    let (data, taken) = (folder.path().join("keys"), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let taken_at = taken.local_addr().unwrap().to_string();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("keys.json"), "[").unwrap();
+    let wrong = format!(
+        "[chain]\nl2_urls = [\"http://127.0.0.1:1\"]\n[storage]\ndata_dir = {data:?}\n\
+         [api]\npostgres_listen = \"5432\"\nflight_listen = {taken_at:?}\nmax_connections = 0\n"
+    );
+    std::fs::write(&file, wrong).unwrap();
+    let (_, _, failed) = examined(&file);
+    let flight = format!("api.flight_listen {taken_at}");
+    for (check, seen) in [
+        ("api.postgres_listen \"5432\"", "no ADDRESS:PORT"),
+        (&flight, "in use"),
+        ("api", "api.max_connections is 0"),
+        ("API keys", "EOF"),
+    ] {
+        let found = failed.iter().find(|finding| finding["check"] == check);
+        says(found.unwrap_or_else(|| panic!("{check}: {failed:#?}")), "seen", seen);
+    }
+
     std::fs::write(&file, format!("[storage]\nmin_free_bytes = {}\n", i64::MAX)).unwrap();
     let (code, _, failed) = examined(&file);
     assert_eq!(code, Some(6), "{failed:#?}");

@@ -1,0 +1,289 @@
+//! `pg_catalog` and `information_schema`, as far as clients read them: psql's `\d`, Grafana's query builder, drivers that
+//! look types up.
+//!
+//! They say what is there: the published tables and the views, their columns and types. What a ledger has none of
+//! (indexes, triggers, policies, …) are tables without rows.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
+
+use super::functions;
+use super::tables::{Columns, EMPTY, INFORMATION, TABLES};
+use super::value::{TYPES, Type};
+
+/// The schema that all of them are in, beside `information_schema`.
+pub(super) const SCHEMA: &str = "pg_catalog";
+/// The database's name, and its owner's.
+pub(super) const NAME: &str = "tributary";
+/// The schema of the published tables, in the engine and here.
+pub(super) const PUBLIC: &str = "public";
+/// The name of the catalogue in the engine.
+const ENGINE: &str = "datafusion";
+
+/// Numbers of things: of the schemas those of PostgreSQL, of the tables those from where its own users' begin.
+const CATALOG_OID: i64 = 11;
+const PUBLIC_OID: i64 = 2_200;
+const INFORMATION_OID: i64 = 13_000;
+const OWNER_OID: i64 = 10;
+const FIRST_OID: i64 = 16_384;
+
+/// A cell of a table of the catalogue. The one of a column's declaration is its type and what stands where a row says
+/// nothing.
+#[derive(Debug, Clone)]
+pub(super) enum Cell {
+    Int(i64),
+    Text(Cow<'static, str>),
+    Bool(bool),
+    /// A NULL of text.
+    Null,
+    /// A NULL of a list of texts.
+    Texts,
+}
+
+impl Cell {
+    pub(super) const fn text(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text.as_ref()) } else { None }
+    }
+
+    fn data_type(&self) -> DataType {
+        match self {
+            Self::Int(_) => DataType::Int64,
+            Self::Bool(_) => DataType::Boolean,
+            Self::Text(_) | Self::Null => DataType::Utf8,
+            Self::Texts => DataType::new_list(DataType::Utf8, true),
+        }
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(flag: bool) -> Self {
+        Self::Bool(flag)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// The cells that a row has beside those that every row has.
+type Row = BTreeMap<&'static str, Cell>;
+
+macro_rules! row {
+    ($($column:ident: $cell:expr),* $(,)?) => { BTreeMap::from([$((stringify!($column), Cell::from($cell))),*]) };
+}
+
+/// The catalogue of the tables of a session; it is the same for all snapshots.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    tables: Vec<(&'static str, &'static str, RecordBatch)>,
+    /// Numbers of tables by name.
+    oids: Arc<BTreeMap<String, i64>>,
+}
+
+/// A published table or a view.
+struct Relation {
+    oid: i64,
+    name: String,
+    view: bool,
+    schema: SchemaRef,
+}
+
+impl Catalog {
+    /// Reads what is in a session.
+    pub(crate) async fn read(session: &SessionContext) -> Result<Self> {
+        let relations = relations(session).await?;
+        let oids = relations.iter().map(|one| (one.name.clone(), one.oid)).collect();
+        let mut rows: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
+        rows.insert("pg_namespace", namespaces());
+        rows.insert("pg_class", relations.iter().map(class).collect());
+        rows.insert("pg_attribute", relations.iter().flat_map(attributes).collect());
+        rows.insert("pg_type", types());
+        rows.insert("pg_database", vec![row! { datname: NAME }]);
+        rows.insert("pg_roles", vec![row! { rolname: NAME }]);
+        rows.insert("pg_user", vec![row! { usename: NAME }]);
+        rows.insert("pg_am", vec![row! { oid: 2, amname: "heap" }]);
+        rows.insert(
+            "pg_settings",
+            functions::settings().map(|(name, value)| row! { name: name, setting: value }).collect(),
+        );
+        let tables = |view: bool| relations.iter().filter(move |one| one.view == view);
+        rows.insert("pg_tables", tables(false).map(|one| row! { tablename: one.name.as_str() }).collect());
+        rows.insert("pg_views", tables(true).map(|one| row! { viewname: one.name.as_str() }).collect());
+        let schemata = [SCHEMA, INFORMATION, PUBLIC].map(|name| row! { schema_name: name });
+        rows.insert("schemata", schemata.to_vec());
+        rows.insert("tables", relations.iter().map(information).collect());
+        rows.insert("columns", relations.iter().flat_map(columns).collect());
+        let mut tables = Vec::new();
+        for (schema, name, columns) in TABLES {
+            let rows = rows.remove(name).unwrap_or_default();
+            tables.push((schema, name, batch(columns, &rows)?));
+        }
+        for (name, columns) in EMPTY {
+            tables.push((SCHEMA, name, batch(columns, &[])?));
+        }
+        Ok(Self { tables, oids: Arc::new(oids) })
+    }
+
+    /// A session with it and the functions that are asked with it. `user` is who asks.
+    pub(crate) fn register(&self, session: &SessionContext, user: &str) -> Result<SessionContext> {
+        // The engine's own description of its tables speaks of its own types; a time with a zone has one.
+        let mut config = session.copied_config().with_information_schema(false);
+        config.options_mut().execution.time_zone = Some("+00:00".to_owned());
+        let state = SessionStateBuilder::new_from_existing(session.state()).with_config(config).build();
+        let session = SessionContext::new_with_state(state);
+        let unknown = || DataFusionError::Internal(format!("the session has no catalogue {ENGINE}"));
+        let engine = session.catalog(ENGINE).ok_or_else(unknown)?;
+        for schema in [SCHEMA, INFORMATION] {
+            let made = MemorySchemaProvider::new();
+            for (_, name, batch) in self.tables.iter().filter(|(of, _, _)| *of == schema) {
+                let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
+                made.register_table((*name).to_owned(), Arc::new(table) as Arc<dyn TableProvider>)?;
+            }
+            engine.register_schema(schema, Arc::new(made))?;
+        }
+        functions::register(&session, &self.oids, user);
+        Ok(session)
+    }
+}
+
+async fn relations(session: &SessionContext) -> Result<Vec<Relation>> {
+    let schema = session.catalog(ENGINE).and_then(|catalog| catalog.schema(PUBLIC));
+    let mut names = schema.as_ref().map(|schema| schema.table_names()).unwrap_or_default();
+    names.sort();
+    let mut found = Vec::new();
+    for (oid, name) in (FIRST_OID..).zip(names) {
+        let table = session.table_provider(name.as_str()).await?;
+        let view = table.table_type() == datafusion::logical_expr::TableType::View;
+        found.push(Relation { oid, name, view, schema: table.schema() });
+    }
+    Ok(found)
+}
+
+fn namespaces() -> Vec<Row> {
+    let all = [(CATALOG_OID, SCHEMA), (PUBLIC_OID, PUBLIC), (INFORMATION_OID, INFORMATION)];
+    all.map(|(oid, name)| row! { oid: oid, nspname: name, nspowner: OWNER_OID }).to_vec()
+}
+
+fn class(one: &Relation) -> Row {
+    row! {
+        oid: one.oid,
+        relname: one.name.as_str(),
+        relnamespace: PUBLIC_OID,
+        relowner: OWNER_OID,
+        relam: if one.view { 0 } else { 2 },
+        relkind: if one.view { "v" } else { "r" },
+        relnatts: count(one.schema.fields().len()),
+    }
+}
+
+fn attributes(one: &Relation) -> Vec<Row> {
+    let attribute = |(number, field): (i64, &Arc<Field>)| {
+        let sent = Type::of(field.data_type());
+        row! {
+            attrelid: one.oid,
+            attname: field.name().as_str(),
+            atttypid: i64::from(sent.oid()),
+            attlen: i64::from(sent.size()),
+            attnum: number,
+            atttypmod: i64::from(sent.modifier),
+            attnotnull: !field.is_nullable(),
+        }
+    };
+    (1..).zip(one.schema.fields()).map(attribute).collect()
+}
+
+fn types() -> Vec<Row> {
+    let each = TYPES.iter().flat_map(|about| {
+        let one = row! {
+            oid: i64::from(about.oid),
+            typname: about.name,
+            typlen: i64::from(about.size),
+            typcategory: about.category,
+            typarray: i64::from(about.list_oid),
+        };
+        let list = row! {
+            oid: i64::from(about.list_oid),
+            typname: format!("_{}", about.name),
+            typcategory: "A",
+            typelem: i64::from(about.oid),
+        };
+        [one, list]
+    });
+    each.collect()
+}
+
+fn information(one: &Relation) -> Row {
+    row! { table_name: one.name.as_str(), table_type: if one.view { "VIEW" } else { "BASE TABLE" } }
+}
+
+fn columns(one: &Relation) -> Vec<Row> {
+    let column = |(number, field): (i64, &Arc<Field>)| {
+        let sent = Type::of(field.data_type());
+        let name = if sent.list { "ARRAY".to_owned() } else { Type { modifier: -1, ..sent }.sql() };
+        row! {
+            table_name: one.name.as_str(),
+            column_name: field.name().as_str(),
+            ordinal_position: number,
+            is_nullable: if field.is_nullable() { "YES" } else { "NO" },
+            data_type: name,
+            udt_name: TYPES.iter().find(|about| about.kind == sent.kind).map_or("text", |about| about.name),
+        }
+    };
+    (1..).zip(one.schema.fields()).map(column).collect()
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Rows as a batch: what a row does not say, its column does.
+fn batch(columns: Columns, rows: &[Row]) -> std::result::Result<RecordBatch, ArrowError> {
+    let fields: Vec<Field> = columns.iter().map(|(name, cell)| Field::new(*name, cell.data_type(), true)).collect();
+    let array = |(name, usual): &(&'static str, Cell)| -> ArrayRef {
+        let cells = || rows.iter().map(|row| row.get(name).unwrap_or(usual));
+        match usual {
+            Cell::Int(_) => Arc::new(
+                cells()
+                    .map(|cell| if let Cell::Int(number) = cell { Some(*number) } else { None })
+                    .collect::<Int64Array>(),
+            ),
+            Cell::Bool(_) => Arc::new(
+                cells()
+                    .map(|cell| if let Cell::Bool(flag) = cell { Some(*flag) } else { None })
+                    .collect::<BooleanArray>(),
+            ),
+            Cell::Text(_) | Cell::Null => Arc::new(cells().map(Cell::as_text).collect::<StringArray>()),
+            Cell::Texts => new_null_array(&usual.data_type(), rows.len()),
+        }
+    };
+    let arrays: Vec<ArrayRef> = columns.iter().map(array).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}

@@ -1,0 +1,332 @@
+//! The tables of the catalogue and their columns, by PostgreSQL's manual, chapters "System Catalogs" and "The Information
+//! Schema": those that clients are known to read.
+
+use super::catalog::{Cell, SCHEMA};
+
+/// The schema of the standard.
+pub(super) const INFORMATION: &str = "information_schema";
+
+/// The columns of a table, each with the cell of a row that does not say.
+pub(super) type Columns = &'static [(&'static str, Cell)];
+
+/// Tables with rows.
+pub(super) const TABLES: [(&str, &str, Columns); 14] = [
+    (SCHEMA, "pg_namespace", NAMESPACE),
+    (SCHEMA, "pg_class", CLASS),
+    (SCHEMA, "pg_attribute", ATTRIBUTE),
+    (SCHEMA, "pg_type", TYPE),
+    (SCHEMA, "pg_database", DATABASE),
+    (SCHEMA, "pg_roles", ROLES),
+    (SCHEMA, "pg_user", USER),
+    (SCHEMA, "pg_am", AM),
+    (SCHEMA, "pg_settings", SETTINGS),
+    (SCHEMA, "pg_tables", PG_TABLES),
+    (SCHEMA, "pg_views", PG_VIEWS),
+    (INFORMATION, "schemata", SCHEMATA),
+    (INFORMATION, "tables", INFORMATION_TABLES),
+    (INFORMATION, "columns", INFORMATION_COLUMNS),
+];
+
+const NAMESPACE: Columns =
+    &[("oid", Cell::Int(0)), ("nspname", Cell::text("")), ("nspowner", Cell::Int(10)), ("nspacl", Cell::Texts)];
+const CLASS: Columns = &[
+    ("oid", Cell::Int(0)),
+    ("relname", Cell::text("")),
+    ("relnamespace", Cell::Int(0)),
+    ("reltype", Cell::Int(0)),
+    ("reloftype", Cell::Int(0)),
+    ("relowner", Cell::Int(10)),
+    ("relam", Cell::Int(0)),
+    ("relfilenode", Cell::Int(0)),
+    ("reltablespace", Cell::Int(0)),
+    ("relpages", Cell::Int(0)),
+    ("reltuples", Cell::Int(-1)),
+    ("relallvisible", Cell::Int(0)),
+    ("reltoastrelid", Cell::Int(0)),
+    ("relhasindex", Cell::Bool(false)),
+    ("relisshared", Cell::Bool(false)),
+    ("relpersistence", Cell::text("p")),
+    ("relkind", Cell::text("r")),
+    ("relnatts", Cell::Int(0)),
+    ("relchecks", Cell::Int(0)),
+    ("relhasrules", Cell::Bool(false)),
+    ("relhastriggers", Cell::Bool(false)),
+    ("relhassubclass", Cell::Bool(false)),
+    ("relrowsecurity", Cell::Bool(false)),
+    ("relforcerowsecurity", Cell::Bool(false)),
+    ("relispopulated", Cell::Bool(true)),
+    ("relreplident", Cell::text("d")),
+    ("relispartition", Cell::Bool(false)),
+    ("relrewrite", Cell::Int(0)),
+    ("relacl", Cell::Texts),
+    ("reloptions", Cell::Texts),
+    ("relpartbound", Cell::Null),
+];
+const ATTRIBUTE: Columns = &[
+    ("attrelid", Cell::Int(0)),
+    ("attname", Cell::text("")),
+    ("atttypid", Cell::Int(0)),
+    ("attstattarget", Cell::Int(-1)),
+    ("attlen", Cell::Int(-1)),
+    ("attnum", Cell::Int(0)),
+    ("attndims", Cell::Int(0)),
+    ("atttypmod", Cell::Int(-1)),
+    ("attbyval", Cell::Bool(false)),
+    ("attalign", Cell::text("i")),
+    ("attstorage", Cell::text("p")),
+    ("attcompression", Cell::text("")),
+    ("attnotnull", Cell::Bool(false)),
+    ("atthasdef", Cell::Bool(false)),
+    ("atthasmissing", Cell::Bool(false)),
+    ("attidentity", Cell::text("")),
+    ("attgenerated", Cell::text("")),
+    ("attisdropped", Cell::Bool(false)),
+    ("attislocal", Cell::Bool(true)),
+    ("attinhcount", Cell::Int(0)),
+    ("attcollation", Cell::Int(0)),
+    ("attacl", Cell::Texts),
+    ("attoptions", Cell::Texts),
+    ("attfdwoptions", Cell::Texts),
+];
+const TYPE: Columns = &[
+    ("oid", Cell::Int(0)),
+    ("typname", Cell::text("")),
+    ("typnamespace", Cell::Int(11)),
+    ("typowner", Cell::Int(10)),
+    ("typlen", Cell::Int(-1)),
+    ("typbyval", Cell::Bool(false)),
+    ("typtype", Cell::text("b")),
+    ("typcategory", Cell::text("")),
+    ("typispreferred", Cell::Bool(false)),
+    ("typisdefined", Cell::Bool(true)),
+    ("typdelim", Cell::text(",")),
+    ("typrelid", Cell::Int(0)),
+    ("typelem", Cell::Int(0)),
+    ("typarray", Cell::Int(0)),
+    ("typinput", Cell::text("")),
+    ("typoutput", Cell::text("")),
+    ("typreceive", Cell::text("")),
+    ("typsend", Cell::text("")),
+    ("typnotnull", Cell::Bool(false)),
+    ("typbasetype", Cell::Int(0)),
+    ("typtypmod", Cell::Int(-1)),
+    ("typndims", Cell::Int(0)),
+    ("typcollation", Cell::Int(0)),
+    ("typdefault", Cell::Null),
+];
+const DATABASE: Columns = &[
+    ("oid", Cell::Int(5)),
+    ("datname", Cell::text("")),
+    ("datdba", Cell::Int(10)),
+    ("encoding", Cell::Int(6)),
+    ("datlocprovider", Cell::text("c")),
+    ("datistemplate", Cell::Bool(false)),
+    ("datallowconn", Cell::Bool(true)),
+    ("datconnlimit", Cell::Int(-1)),
+    ("dattablespace", Cell::Int(0)),
+    ("datcollate", Cell::text("C")),
+    ("datctype", Cell::text("C")),
+    ("daticulocale", Cell::Null),
+    ("datcollversion", Cell::Null),
+    ("datacl", Cell::Texts),
+];
+const ROLES: Columns = &[
+    ("oid", Cell::Int(10)),
+    ("rolname", Cell::text("")),
+    ("rolsuper", Cell::Bool(false)),
+    ("rolinherit", Cell::Bool(true)),
+    ("rolcreaterole", Cell::Bool(false)),
+    ("rolcreatedb", Cell::Bool(false)),
+    ("rolcanlogin", Cell::Bool(true)),
+    ("rolreplication", Cell::Bool(false)),
+    ("rolconnlimit", Cell::Int(-1)),
+    ("rolpassword", Cell::Null),
+    ("rolvaliduntil", Cell::Null),
+    ("rolbypassrls", Cell::Bool(false)),
+    ("rolconfig", Cell::Texts),
+];
+const USER: Columns = &[
+    ("usename", Cell::text("")),
+    ("usesysid", Cell::Int(10)),
+    ("usecreatedb", Cell::Bool(false)),
+    ("usesuper", Cell::Bool(false)),
+    ("userepl", Cell::Bool(false)),
+    ("usebypassrls", Cell::Bool(false)),
+    ("passwd", Cell::Null),
+];
+const AM: Columns =
+    &[("oid", Cell::Int(0)), ("amname", Cell::text("")), ("amhandler", Cell::text("")), ("amtype", Cell::text("t"))];
+const SETTINGS: Columns = &[
+    ("name", Cell::text("")),
+    ("setting", Cell::text("")),
+    ("unit", Cell::Null),
+    ("category", Cell::text("")),
+    ("short_desc", Cell::text("")),
+    ("context", Cell::text("user")),
+    ("vartype", Cell::text("string")),
+    ("source", Cell::text("default")),
+];
+const PG_TABLES: Columns = &[
+    ("schemaname", Cell::text("public")),
+    ("tablename", Cell::text("")),
+    ("tableowner", Cell::text("tributary")),
+    ("tablespace", Cell::Null),
+    ("hasindexes", Cell::Bool(false)),
+    ("hasrules", Cell::Bool(false)),
+    ("hastriggers", Cell::Bool(false)),
+    ("rowsecurity", Cell::Bool(false)),
+];
+const PG_VIEWS: Columns = &[
+    ("schemaname", Cell::text("public")),
+    ("viewname", Cell::text("")),
+    ("viewowner", Cell::text("tributary")),
+    ("definition", Cell::Null),
+];
+const SCHEMATA: Columns = &[
+    ("catalog_name", Cell::text("tributary")),
+    ("schema_name", Cell::text("")),
+    ("schema_owner", Cell::text("tributary")),
+];
+const INFORMATION_TABLES: Columns = &[
+    ("table_catalog", Cell::text("tributary")),
+    ("table_schema", Cell::text("public")),
+    ("table_name", Cell::text("")),
+    ("table_type", Cell::text("")),
+    ("is_insertable_into", Cell::text("NO")),
+];
+const INFORMATION_COLUMNS: Columns = &[
+    ("table_catalog", Cell::text("tributary")),
+    ("table_schema", Cell::text("public")),
+    ("table_name", Cell::text("")),
+    ("column_name", Cell::text("")),
+    ("ordinal_position", Cell::Int(0)),
+    ("column_default", Cell::Null),
+    ("is_nullable", Cell::text("YES")),
+    ("data_type", Cell::text("")),
+    ("character_maximum_length", Cell::Null),
+    ("numeric_precision", Cell::Null),
+    ("numeric_scale", Cell::Null),
+    ("datetime_precision", Cell::Null),
+    ("udt_schema", Cell::text("pg_catalog")),
+    ("udt_name", Cell::text("")),
+    ("is_identity", Cell::text("NO")),
+    ("is_generated", Cell::text("NEVER")),
+    ("is_updatable", Cell::text("NO")),
+];
+
+/// Tables that never have a row: a ledger has no such things.
+pub(super) const EMPTY: [(&str, Columns); 32] = [
+    ("pg_aggregate", &[("aggfnoid", Cell::Int(0))]),
+    ("pg_attrdef", &[("oid", Cell::Int(0)), ("adrelid", Cell::Int(0)), ("adnum", Cell::Int(0)), ("adbin", Cell::Null)]),
+    (
+        "pg_auth_members",
+        &[
+            ("roleid", Cell::Int(0)),
+            ("member", Cell::Int(0)),
+            ("grantor", Cell::Int(0)),
+            ("admin_option", Cell::Bool(false)),
+        ],
+    ),
+    ("pg_collation", &[("oid", Cell::Int(0)), ("collname", Cell::text("")), ("collnamespace", Cell::Int(0))]),
+    (
+        "pg_constraint",
+        &[
+            ("oid", Cell::Int(0)),
+            ("conname", Cell::text("")),
+            ("connamespace", Cell::Int(0)),
+            ("contype", Cell::text("")),
+            ("conrelid", Cell::Int(0)),
+            ("conindid", Cell::Int(0)),
+            ("confrelid", Cell::Int(0)),
+            ("conkey", Cell::Texts),
+            ("confkey", Cell::Texts),
+        ],
+    ),
+    (
+        "pg_depend",
+        &[
+            ("classid", Cell::Int(0)),
+            ("objid", Cell::Int(0)),
+            ("objsubid", Cell::Int(0)),
+            ("refclassid", Cell::Int(0)),
+            ("refobjid", Cell::Int(0)),
+            ("refobjsubid", Cell::Int(0)),
+            ("deptype", Cell::text("")),
+        ],
+    ),
+    (
+        "pg_description",
+        &[
+            ("objoid", Cell::Int(0)),
+            ("classoid", Cell::Int(0)),
+            ("objsubid", Cell::Int(0)),
+            ("description", Cell::Null),
+        ],
+    ),
+    (
+        "pg_enum",
+        &[
+            ("oid", Cell::Int(0)),
+            ("enumtypid", Cell::Int(0)),
+            ("enumsortorder", Cell::Int(0)),
+            ("enumlabel", Cell::text("")),
+        ],
+    ),
+    ("pg_event_trigger", &[("oid", Cell::Int(0)), ("evtname", Cell::text(""))]),
+    (
+        "pg_extension",
+        &[
+            ("oid", Cell::Int(0)),
+            ("extname", Cell::text("")),
+            ("extnamespace", Cell::Int(0)),
+            ("extversion", Cell::text("")),
+        ],
+    ),
+    ("pg_foreign_data_wrapper", &[("oid", Cell::Int(0)), ("fdwname", Cell::text(""))]),
+    ("pg_foreign_server", &[("oid", Cell::Int(0)), ("srvname", Cell::text(""))]),
+    ("pg_foreign_table", &[("ftrelid", Cell::Int(0)), ("ftserver", Cell::Int(0))]),
+    (
+        "pg_index",
+        &[
+            ("indexrelid", Cell::Int(0)),
+            ("indrelid", Cell::Int(0)),
+            ("indisunique", Cell::Bool(false)),
+            ("indisprimary", Cell::Bool(false)),
+            ("indkey", Cell::Texts),
+        ],
+    ),
+    (
+        "pg_inherits",
+        &[
+            ("inhrelid", Cell::Int(0)),
+            ("inhparent", Cell::Int(0)),
+            ("inhseqno", Cell::Int(0)),
+            ("inhdetachpending", Cell::Bool(false)),
+        ],
+    ),
+    ("pg_language", &[("oid", Cell::Int(0)), ("lanname", Cell::text(""))]),
+    ("pg_matviews", &[("schemaname", Cell::text("")), ("matviewname", Cell::text(""))]),
+    ("pg_operator", &[("oid", Cell::Int(0)), ("oprname", Cell::text(""))]),
+    ("pg_policy", &[("oid", Cell::Int(0)), ("polname", Cell::text("")), ("polrelid", Cell::Int(0))]),
+    (
+        "pg_proc",
+        &[
+            ("oid", Cell::Int(0)),
+            ("proname", Cell::text("")),
+            ("pronamespace", Cell::Int(0)),
+            ("prokind", Cell::text("")),
+        ],
+    ),
+    ("pg_publication", &[("oid", Cell::Int(0)), ("pubname", Cell::text(""))]),
+    ("pg_publication_namespace", &[("pnpubid", Cell::Int(0)), ("pnnspid", Cell::Int(0))]),
+    ("pg_publication_rel", &[("prpubid", Cell::Int(0)), ("prrelid", Cell::Int(0))]),
+    ("pg_range", &[("rngtypid", Cell::Int(0)), ("rngsubtype", Cell::Int(0)), ("rngmultitypid", Cell::Int(0))]),
+    ("pg_rewrite", &[("oid", Cell::Int(0)), ("rulename", Cell::text("")), ("ev_class", Cell::Int(0))]),
+    ("pg_sequence", &[("seqrelid", Cell::Int(0))]),
+    ("pg_shdescription", &[("objoid", Cell::Int(0)), ("classoid", Cell::Int(0)), ("description", Cell::Null)]),
+    ("pg_stat_activity", &[("pid", Cell::Int(0)), ("usename", Cell::text("")), ("query", Cell::text(""))]),
+    ("pg_statistic_ext", &[("oid", Cell::Int(0)), ("stxrelid", Cell::Int(0)), ("stxname", Cell::text(""))]),
+    ("pg_subscription", &[("oid", Cell::Int(0)), ("subname", Cell::text(""))]),
+    ("pg_tablespace", &[("oid", Cell::Int(0)), ("spcname", Cell::text(""))]),
+    ("pg_trigger", &[("oid", Cell::Int(0)), ("tgrelid", Cell::Int(0)), ("tgname", Cell::text(""))]),
+];

@@ -39,8 +39,8 @@ use std::borrow::Cow;
 
 use rust_embed::RustEmbed;
 
-/// What the pages need, and nothing more: no inline script or style, no other origin. The dialogs of `GraphiQL` also set inline
-/// styles, which a server that gives its page must allow.
+/// What the pages need, and nothing more: no inline script or style, no other origin. The dialogs of `GraphiQL` also set
+/// inline styles, which a server that gives its page must allow.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

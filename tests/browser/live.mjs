@@ -33,6 +33,8 @@ await page.routeWebSocket(/\/graphql$/, (socket) => {
   });
 });
 
+// The chain behind the page has to get on, too, on a machine that may be busy with other things.
+page.setDefaultTimeout(300_000);
 await published();
 await part('overview, live', overview);
 await part('cut socket', cut);
@@ -118,7 +120,7 @@ async function cut() {
 
 async function reorg() {
   await check('a reorg is said politely, and what was taken back is not shown', async () => {
-    await page.waitForFunction(() => globalThis.said.some((news) => /took back/.test(news)), null, { timeout: 240_000 });
+    await page.waitForFunction(() => globalThis.said.some((news) => /took back/.test(news)));
     return unless(line.blocks.some((event) => event.__typename === 'Retracted'), 'nothing was retracted');
   });
   await check('a live page is accessible', inaccessible);

@@ -151,9 +151,7 @@ fn map(config: &Path, folder: &Path, builder: Address) {
 
 /// Removes what is known beside the published tables.
 fn lose_tail(data: &Path) {
-    let entries = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
-    let of_tail = |name: &str| name.starts_with("sled-") || name == "segments";
-    let folders: Vec<_> = entries.filter(|path| of_tail(path.file_name().unwrap().to_str().unwrap())).collect();
+    let folders = super::kill::tail_folders(data);
     assert!(folders.len() >= 2, "{folders:?}");
     folders.iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
 }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tributary_accounting::{register, session, verify_store};
@@ -54,16 +54,26 @@ fn a_kill_at_any_moment_changes_nothing() {
     }
 }
 
+/// Where a data folder keeps what follows the chain: sled and its segments.
+pub(crate) fn tail_folders(data: &Path) -> Vec<PathBuf> {
+    let of_tail = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("sled-") || name == "segments"
+    };
+    std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).filter(of_tail).collect()
+}
+
 #[test]
 fn without_the_sled_folder_the_state_is_folded_again() {
     let folder = tempfile::tempdir().unwrap();
-    kill_after(start_demo(1, BLOCKS, "", folder.path()).unwrap(), Duration::from_millis(2000));
-    for name in ["sled", "tail"] {
-        let path = folder.path().join(name);
-        if path.try_exists().unwrap() {
-            std::fs::remove_dir_all(path).unwrap();
-        }
+    let child = start_demo(1, BLOCKS, "", folder.path()).unwrap();
+    while !folder.path().join("snapshots/0000000000.json").try_exists().unwrap() {
+        std::thread::yield_now();
     }
+    kill_after(child, Duration::from_millis(1));
+    let lost = tail_folders(folder.path());
+    assert!(lost.len() >= 2, "{lost:?}");
+    lost.iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
     let after = run_demo(1, BLOCKS, "", folder.path());
     let straight = run_demo(1, BLOCKS, "", tempfile::tempdir().unwrap().path());
     assert_eq!(roots(&after), roots(&straight));

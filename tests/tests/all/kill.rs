@@ -34,11 +34,15 @@ fn kill_some(seed: u64, data: &Path) {
 
 /// Kills a process after a while. The wait is the fault that is injected: nothing is asserted about time.
 fn kill_after(mut child: Child, moment: Duration) {
+    pause(moment);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn pause(moment: Duration) {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     assert!(wait.recv_timeout(moment).is_err());
     drop(done);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
@@ -68,9 +72,9 @@ fn without_the_sled_folder_the_state_is_folded_again() {
     let folder = tempfile::tempdir().unwrap();
     let child = start_demo(1, BLOCKS, "", folder.path()).unwrap();
     while !folder.path().join("snapshots/0000000000.json").try_exists().unwrap() {
-        std::thread::yield_now();
+        pause(Duration::from_millis(5));
     }
-    kill_after(child, Duration::from_millis(1));
+    kill_after(child, Duration::ZERO);
     let lost = tail_folders(folder.path());
     assert!(lost.len() >= 2, "{lost:?}");
     lost.iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());

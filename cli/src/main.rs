@@ -28,6 +28,7 @@ mod settling;
 mod signals;
 mod sql;
 mod status;
+mod store;
 mod tree;
 mod verify;
 
@@ -106,6 +107,9 @@ async fn command(
             replay::replay(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Settle(arguments) => settle::settle(&arguments).await,
+        Command::Store(arguments) => {
+            store::store(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments).await
+        }
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }

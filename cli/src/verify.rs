@@ -1,6 +1,7 @@
 //! `tributary verify`: a file of proofs, an epoch or the whole store, offline.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
@@ -14,15 +15,7 @@ use crate::{output, read::Tables};
 /// Verifies what was named; exit 3 when something differs.
 pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCode, Failure> {
     let differences = match (arguments.what.as_str(), arguments.number) {
-        ("store", None) => {
-            let tables = Tables::open(&config.storage.data_dir).await?;
-            let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, &config.storage.data_dir, None).await?;
-            let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
-            let alarms = tributary_accounting::alarms(&ctx).await?;
-            let said = alarms.iter().map(ToString::to_string);
-            log.differences.into_iter().chain(named(epochs)).chain(said).collect()
-        }
+        ("store", None) => whole(&config.storage.data_dir).await?,
         ("epoch", Some(epoch)) => {
             let tables = Tables::open(&config.storage.data_dir).await?;
             let ctx = tables.session().await?;
@@ -45,6 +38,21 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
     }
     let Some(first) = differences.first() else { return Ok(ExitCode::SUCCESS) };
     Err(Failure::new(Exit::Difference, anyhow!("{} differences; the first: {first}", differences.len())))
+}
+
+/// The differences of all that is published in a data folder.
+pub(crate) async fn whole(dir: &Path) -> Result<Vec<String>, Failure> {
+    let tables = Tables::open(dir).await?;
+    let ctx = tables.session().await?;
+    // Before the first epoch is settled there is no folder of them.
+    let epochs = match tables.snapshot().heads.settled_epoch {
+        Some(_) => tributary_accounting::verify_store(&ctx, dir, None).await?,
+        None => BTreeMap::new(),
+    };
+    let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
+    let alarms = tributary_accounting::alarms(&ctx).await?;
+    let said = alarms.iter().map(ToString::to_string);
+    Ok(log.differences.into_iter().chain(named(epochs)).chain(said).collect())
 }
 
 /// The differences of epochs, each with its epoch's name.

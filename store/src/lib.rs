@@ -8,7 +8,8 @@
 //! 4. [`feed`]: which blocks the tail took in and gave up, in order, for other processes;
 //! 5. [`status`]: what the follower tells other processes about itself;
 //! 6. [`space`]: how much room the disk has;
-//! 7. [`error`]: what can go wrong, and what the caller can do about it.
+//! 7. [`backup`]: a copy of what is final, as of one snapshot;
+//! 8. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -19,6 +20,7 @@
 //! and no domain rules in this room.
 
 pub mod archive;
+pub mod backup;
 mod durable;
 pub mod error;
 pub mod feed;

@@ -11,6 +11,7 @@ mod generation;
 mod key;
 mod manual;
 mod sql;
+mod store;
 
 pub(crate) use drill::{By, Drill};
 pub(crate) use export::{Export, ExportFormat, Graph, GraphFormat};
@@ -18,6 +19,7 @@ pub(crate) use generation::{Generation, Reading};
 pub(crate) use key::{Key, KeyCreate, KeyList, KeyRevoke};
 pub(crate) use manual::{Completions, Man, Schema};
 pub(crate) use sql::{Sql, SqlFormat};
+pub(crate) use store::{Store, StoreBackup, StoreRestore};
 
 /// Follows an AI rollup, rebuilds who and what every answer was made from, and pays for it, to the wei, with proofs.
 ///
@@ -69,6 +71,9 @@ pub(crate) enum Command {
     Verify(Verify),
     Replay(Replay),
     Settle(Settle),
+    /// Copies a data folder, and makes one of a copy
+    #[command(subcommand)]
+    Store(Store),
     /// Verifies the archive of blobs, exports from it, imports into it
     #[command(subcommand)]
     Blobs(Blobs),

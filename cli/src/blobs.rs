@@ -146,7 +146,18 @@ fn export(archive: &ArchiveReader, arguments: &BlobsExport) -> Result<ExitCode, 
 }
 
 fn verify(archive: &ArchiveReader, arguments: &BlobsVerify) -> Result<ExitCode, Failure> {
-    let mut tally = Tally::new(arguments.json);
+    walked(archive, Tally::new(arguments.json))?.finish("verified", "")
+}
+
+/// What differs in the archive of a data folder.
+pub(crate) fn damaged(dir: &Path) -> Result<Vec<String>, Failure> {
+    // As for programs: nothing is printed on the way.
+    let tally = walked(&ArchiveReader::new(dir), Tally::new(true))?;
+    Ok(tally.differences.iter().map(ToString::to_string).collect())
+}
+
+/// Hashes every blob again, and checks every record again.
+fn walked(archive: &ArchiveReader, mut tally: Tally) -> Result<Tally, Failure> {
     for hash in archive.hashes() {
         tally.count(archive.check(hash.or_exit(Exit::Store)?))?;
     }
@@ -166,7 +177,7 @@ fn verify(archive: &ArchiveReader, arguments: &BlobsVerify) -> Result<ExitCode, 
             Err(why) => tally.differs(key, &why),
         }
     }
-    tally.finish("verified", "")
+    Ok(tally)
 }
 
 /// What a walk through the archive found.

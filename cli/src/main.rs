@@ -32,6 +32,7 @@ mod settling;
 mod signals;
 mod sql;
 mod status;
+mod store;
 mod tree;
 mod verify;
 
@@ -92,6 +93,9 @@ async fn command(
         Command::Verify(arguments) => verify::verify(&reading(&arguments.source, variables)?, &arguments).await,
         Command::Replay(arguments) => replay::replay(&reading(&arguments.source, variables)?, &arguments).await,
         Command::Settle(arguments) => settle::settle(&arguments).await,
+        Command::Store(arguments) => {
+            store::store(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments).await
+        }
         Command::Blobs(arguments) => {
             blobs::blobs(&configuration(arguments.source(), variables, Vec::new())?.config, &arguments)
         }
@@ -106,8 +110,8 @@ async fn command(
         Command::Tree(arguments::Tree::Build(arguments)) => tree::build(&arguments),
         Command::Mapping(arguments::Mapping::Library(command)) => mapping::library(&command),
         Command::Mapping(arguments::Mapping::Configured(command)) => {
-            let loaded = configuration(command.source(), variables, Vec::new())?;
-            Box::pin(mapping::configured(&loaded.config, &command)).await
+            Box::pin(mapping::configured(&configuration(command.source(), variables, Vec::new())?.config, &command))
+                .await
         }
         Command::Cluster(arguments::Cluster::Scheduler(arguments)) => {
             cluster::scheduler(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
@@ -116,8 +120,7 @@ async fn command(
             cluster::executor(&configuration(&arguments.source, variables, Vec::new())?.config, &arguments).await
         }
         Command::Config(arguments::Config::Show(arguments)) => {
-            let loaded = configuration(&arguments.source, variables, Vec::new())?;
-            show(&loaded, &arguments)
+            show(configuration(&arguments.source, variables, Vec::new())?.as_ref(), &arguments)
         }
         Command::Schema(arguments) => manual::schema(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

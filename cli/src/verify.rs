@@ -7,22 +7,14 @@ use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use crate::arguments::Verify;
-use crate::config::Config;
+use crate::config::{Config, Storage};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::{output, read::Tables};
 
 /// Verifies what was named; exit 3 when something differs.
 pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCode, Failure> {
     let differences = match (arguments.what.as_str(), arguments.number) {
-        ("store", None) => {
-            let tables = Tables::open(&config.storage).await?;
-            let ctx = tables.session().await?;
-            let epochs = tributary_accounting::verify_store(&ctx, tables.folder(), None).await?;
-            let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
-            let alarms = tributary_accounting::alarms(&ctx).await?;
-            let said = alarms.iter().map(ToString::to_string);
-            log.differences.into_iter().chain(named(epochs)).chain(said).collect()
-        }
+        ("store", None) => whole(&config.storage).await?,
         ("epoch", Some(epoch)) => {
             let tables = Tables::open(&config.storage).await?;
             let ctx = tables.session().await?;
@@ -45,6 +37,21 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
     }
     let Some(first) = differences.first() else { return Ok(ExitCode::SUCCESS) };
     Err(Failure::new(Exit::Difference, anyhow!("{} differences; the first: {first}", differences.len())))
+}
+
+/// The differences of all that is published in the generation that is read.
+pub(crate) async fn whole(storage: &Storage) -> Result<Vec<String>, Failure> {
+    let tables = Tables::open(storage).await?;
+    let ctx = tables.session().await?;
+    // Before the first epoch is settled there is no folder of them.
+    let epochs = match tables.snapshot().heads.settled_epoch {
+        Some(_) => tributary_accounting::verify_store(&ctx, tables.folder(), None).await?,
+        None => BTreeMap::new(),
+    };
+    let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
+    let alarms = tributary_accounting::alarms(&ctx).await?;
+    let said = alarms.iter().map(ToString::to_string);
+    Ok(log.differences.into_iter().chain(named(epochs)).chain(said).collect())
 }
 
 /// The differences of epochs, each with its epoch's name.

@@ -99,6 +99,12 @@ pub enum StoreError {
         /// The version asked for.
         version: u64,
     },
+    /// A data folder without a snapshot.
+    #[error("nothing is published in {}", path.display())]
+    NothingPublished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A name that is no table.
     #[error("there is no table {table:?}")]
     NoTable {
@@ -229,6 +235,7 @@ impl StoreError {
             | Self::Rows { .. }
             | Self::Json { .. }
             | Self::NoSnapshot { .. }
+            | Self::NothingPublished { .. }
             | Self::NoTable { .. }
             | Self::StateOrder { .. }
             | Self::BelowSealed { .. }

@@ -23,8 +23,8 @@ use crate::error::StoreError;
 use crate::lake::{Heads, Snapshot};
 use crate::tail::Tail;
 
-const POINTER: &str = "generation.json";
-const MAPPING: &str = "mapping.json";
+pub(crate) const POINTER: &str = "generation.json";
+pub(crate) const MAPPING: &str = "mapping.json";
 const FOLDER: &str = "generations";
 /// Where what is dropped goes first, as a whole.
 const DROPPED: &str = "dropped-";

@@ -253,7 +253,7 @@ impl Lake {
 }
 
 /// Runs work on disk where it does not hold up the runtime.
-async fn blocking<T, F>(work: F) -> Result<T, StoreError>
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,

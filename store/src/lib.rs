@@ -10,7 +10,8 @@
 //! 6. [`generation`]: the ledgers of one data folder by different rules, and which of them is current;
 //! 7. [`status`]: what the follower tells other processes about itself;
 //! 8. [`space`]: how much room the disk has;
-//! 9. [`error`]: what can go wrong, and what the caller can do about it.
+//! 9. [`backup`]: a copy of what is final, as of one snapshot of each generation;
+//! 10. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -21,6 +22,7 @@
 //! and no domain rules in this room.
 
 pub mod archive;
+pub mod backup;
 pub mod blocks;
 mod durable;
 pub mod error;

@@ -8,6 +8,8 @@ mod attacks;
 #[cfg(test)]
 mod auditor;
 #[cfg(test)]
+mod backups;
+#[cfg(test)]
 mod beacon;
 #[cfg(test)]
 mod benchmarks;

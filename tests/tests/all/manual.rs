@@ -159,11 +159,12 @@ fn a_backup_as_the_operators_page_makes_it_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     assert!(run_demo(5, 80, "", &data)["log_root"].is_string());
-    let script = format!("COPY=copy\n{}", filled_in(&block("OPERATIONS.md", "DATA=...")));
+    let script = format!("COPY=copy\nNEW=new\n{}", filled_in(&block("OPERATIONS.md", "DATA=...")));
     shell(folder.path(), &data, &script);
     let rows =
         |data: &Path| printed(&["sql", "--data-dir", data.to_str().unwrap(), "select * from claims order by 1, 2, 3"]);
     assert_eq!(rows(&folder.path().join("copy")), rows(&data));
+    assert_eq!(rows(&folder.path().join("new")), rows(&data));
     // What is missing from a copy is told.
     let lost = std::fs::read_dir(folder.path().join("copy/tables/claims")).unwrap();
     for file in lost.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {

@@ -198,6 +198,45 @@ fn kinds(mut said: &[u8]) -> String {
     kinds
 }
 
+/// Another connection stops a query that has no end.
+fn stop_from_elsewhere(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let endless = b"SELECT count(*) FROM generate_series(1, 10000000000000)\0";
+    stream.write_all(&[HELLO, &message(b'Q', endless)].concat()).unwrap();
+    let mut said: Vec<u8> = Vec::new();
+    let key = loop {
+        let mut more = [0; 512];
+        let count = stream.read(&mut more).unwrap();
+        said.extend(&more[..count]);
+        if let Some(at) = said.windows(5).position(|five| five == b"K\0\0\0\x0c")
+            && said.len() >= at + 13
+        {
+            break said[at + 5..at + 13].to_vec();
+        }
+    };
+    let wrong = [&key[..4], &[0; 4]].concat();
+    let mut ask = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || {
+            let mut rest: Vec<u8> = Vec::new();
+            let mut more = [0; 512];
+            while !rest.windows(5).any(|five| five == b"57014") {
+                let count = ask.read(&mut more).unwrap();
+                assert!(count > 0, "the connection ended");
+                rest.extend(&more[..count]);
+            }
+        });
+        // It may not have begun yet.
+        while !waiting.is_finished() {
+            for secret in [&wrong, &key] {
+                shout(address, &[b"\0\0\0\x10\x04\xd2\x16\x2e", secret.as_slice()].concat());
+            }
+        }
+        waiting.join().unwrap();
+    });
+    stream.write_all(&message(b'X', b"")).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn portals_are_read_in_parts_and_queries_are_cancelled() {
     let folder = tempfile::tempdir().unwrap();
@@ -235,45 +274,7 @@ async fn portals_are_read_in_parts_and_queries_are_cancelled() {
     let began = kinds(&said).find('Z').unwrap();
     assert_eq!(&kinds(&said)[began + 1..], "1tT2TDDsDDsDCCZEZ3EZIZ");
 
-    // Another connection stops a query that has no end.
-    let cancelled = move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let endless = b"SELECT count(*) FROM generate_series(1, 10000000000000)\0";
-        stream.write_all(&[HELLO, &message(b'Q', endless)].concat()).unwrap();
-        let mut said: Vec<u8> = Vec::new();
-        let key = loop {
-            let mut more = [0; 512];
-            let count = stream.read(&mut more).unwrap();
-            said.extend(&more[..count]);
-            if let Some(at) = said.windows(5).position(|five| five == b"K\0\0\0\x0c")
-                && said.len() >= at + 13
-            {
-                break said[at + 5..at + 13].to_vec();
-            }
-        };
-        let wrong = [&key[..4], &[0; 4]].concat();
-        let mut ask = stream.try_clone().unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(move || {
-                let mut rest: Vec<u8> = Vec::new();
-                let mut more = [0; 512];
-                while !rest.windows(5).any(|five| five == b"57014") {
-                    let count = ask.read(&mut more).unwrap();
-                    assert!(count > 0, "the connection ended");
-                    rest.extend(&more[..count]);
-                }
-            });
-            // It may not have begun yet.
-            while !waiting.is_finished() {
-                for secret in [&wrong, &key] {
-                    shout(address, &[b"\0\0\0\x10\x04\xd2\x16\x2e", secret.as_slice()].concat());
-                }
-            }
-            waiting.join().unwrap();
-        });
-        stream.write_all(&end).unwrap();
-    };
-    tokio::task::spawn_blocking(cancelled).await.unwrap();
+    tokio::task::spawn_blocking(move || stop_from_elsewhere(address)).await.unwrap();
     ended(&shutdown, running).await;
 }
 

@@ -201,7 +201,7 @@ mod tests {
         for (text, expected) in [
             (
                 "SELECT relname FROM pg_class c WHERE c.relname OPERATOR(pg_catalog.~) '^(a)$' COLLATE pg_catalog.default",
-                "SELECT relname FROM pg_catalog.pg_class AS c WHERE c.relname ~ '^(a)$'",
+                "SELECT relname FROM pg_catalog.pg_class c WHERE c.relname ~ '^(a)$'",
             ),
             (
                 "SELECT pg_catalog.format_type(1, 2), 'blocks'::regclass::oid, c.reltype::pg_catalog.regtype::pg_catalog.text",
@@ -209,7 +209,7 @@ mod tests {
             ),
             (
                 "SELECT a.x, (SELECT d.y FROM pg_catalog.pg_attrdef d WHERE d.adnum = a.x) FROM t a",
-                "SELECT a.x, NULL FROM t AS a",
+                "SELECT a.x, NULL FROM t a",
             ),
             (
                 "SELECT i.indkey, now() AS n FROM pg_index i JOIN t ON true ORDER BY i.indrelid",
@@ -217,12 +217,12 @@ mod tests {
             ),
             (
                 "SELECT ARRAY(SELECT a.attname FROM pg_attribute a), ARRAY(SELECT 'toast.' || x FROM pg_catalog.unnest(t.reloptions) x)",
-                "SELECT (SELECT array_agg(a.attname) FROM pg_catalog.pg_attribute AS a), NULL",
+                "SELECT (SELECT array_agg(a.attname) FROM pg_catalog.pg_attribute a), NULL",
             ),
             ("SELECT count(*) FROM pg_catalog.pg_proc", "SELECT count(*) FROM pg_catalog.pg_proc"),
             (
                 "SELECT t.x FROM t LEFT JOIN pg_catalog.pg_index i ON i.indrelid = t.x WHERE NOT EXISTS (SELECT 1 FROM pg_policy)",
-                "SELECT t.x FROM t LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = t.x WHERE true",
+                "SELECT t.x FROM t LEFT JOIN pg_catalog.pg_index i ON i.indrelid = t.x WHERE true",
             ),
         ] {
             assert_eq!(first(text), expected, "{text}");

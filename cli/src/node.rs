@@ -99,14 +99,19 @@ impl Node {
     /// Waits until everything up to `until_block` is settled, or a task fails.
     pub(crate) async fn until_settled(&mut self, shown: &Progress) -> Result<(), Failure> {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let mut unsettled = false;
         loop {
             tokio::select! {
                 // In this order: the tasks end as soon as everything is settled.
                 biased;
-                done = self.settled.wait_for(|settled| *settled) => return done.map(|_| ()).or_exit(Exit::Failed),
+                done = self.settled.wait_for(|settled| *settled), if !unsettled => match done {
+                    Ok(_) => return Ok(()),
+                    // Whoever would say so has ended: its task says why.
+                    Err(_gone) => unsettled = true,
+                },
                 ended = self.tasks.join_next() => match joined(ended)? {
-                    Some(Done::Following) => {}
-                    Some(Done::Server) | None => return Err(anyhow!("the node ended before everything was settled").into()),
+                    Some(Done::Following) if !unsettled => {}
+                    _ => return Err(anyhow!("the node ended before everything was settled").into()),
                 },
                 _ = tick.tick() => {
                     let now = self.progress.borrow().clone();

@@ -104,7 +104,7 @@ async fn wanted(from: &Path, generation: &Generation) -> Result<Option<(Arc<Snap
     }
     let lake = Lake::open(folder).await?;
     let Some(snapshot) = lake.latest().await? else { return Ok(None) };
-    let beneath = folder.strip_prefix(from).unwrap_or(Path::new(""));
+    let beneath = folder.strip_prefix(from).unwrap_or_else(|_outside| Path::new(""));
     let mut files = Vec::new();
     for (table, pinned) in &snapshot.tables {
         let of_table = Path::new("tables").join(table);
@@ -180,10 +180,10 @@ fn one(from: &Path, to: &Path, kept: Kept) -> Result<Option<u64>, StoreError> {
     let mut source = File::open(from).map_err(durable::io("opening", from))?;
     let length = source.metadata().map_err(durable::io("looking at", from))?.len();
     match fs::metadata(to) {
-        Ok(there) if there.len() == length => {
-            if kept == Kept::WhenThere || durable::read(from)? == durable::read(to)? {
-                return Ok(None);
-            }
+        Ok(there)
+            if there.len() == length && (kept == Kept::WhenThere || durable::read(from)? == durable::read(to)?) =>
+        {
+            return Ok(None);
         }
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(durable::io("looking at", to)(error)),
         _ => {}

@@ -293,25 +293,31 @@ impl Default for Config {
                 s3_endpoint: String::new(),
                 s3_region: "us-east-1".to_owned(),
             },
-            api: Api {
-                listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
-                flight_listen: String::new(),
-                postgres_listen: String::new(),
-                tokens: Vec::new(),
-                admin_listen: String::new(),
-                trusted_proxies: Vec::new(),
-                cors_origins: Vec::new(),
-                documents_file: PathBuf::new(),
-                documents_only: false,
-                max_connections: 1024,
-                header_seconds: 30,
-                idle_seconds: 90,
-                rate_units: 600,
-                key_rate_units: 6_000,
-                rate_window_seconds: 60,
-            },
+            api: Api::default(),
             engine: Engine { memory_mib: 512, partitions: 2 },
             s3_credentials: None,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8600)),
+            flight_listen: String::new(),
+            postgres_listen: String::new(),
+            tokens: Vec::new(),
+            admin_listen: String::new(),
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            documents_file: PathBuf::new(),
+            documents_only: false,
+            max_connections: 1024,
+            header_seconds: 30,
+            idle_seconds: 90,
+            rate_units: 600,
+            key_rate_units: 6_000,
+            rate_window_seconds: 60,
         }
     }
 }

@@ -21,7 +21,8 @@ pub(crate) fn bound_arenas() {
         return;
     }
     let Ok(program) = std::env::current_exe() else { return };
-    let arenas = std::thread::available_parallelism().map_or(LEAST, |processors| processors.get().max(LEAST));
+    let arenas =
+        std::thread::available_parallelism().map_or(LEAST, |processors| std::cmp::max(processors.get(), LEAST));
     let mut arguments = std::env::args_os();
     let mut anew = std::process::Command::new(program);
     if let Some(name) = arguments.next() {

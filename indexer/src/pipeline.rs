@@ -36,8 +36,9 @@ pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, Verif
 pub use replay::{KeptBlocks, Reached, rebuild};
 pub use space::{Disk, FreeSpace, SpaceOptions};
 
-/// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile.
-const LAST_ROUNDS: u32 = 12;
+/// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile: for
+/// each blob that is asked for, as a round may be another's.
+const LAST_ROUNDS: usize = 12;
 
 /// How long anchoring is waited for, when nothing else is left to do: so many pauses of this length.
 const ANCHOR_PAUSES: u32 = 500;
@@ -263,7 +264,7 @@ impl Pipeline {
         self.fetcher.late().settle().await?;
         let mut rounds = 0;
         let mut reached = self.sealer.head();
-        while rounds < LAST_ROUNDS {
+        while rounds < LAST_ROUNDS.saturating_mul(std::cmp::max(self.fetcher.wanted(), 1)) {
             let resolved = self.anchors().map_or(0, |anchors| anchors.resolved());
             let sealed = self.seal().await?;
             if self.sealer.head() != reached {

@@ -120,6 +120,12 @@ impl Fetcher {
         self.late.len()
     }
 
+    /// How many blobs are asked for.
+    #[must_use]
+    pub fn wanted(&self) -> usize {
+        self.wanted.len()
+    }
+
     /// Waits until something that is being fetched arrives or fails; `false` when nothing is being fetched.
     pub async fn settle_one(&mut self) -> Result<bool, IndexerError> {
         self.start();

@@ -36,8 +36,8 @@ pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, Verif
 pub use replay::{KeptBlocks, Reached, rebuild};
 pub use space::{Disk, FreeSpace, SpaceOptions};
 
-/// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed meanwhile: for
-/// each blob that is asked for, as a round may be another's.
+/// Rounds in which a blob is asked for once more, when nothing else is left to do and nothing was sealed or found
+/// meanwhile: for each blob that is asked for, as a round may be another's.
 const LAST_ROUNDS: usize = 12;
 
 /// How long anchoring is waited for, when nothing else is left to do: so many pauses of this length.
@@ -263,12 +263,13 @@ impl Pipeline {
         // What is being sought is archived still, for the next run to find.
         self.fetcher.late().settle().await?;
         let mut rounds = 0;
-        let mut reached = self.sealer.head();
+        let mut reached = (self.sealer.head(), self.fetcher.wanted());
         while rounds < LAST_ROUNDS.saturating_mul(std::cmp::max(self.fetcher.wanted(), 1)) {
             let resolved = self.anchors().map_or(0, |anchors| anchors.resolved());
             let sealed = self.seal().await?;
-            if self.sealer.head() != reached {
-                (reached, rounds) = (self.sealer.head(), 0);
+            let now = (self.sealer.head(), self.fetcher.wanted());
+            if now != reached {
+                (reached, rounds) = (now, 0);
             }
             if sealed == Progressed::CaughtUp {
                 // Newer blocks may be final, which nobody waits for: what is sealed is published now.

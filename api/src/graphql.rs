@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{PathSegment, ServerError, Value, Variables};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -16,6 +16,10 @@ use crate::guard::{self, GuardLimits};
 use crate::schema::Tributary;
 use crate::serve::Documents;
 use crate::view;
+
+mod arrange;
+
+pub(crate) use arrange::Order;
 
 /// What was asked.
 #[derive(Debug, Default, Deserialize)]
@@ -108,12 +112,14 @@ pub(crate) struct Ready {
     complexity: u64,
     /// Whether it is a subscription.
     pub(crate) watches: bool,
+    /// The order of its answer's fields.
+    order: Order,
 }
 
 impl Ready {
-    /// The request, to be given what it may read.
-    pub(crate) fn into_request(self) -> async_graphql::Request {
-        self.request
+    /// The request, to be given what it may read, and the order of its answers' fields.
+    pub(crate) fn into_request(self) -> (async_graphql::Request, Order) {
+        (self.request, self.order)
     }
 }
 
@@ -124,14 +130,16 @@ pub(crate) fn prepare(asked: Asked, limits: &GuardLimits) -> Result<Ready, Refus
     }
     let variables = Variables::from_json(serde_json::Value::Object(asked.variables.unwrap_or_default()));
     let admitted = guard::admit(&asked.query, &variables, limits)?;
-    let watches = operation(&admitted.document, asked.operation_name.as_deref()) == Some(OperationType::Subscription);
+    let operation = operation(&admitted.document, asked.operation_name.as_deref());
+    let watches = operation.is_some_and(|operation| operation.ty == OperationType::Subscription);
+    let order = operation.map(|operation| Order::of(&admitted.document, operation)).unwrap_or_default();
     let units = u32::try_from(admitted.complexity / 100).unwrap_or(u32::MAX);
     let mut request = async_graphql::Request::new(asked.query).variables(variables);
     if let Some(name) = asked.operation_name {
         request = request.operation_name(name);
     }
     request.set_parsed_query(admitted.document);
-    Ok(Ready { request, units, complexity: admitted.complexity, watches })
+    Ok(Ready { request, units, complexity: admitted.complexity, watches, order })
 }
 
 /// Refuses a subscription where there is one answer.
@@ -143,15 +151,15 @@ pub(crate) fn not_watching(ready: Ready) -> Result<Ready, Refusal> {
     Ok(ready)
 }
 
-/// The kind of the operation that will run; `None` where the schema will say that there is none.
-fn operation(document: &ExecutableDocument, name: Option<&str>) -> Option<OperationType> {
+/// The operation that will run; `None` where the schema will say that there is none.
+fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
     let found = match (&document.operations, name) {
         (DocumentOperations::Single(only), _) => Some(only),
         (DocumentOperations::Multiple(many), Some(name)) => many.get(name),
         // One that is alone runs without being named by the request, though it has a name.
         (DocumentOperations::Multiple(many), None) => many.values().next().filter(|_| many.len() == 1),
     };
-    found.map(|operation| operation.node.ty)
+    found.map(|operation| &operation.node)
 }
 
 /// Runs a request over a snapshot.
@@ -168,6 +176,7 @@ pub(crate) async fn run(
         let message = format!("the request took longer than {} ms", deadline.as_millis());
         refuse(&Refusal::new(ErrorCode::Timeout, message))
     });
+    ready.order.arrange(&mut response);
     response.extensions.insert("asOf".to_owned(), reads.as_of());
     let cost = cost.into_iter().map(|(name, value)| (async_graphql::Name::new(name), Value::from(value)));
     response.extensions.insert("cost".to_owned(), Value::Object(cost.collect()));

@@ -71,12 +71,14 @@ impl Answering {
         let place = Arc::clone(&app.live.room).try_acquire_owned().map_err(full)?;
         let own = Arc::clone(&self.room).try_acquire_owned().map_err(full)?;
         let (live, spoken): (Arc<Live>, _) = (Arc::clone(&app.live), Arc::new(Spoken::default()));
-        let request = ready.into_request().data(live).data(Arc::clone(&spoken));
+        let (request, order) = ready.into_request();
+        let request = request.data(live).data(Arc::clone(&spoken));
         let events = app.schema.execute_stream(request).map(move |mut response| {
             let _places = (&place, &own);
             if let Some(as_of) = spoken.as_of() {
                 response.extensions.insert("asOf".to_owned(), as_of);
             }
+            order.arrange(&mut response);
             graphql::finish(&mut response, &id, true);
             response
         });

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust and a C compiler: npm tools, Python readers, a server of S3, Prometheus' checks,
-# psql, a browser.
+# psql, wrk, a browser.
 # Node.js 20, npm, Python 3.11 with venv and apt are expected; everything else comes from here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,6 +33,11 @@ fi
 if ! [ -x /usr/bin/psql ]; then
     apt-get update -qq >&2
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-client >&2
+fi
+
+if ! [ -x /usr/bin/wrk ]; then
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >&2
 fi
 
 if ! [ -x /usr/bin/chromium ]; then

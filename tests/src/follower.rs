@@ -21,6 +21,7 @@ const ASK_TIMES: u32 = 600;
 pub struct Follower {
     child: Child,
     url: String,
+    admin: Option<String>,
     said: Receiver<String>,
     http: reqwest::Client,
     data: PathBuf,
@@ -68,7 +69,16 @@ impl Follower {
     /// When it ends before it serves: then with what it said.
     #[must_use]
     pub fn start(config: &Path) -> Self {
-        let mut child = Command::new(binary())
+        Self::of(&binary(), config)
+    }
+
+    /// Starts this binary and returns once it serves.
+    ///
+    /// # Panics
+    /// When it ends before it serves: then with what it said.
+    #[must_use]
+    pub fn of(binary: &Path, config: &Path) -> Self {
+        let mut child = Command::new(binary)
             .args(["run", "--config"])
             .arg(config)
             .stdin(Stdio::null())
@@ -85,24 +95,42 @@ impl Follower {
                 }
             }
         });
-        let mut heard = Vec::new();
+        let (mut heard, mut admin) = (Vec::new(), None);
         let url = loop {
             let line = said.recv().unwrap_or_else(|_| panic!("the follower ended: {}", heard.join("\n")));
-            let address =
-                line.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with("/graphql"));
-            if let Some(address) = address {
+            let address = |end| line.split_whitespace().find(|word| word.starts_with("http://") && word.ends_with(end));
+            if let Some(address) = address("/graphql") {
                 break address.to_owned();
             }
+            admin = admin.or_else(|| address("/metrics").map(str::to_owned));
             heard.push(line);
         };
         let data = config.parent().map(|folder| folder.join("data")).unwrap_or_default();
-        Self { child, url, said, http: reqwest::Client::new(), data }
+        Self { child, url, admin, said, http: reqwest::Client::new(), data }
     }
 
     /// Where GraphQL is.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Number of its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A figure of its metrics; `None` where it is not there.
+    ///
+    /// # Panics
+    /// When its configuration has no `api.admin_listen`, or it does not answer.
+    pub async fn metric(&self, name: &str) -> Option<u64> {
+        let admin = self.admin.as_ref().expect("the configuration has an address for operators");
+        let answer = self.http.get(admin).send().await.expect("metrics are answered");
+        let text = answer.text().await.expect("metrics are text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok())
     }
 
     /// Kills it at once, as a crash would.

@@ -21,6 +21,7 @@ pub mod measure;
 pub mod program;
 pub mod python;
 pub mod s3;
+pub mod serving;
 pub mod settle_bench;
 pub mod share;
 pub mod shared;

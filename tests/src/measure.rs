@@ -123,8 +123,18 @@ pub fn cpu_time() -> Duration {
 /// The high-water mark that Linux keeps for a process; zero where there is none.
 #[must_use]
 pub fn peak_rss(process_id: u32) -> u64 {
+    kept(process_id, "VmHWM:")
+}
+
+/// What a process has resident now, in bytes; zero where Linux does not say.
+#[must_use]
+pub fn rss(process_id: u32) -> u64 {
+    kept(process_id, "VmRSS:")
+}
+
+fn kept(process_id: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<u64>().ok());
     kib.unwrap_or(0).saturating_mul(1024)
 }

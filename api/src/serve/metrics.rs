@@ -154,6 +154,13 @@ fn indexer(page: &mut Page, told: &Status) {
 fn snapshot(page: &mut Page, pinned: &crate::pinned::Pinned) {
     let heads = &pinned.snapshot.heads;
     page.one("store_snapshot_version", "gauge", "Version of the newest snapshot.", Some(pinned.snapshot.version));
+    let reads = Some(pinned.reads());
+    page.one(
+        "api_table_reads_total",
+        "counter",
+        "Queries over tables that answers from the newest snapshot took.",
+        reads,
+    );
     page.one("store_sealed_block", "gauge", "Last block of the newest snapshot.", Some(heads.block_number));
     page.one("store_sealed_block_seconds", "gauge", "Time of that block, Unix.", Some(heads.block_timestamp));
     page.head("store_table_rows", "gauge", "Rows of a table, states that no longer hold included.");

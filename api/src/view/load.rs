@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 use async_graphql::dataloader::{DataLoader, Loader};
-use datafusion::prelude::{col, lit};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::{AnchorRow, BlobRow, RewardClaimRow};
@@ -50,17 +49,9 @@ impl Loads {
     }
 
     async fn rows<T: Table>(&self, accounts: &[String], below: (&str, i64)) -> Result<Vec<T>, Refusal> {
-        let failed = |cause: datafusion::error::DataFusionError| Refusal::internal("reading what is owed", &cause);
-        self.0.count_read();
-        let table = self.0.session().await?.table(T::NAME).await.map_err(failed)?;
-        let accounts = accounts.iter().map(|account| lit(account.as_str())).collect();
-        let filter = col("account").in_list(accounts, false).and(col(below.0).lt_eq(lit(below.1)));
-        let batches = table.filter(filter).map_err(failed)?.collect().await.map_err(failed)?;
-        let mut rows = Vec::new();
-        for batch in batches {
-            rows.extend(T::from_batch(&batch).map_err(|cause| Refusal::internal("reading what is owed", &cause))?);
-        }
-        Ok(rows)
+        let accounts = accounts.iter().map(|account| format!("'{account}'")).collect::<Vec<_>>().join(", ");
+        let query = format!("SELECT * FROM {} WHERE account IN ({accounts}) AND {} <= $1", T::NAME, below.0);
+        self.0.rows(&query, vec![below.1.into()]).await
     }
 
     async fn of(&self, number: i64, cut: i64, accounts: &[String]) -> Result<BTreeMap<String, Vec<Standing>>, Refusal> {

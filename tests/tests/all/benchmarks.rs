@@ -6,7 +6,7 @@ use tributary_tests::commit;
 use tributary_tests::engines::{ENGINES, Job};
 use tributary_tests::program::binary;
 use tributary_tests::share::{self, Load};
-use tributary_tests::{decoding, lists, spray, unwind};
+use tributary_tests::{decoding, lists, serving, spray, unwind};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_is_complete_at_the_smallest_size() {
@@ -49,6 +49,17 @@ fn trees_of_every_format_are_built_and_proved_at_the_smallest_size() {
     let measured = lists::bench(folder.path(), 100).unwrap();
     assert_eq!(measured.len(), 6);
     assert!(measured.iter().all(|line| line["leaves"] == 100), "{measured:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_is_answered_and_following_goes_on_at_the_smallest_size() {
+    let load = serving::Load { blocks: 200, followed: 20, seconds: 1, connections: vec![2] };
+    let lines = serving::bench(&binary(), &load).await;
+    let asked = lines.iter().filter_map(|line| line["question"].as_str()).collect::<Vec<_>>();
+    assert_eq!(asked, ["account", "page", "provenance", "statement", "following"], "{lines:?}");
+    // What was read once of a snapshot is not read again.
+    let few = |line: &serde_json::Value| line["table_reads"].as_u64() < line["requests"].as_u64();
+    assert!(lines.iter().take(4).all(few), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,13 @@ use crate::{graphql, schema, view};
 /// Queries over tables that an answer takes.
 async fn reads(published: &fixture::Published, query: &str) -> u64 {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
+    let first = reads_of(&shelf, query).await;
+    // What was read of a snapshot once is not read again.
+    assert_eq!(reads_of(&shelf, query).await, first, "{query}");
+    first
+}
+
+async fn reads_of(shelf: &Shelf, query: &str) -> u64 {
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
     let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
     let pinned = shelf.newest().await.unwrap();

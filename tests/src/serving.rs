@@ -1,0 +1,206 @@
+//! The benchmark of serving: what wrk gets out of a running node's GraphQL, and what that takes from following.
+
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tributary_devnet::{Devnet, DevnetConfig, L2_CHAIN_ID, Workload, demo_policy};
+
+use crate::follower::Follower;
+use crate::measure;
+
+/// Seconds of an epoch.
+const EPOCH: u64 = 120;
+/// Accounts, and things of each kind, that are asked for in turn.
+const ASKED: usize = 500;
+
+/// How much.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Blocks before anything is asked.
+    pub blocks: u64,
+    /// Blocks that are followed while nobody asks, and as many while somebody does.
+    pub followed: u64,
+    /// Seconds of each measurement.
+    pub seconds: u64,
+    /// Connections of the measurements, one after another.
+    pub connections: Vec<u32>,
+}
+
+/// What is asked: a name, and the requests that take turns.
+type Question = (&'static str, Vec<String>);
+
+/// Starts a node over an embedded chain and measures it: a line for each question and number of connections, and one
+/// for following.
+///
+/// # Panics
+/// When a part of it fails, or an answer is not what was asked for.
+pub async fn bench(binary: &Path, load: &Load) -> Vec<Value> {
+    let workload = Workload {
+        blocks: load.blocks + 2 * load.followed,
+        policy: demo_policy(),
+        hostile: false,
+        ..Workload::default()
+    };
+    let config = DevnetConfig { certificates: false, finalized_lag: 8, workload, ..DevnetConfig::default() };
+    let devnet = Devnet::start(config).await.expect("ports are free");
+    devnet.mine_to(load.blocks);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("tributary.toml");
+    std::fs::write(&file, configured(&devnet, folder.path())).expect("a file can be written");
+    let node = Follower::of(binary, &file);
+    node.sealed(devnet.finalized()).await;
+    let settled = "{ status { settledEpoch sealed { number } } }";
+    node.wait(settled, |data| data["status"]["settledEpoch"].is_number()).await;
+
+    let questions = questions(&node).await;
+    let mut lines = Vec::new();
+    for (name, requests) in &questions {
+        for connections in &load.connections {
+            let script = folder.path().join(format!("{name}.lua"));
+            std::fs::write(&script, lua(requests)).expect("a file can be written");
+            let before = reads(&node).await;
+            let mut line = wrk(node.url(), &script, *connections, load.seconds);
+            let asked = line["requests"].as_u64().unwrap_or_default();
+            assert!(asked > 0 && line["failed"] == 0, "{name}: {line}");
+            line["question"] = (*name).into();
+            line["table_reads"] = (reads(&node).await - before).into();
+            line["rss_mib"] = (measure::rss(node.process_id()) >> 20).into();
+            line["peak_rss_mib"] = (measure::peak_rss(node.process_id()) >> 20).into();
+            lines.push(line);
+        }
+    }
+    lines.push(following(&devnet, &node, load, folder.path()).await);
+    lines
+}
+
+/// Follows as many blocks with nobody asking as with sixteen connections that ask for accounts all the time.
+async fn following(devnet: &Devnet, node: &Follower, load: &Load, folder: &Path) -> Value {
+    let quiet = followed(devnet, node, load.blocks + load.followed).await;
+    let (url, script) = (node.url().to_owned(), folder.join("account.lua"));
+    // More than it takes: it is ended when the blocks are there.
+    let mut asking = wrk_command(&url, &script, 16, 3_600).stdout(std::process::Stdio::null()).spawn().expect("wrk");
+    let busy = followed(devnet, node, load.blocks + 2 * load.followed).await;
+    drop(asking.kill());
+    drop(asking.wait());
+    let blocks = std::cmp::max(load.followed, 1);
+    json!({
+        "question": "following",
+        "blocks": load.followed,
+        "milliseconds_a_block": quiet.as_secs_f64() * 1_000.0 / blocks as f64,
+        "milliseconds_a_block_while_asked": busy.as_secs_f64() * 1_000.0 / blocks as f64,
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+async fn followed(devnet: &Devnet, node: &Follower, to: u64) -> Duration {
+    let began = Instant::now();
+    devnet.mine_to(to);
+    node.sealed(devnet.finalized()).await;
+    began.elapsed()
+}
+
+async fn reads(node: &Follower) -> u64 {
+    node.metric("tributary_api_table_reads_total").await.unwrap_or_default()
+}
+
+fn configured(devnet: &Devnet, folder: &Path) -> String {
+    let contracts = devnet.contracts();
+    format!(
+        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = [{:?}]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{:?}]\n\
+         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
+         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
+         [settlement]\nepoch_origin = {}\nepoch_seconds = {EPOCH}\n\
+         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 4000000000\nrate_window_seconds = 1\n",
+        devnet.l2_http(),
+        devnet.proxy_url(),
+        contracts.datanet_registry,
+        contracts.model_registry,
+        contracts.agent_registry,
+        contracts.attribution_hub,
+        contracts.reward_vault,
+        folder.join("data"),
+        DevnetConfig::default().genesis_time,
+    )
+}
+
+/// What an account earned, a page of accounts, where a model comes from, an account's statement.
+async fn questions(node: &Follower) -> Vec<Question> {
+    let found = node
+        .ask(&format!(
+            "{{ accounts(first: {ASKED}) {{ nodes {{ address entitlements {{ token epoch }} }} pageInfo {{ endCursor }} }} \
+             models(first: {ASKED}) {{ nodes {{ id }} }} }}"
+        ))
+        .await;
+    let accounts = found["accounts"]["nodes"].as_array().cloned().unwrap_or_default();
+    let addresses = || accounts.iter().filter_map(|one| one["address"].as_str());
+    let account = addresses().map(|address| {
+        format!("{{ account(address: {address:?}) {{ address payout entitlements {{ vault token cumulative {{ raw }} claimed {{ raw }} claimable {{ raw }} }} }} }}")
+    });
+    let page = [
+        "{ accounts(first: 50) { nodes { address payout quarantined } pageInfo { endCursor hasNextPage } } }"
+            .to_owned(),
+        "{ payments(first: 50) { nodes { id amount { raw } } pageInfo { endCursor hasNextPage } } }".to_owned(),
+    ];
+    let models = found["models"]["nodes"].as_array().cloned().unwrap_or_default();
+    let provenance = models.iter().filter_map(|model| model["id"].as_str()).map(|id| {
+        format!("{{ provenance(of: {id:?}, depth: 2) {{ nodes {{ id kind label }} edges {{ source target }} }} }}")
+    });
+    let statement = accounts.iter().filter_map(|one| {
+        let (address, owed) = (one["address"].as_str()?, one["entitlements"].get(0)?);
+        let (token, epoch) = (owed["token"].as_str()?, owed["epoch"].as_i64()?);
+        Some(format!(
+            "{{ account(address: {address:?}) {{ statement(token: {token:?}, from: {epoch}, to: {epoch}) {{ opening {{ raw }} lines {{ epoch entry }} closing {{ raw }} }} }} }}"
+        ))
+    });
+    let questions: Vec<Question> = vec![
+        ("account", account.collect()),
+        ("page", page.to_vec()),
+        ("provenance", provenance.collect()),
+        ("statement", statement.collect()),
+    ];
+    // Each is answered, without an error, before it is asked in numbers.
+    for (name, requests) in &questions {
+        let first = requests.first().unwrap_or_else(|| panic!("there is nothing to ask of {name}"));
+        let _answer = node.ask(first).await;
+    }
+    questions
+}
+
+/// A script for wrk that asks in turn and prints one line of JSON at the end.
+fn lua(requests: &[String]) -> String {
+    let mut text = String::from("local bodies = {\n");
+    for request in requests {
+        let body = json!({ "query": request }).to_string();
+        writeln!(text, "[==[{body}]==],").expect("a string takes it");
+    }
+    text.push_str(
+        "}\nlocal at = 0\nlocal headers = { [\"content-type\"] = \"application/json\" }\n\
+         request = function()\n  at = at % #bodies + 1\n  return wrk.format(\"POST\", nil, headers, bodies[at])\nend\n\
+         done = function(summary, latency, _)\n  local e = summary.errors\n  print(string.format(\n\
+         '{\"requests\":%d,\"microseconds\":%d,\"bytes\":%d,\"failed\":%d,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}',\n\
+         summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout,\n\
+         latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000))\nend\n",
+    );
+    text
+}
+
+fn wrk_command(url: &str, script: &Path, connections: u32, seconds: u64) -> Command {
+    let mut command = Command::new("wrk");
+    command.args(["-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "-s"]).arg(script).arg(url);
+    command
+}
+
+fn wrk(url: &str, script: &Path, connections: u32, seconds: u64) -> Value {
+    let output = wrk_command(url, script, connections, seconds).output().expect("wrk is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().rev().find(|line| line.starts_with('{'));
+    let mut line: Value = line
+        .and_then(|line| serde_json::from_str(line).ok())
+        .unwrap_or_else(|| panic!("wrk: {said}{}", String::from_utf8_lossy(&output.stderr)));
+    let per_second = line["requests"].as_f64().unwrap_or_default() * 1e6 / line["microseconds"].as_f64().unwrap_or(1.0);
+    line["connections"] = connections.into();
+    line["per_second"] = (per_second.round() as u64).into();
+    line
+}

@@ -646,7 +646,8 @@ pub(crate) struct MappingSet {
 ///
 /// It checks types against the ABI and the vocabulary, money that could be counted twice, facts of authority that
 /// anyone could say, rules that nothing reaches or that repeat others. A sound set's hash is printed, as snapshots and
-/// answers name it. Exit 4 when there is a problem. The roles of contracts come from the configuration.
+/// answers name it, and the rules that read the state of contracts, which needs an archive endpoint where blocks are old.
+/// Exit 4 when there is a problem. The roles of contracts come from the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct MappingCheck {
     #[command(flatten)]
@@ -661,8 +662,9 @@ pub(crate) struct MappingCheck {
 /// The logs are those of a transaction, as the configured nodes have it (`--tx`) or as the data folder has it (`--tx` with
 /// `--stored`: only logs that the set in force matched, and no calldata), or those of a file: a receipt
 /// (`eth_getTransactionReceipt`), a list of logs (`eth_getLogs`) or a node's whole answer. A receipt has no calldata and no
-/// value: an object `transaction` with `input` and `value`, or with its bytes as `raw`, may stand beside its logs. Nothing is
-/// known of entities here, so what rules look up is refused.
+/// value: an object `transaction` with `input` and `value`, or with its bytes as `raw`, may stand beside its logs, and
+/// `state`, a list of `to`, `data` and `answer`, where rules read the state of contracts (with `--tx` nodes are asked). Nothing
+/// is known of entities here, so what rules look up is refused.
 #[derive(Debug, Args)]
 pub(crate) struct MappingTest {
     #[command(flatten)]

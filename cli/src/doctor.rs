@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde_json::json;
+use tributary_indexer::endpoint::EndpointOptions;
 use tributary_indexer::probe::{self, Finding, Outcome};
 use tributary_indexer::{Clock, Contracts};
 use tributary_store::{Generations, Lake, Snapshot, StoreError, Tail, free_bytes};
@@ -72,8 +73,10 @@ async fn look(config: &Config, arguments: &Doctor) -> Vec<(Exit, Finding)> {
         probe::proxies("eigenda.proxy_urls", &proxy_urls, &options, &clock)
     );
     let contracts = probe::contracts(&nodes, &contracts, &options, &clock).await;
+    let archive = archive(config, &nodes, &options, &clock).await;
     found.add(Exit::Unreachable, nodes.findings);
     found.add(Exit::Configuration, contracts);
+    found.add(Exit::Unreachable, archive);
     found.add(Exit::Unreachable, proxies);
     if config.eigenda.proxy_urls.is_empty() {
         let why = "none are configured: every blob will be declared missing at its deadline";
@@ -84,6 +87,21 @@ async fn look(config: &Config, arguments: &Doctor) -> Vec<(Exit, Finding)> {
     found.beside(config);
     found.add(Exit::Configuration, [limits(config), keys(config)]);
     found.0
+}
+
+/// Whether nodes have the state that the mapping reads, if it reads any. A mapping that cannot be read is told elsewhere.
+async fn archive(
+    config: &Config,
+    nodes: &probe::Nodes,
+    options: &EndpointOptions,
+    clock: &Arc<dyn Clock>,
+) -> Option<Finding> {
+    let mapping = node::indexer_config(config, None).ok()?.mapping().ok()?;
+    let rules = mapping.reading_state().join(", ");
+    if rules.is_empty() {
+        return None;
+    }
+    Some(probe::archive(nodes, config.chain.start_block, &rules, options, clock).await)
 }
 
 /// What was found so far, each with the exit code it fails with.

@@ -66,8 +66,13 @@ pub(crate) async fn configured(config: &Config, command: &Configured) -> Result<
 fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure> {
     let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
     match Mapping::check(&files, config.chain.chain_id, &contracts) {
-        Ok(mapping) if arguments.json => output::json(&json!({ "mapping_set_hash": mapping.hash(), "problems": [] }))?,
-        Ok(mapping) => output::result(&format!("sound: mapping set {}", mapping.hash())),
+        Ok(mapping) if arguments.json => output::json(&json!({
+            "mapping_set_hash": mapping.hash(), "problems": [], "reading_state": mapping.reading_state(),
+        }))?,
+        Ok(mapping) => {
+            output::result(&format!("sound: mapping set {}", mapping.hash()));
+            say_reading(&mapping);
+        }
         Err(problems) => {
             if arguments.json {
                 let shown = problems
@@ -83,6 +88,17 @@ fn check(config: &Config, arguments: &MappingCheck) -> Result<ExitCode, Failure>
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the rules that read the state of contracts.
+fn say_reading(mapping: &Mapping) {
+    let rules = mapping.reading_state();
+    if !rules.is_empty() {
+        output::say(&format!(
+            "these rules read the state of contracts, which needs an archive endpoint where blocks are old: {}",
+            rules.join(", ")
+        ));
+    }
 }
 
 /// The files of a set, and the contracts they may name.

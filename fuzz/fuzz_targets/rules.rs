@@ -2,11 +2,12 @@
 //! two for the length of the log's data, then topics, data, and the transaction's calldata.
 #![no_main]
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use tributary_indexer::decode::{Unknown, decode_block, trace_block};
+use tributary_indexer::decode::{Unknown, decode_block, trace_block, unread};
 use tributary_indexer::mapping::{BUILT_IN, MappingFile};
+use tributary_indexer::reads::{Answer, Reply};
 use tributary_indexer::{Contracts, Mapping, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
 use tributary_schemas::BlockRef;
 use tributary_schemas::encoding::{payload_from_json, payload_json};
@@ -26,6 +27,15 @@ event = "PayoutSet(address account, address[] payouts)"
 emit = "PayoutAddressSet"
 each = ["payouts"]
 fields = { account = "account", payout = "payouts" }
+[[rule]]
+name = "owned"
+emitter = "any"
+event = "Owned(bytes32 indexed id, address where, bytes what)"
+emit = "OwnershipTransferred"
+[rule.fields]
+entity = "id"
+from = { state = "owner(bytes what, bytes32 id) returns (address)", of = "where", with = ["what", "id"], on_revert = "nothing", or = "where" }
+to = "where"
 "#;
 
 static MAPPING: LazyLock<Mapping> = LazyLock::new(|| {
@@ -69,11 +79,19 @@ fn block(data: &[u8]) -> Option<VerifiedBlock> {
         transactions: vec![tx],
         logs: vec![log],
         trust: Trust::Unverified,
+        reads: Default::default(),
     })
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some(block) = block(data) else { return };
+    let Some(mut block) = block(data) else { return };
+    // Answered with the transaction's calldata, or by a revert where there is none.
+    let reply = |input: &Bytes| if input.is_empty() { Reply::Reverted } else { Reply::Returned(input.clone()) };
+    let reply = reply(&block.transactions[0].input);
+    let calls = unread(&MAPPING, &block);
+    assert!(calls.len() <= 2 && calls.iter().all(|call| call.data.len() <= 4 + 32 * 5 + data.len()));
+    block.reads = calls.into_iter().map(|call| (call, Answer { reply: reply.clone(), agreeing: 1 })).collect();
+    assert!(unread(&MAPPING, &block).is_empty());
     let decoded = decode_block(&MAPPING, &block, &Unknown);
     // A fact for each rule of the log's topic, or for each element of a list in its data.
     assert!(decoded.len() <= 4 + data.len() / 32, "{decoded:?}");

@@ -10,6 +10,7 @@ use std::ops::Deref;
 use tributary_schemas::BlockRef;
 
 use crate::IndexerError;
+use crate::reads::Answers;
 
 /// A block whose header, transactions and logs were checked against its hash, and its hash against the chain
 /// (INV-04). Only [`verify`](crate::verify) makes them outside of tests; those that [`fixture`](crate::decode::fixture) makes
@@ -28,6 +29,8 @@ pub struct VerifiedBlock {
     pub logs: Vec<VerifiedLog>,
     /// What the checks rested on.
     pub trust: Trust,
+    /// What nodes answered of the state at its end. No hash vouches for that.
+    pub reads: Answers,
 }
 
 /// What the checks of a block rested on, and what is demanded of a source.

@@ -16,6 +16,7 @@ mod native;
 mod probe;
 mod prove;
 mod sample;
+mod state;
 mod stored;
 mod trace;
 
@@ -26,6 +27,7 @@ use tributary_schemas::code::Reason;
 use tributary_schemas::{Payload, Position};
 
 use crate::mapping::{Call, Mapping, Revenue, Rule, Step};
+use crate::reads::StateCall;
 use crate::{VerifiedBlock, VerifiedLog};
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
@@ -38,6 +40,8 @@ pub use fixture::fixture;
 use join::Spent;
 pub(crate) use probe::{fields_of, kind_index};
 pub(crate) use prove::prove_rule;
+pub(crate) use state::Asked;
+use state::Reading;
 pub use stored::{beyond_stored, block_ref, of_factories, stored};
 pub use trace::{Trace, trace_block};
 
@@ -93,8 +97,19 @@ pub fn decode_block(mapping: &Mapping, block: &VerifiedBlock, known: &dyn Known)
     decode_onto(mapping, block, &mut Grown::of(known))
 }
 
-/// The same, with the children that are announced on the way.
+/// The calls by which rules ask the state of contracts at the end of a block, and that are not answered beside it. With
+/// their answers there may be others.
+#[must_use]
+pub fn unread(mapping: &Mapping, block: &VerifiedBlock) -> BTreeSet<StateCall> {
+    decode_all(mapping, block, &mut Grown::of(&Unknown)).1.unread
+}
+
+/// The same as [`decode_block`], with the children that are announced on the way.
 fn decode_onto(mapping: &Mapping, block: &VerifiedBlock, grown: &mut Grown<'_>) -> Vec<Decoded> {
+    decode_all(mapping, block, grown).0
+}
+
+fn decode_all(mapping: &Mapping, block: &VerifiedBlock, grown: &mut Grown<'_>) -> (Vec<Decoded>, Asked) {
     let mut out = Vec::new();
     let mut decoder = Decoder::new(mapping, block);
     for tx_index in decoder.transactions() {
@@ -105,7 +120,7 @@ fn decode_onto(mapping: &Mapping, block: &VerifiedBlock, grown: &mut Grown<'_>) 
         decoder.second(tx_index, grown, &mut out);
         out[first..].sort_by_key(|one| one.position);
     }
-    out
+    (out, decoder.into_asked())
 }
 
 /// Whether any rule is about this log, or it announces whom one is about. `known` has the children of the block.
@@ -131,6 +146,8 @@ pub struct Decoder<'a> {
     unannounced: BTreeMap<u32, Vec<Decoded>>,
     /// Where the facts of one rule are put together.
     facts: Vec<(Payload, Address)>,
+    /// What it asks of contracts.
+    reading: Reading<'a>,
 }
 
 impl<'a> Decoder<'a> {
@@ -146,7 +163,13 @@ impl<'a> Decoder<'a> {
             valued: 0,
             unannounced: BTreeMap::new(),
             facts: Vec::new(),
+            reading: Reading::of(&block.reads),
         }
+    }
+
+    /// What the block was asked of the state of contracts.
+    pub(crate) fn into_asked(self) -> Asked {
+        self.reading.into_asked()
     }
 
     /// The transactions that have logs, or carry value to whom a rule is for.
@@ -284,6 +307,7 @@ impl<'a> Decoder<'a> {
             let of_rule = self.calls.entry((Arc::clone(&rule.name), rule.topic0)).or_insert_with(read);
             (call, of_rule.of(log.log_index))
         });
+        self.reading.begin();
         let disagreement;
         let mut source = Source {
             chain_id: self.mapping.chain_id(),
@@ -295,6 +319,7 @@ impl<'a> Decoder<'a> {
             call: called.map_or(Err("the rule has no call"), |(_, called)| called),
             joined: None,
             known,
+            reading: &self.reading,
             sample: None,
             work: &Source::allowance(log.data.len() + tx.map_or(0, |tx| tx.input.len())),
         };

@@ -16,6 +16,7 @@
 //! The answers are alloy's raw JSON: its response types are stricter than nodes are (Anvil writes a deposit's type
 //! as `0x7E`), and [`verify`](crate::verify) reads the text without building them.
 
+mod execution;
 mod gate;
 mod health;
 mod http;
@@ -40,6 +41,7 @@ use crate::{
     endpoint::{gate::Gate, socket::OneSocket},
 };
 
+pub(crate) use execution::is_reverted;
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;
 pub(crate) use http::{read_bounded, reason, retry_after};
@@ -235,6 +237,12 @@ impl Endpoint {
         if let Err(RpcError::Transport(TransportErrorKind::BackendGone)) = &answer {
             // The socket is gone: the next attempt connects again.
             *self.client.lock().await = None;
+        }
+        if method == "eth_call"
+            && let Err(RpcError::ErrorResp(payload)) = &answer
+            && let Some(judged) = execution::judge(payload)
+        {
+            return judged;
         }
         answer.map_err(|error| classify(&error))
     }

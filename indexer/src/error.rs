@@ -4,6 +4,9 @@
 //! that lies, a store that fails, or a fault of our own.
 
 use alloy_primitives::B256;
+use std::collections::BTreeSet;
+
+use crate::reads::{StateCall, listed};
 
 /// What the caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,30 @@ pub enum IndexerError {
         /// Its parent by its header.
         got: B256,
     },
+    /// Answers of contracts are not there that rules ask for.
+    #[error("block {number} ({hash}): the mapping reads the state of contracts, and these calls are not answered: {}", listed(.calls.iter()))]
+    Unread {
+        /// The block.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// The calls.
+        calls: BTreeSet<StateCall>,
+    },
+    /// What a contract answers could not be had from nodes, or they do not agree.
+    #[error(
+        "block {number} ({hash}) waits for eth_call {call}, which needs an endpoint with the state of that block: {reason}"
+    )]
+    Unheard {
+        /// The block.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// What is asked of whom.
+        call: String,
+        /// What the endpoints said.
+        reason: String,
+    },
     /// Following was told to stop.
     #[error("stopped")]
     Stopped,
@@ -137,16 +164,19 @@ impl IndexerError {
     #[must_use]
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::Unanswered { .. } | Self::BlockGone { .. } | Self::Lie { .. } | Self::ContradictsFinal { .. } => {
-                Remedy::Retry
-            }
+            Self::Unheard { .. }
+            | Self::Unanswered { .. }
+            | Self::BlockGone { .. }
+            | Self::Lie { .. }
+            | Self::ContradictsFinal { .. } => Remedy::Retry,
             Self::NotTheChild { .. } => Remedy::Unwind,
             Self::Store(error) => match error.remedy() {
                 tributary_store::error::Remedy::Retry => Remedy::Retry,
                 tributary_store::error::Remedy::Unwind => Remedy::Unwind,
                 tributary_store::error::Remedy::Halt => Remedy::Halt,
             },
-            Self::Refused { .. }
+            Self::Unread { .. }
+            | Self::Refused { .. }
             | Self::NoEndpoint { .. }
             | Self::Configuration { .. }
             | Self::State { .. }

@@ -17,6 +17,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use tributary_schemas::code::{Flags, Reason};
 use tributary_schemas::encoding::event_id;
 use tributary_schemas::facts::Row;
@@ -24,6 +25,7 @@ use tributary_schemas::id::{BatchId, VersionId, version_id};
 use tributary_schemas::{BlockRef, Event, Payload, Position};
 
 use crate::decode::{Child, Decoded, Decoder, Known, Since, children_of};
+use crate::reads::StateCall;
 use crate::state::{Entity, Key, StateView, Version};
 use crate::{IndexerError, Mapping, VerifiedBlock};
 
@@ -92,10 +94,18 @@ pub struct Folded {
     pub rows: Vec<Row>,
     /// Blobs its facts refer to, in the order of positions.
     pub needs: Vec<BlobNeed>,
+    /// Calls whose answers its facts rest on.
+    #[serde(skip)]
+    pub reads: BTreeSet<StateCall>,
 }
 
 /// Decodes a block and folds it into the state, one transaction at a time: what rules ask about entities is answered by
 /// the state that the transaction found and its own registrations.
+///
+/// # Errors
+///
+/// When the state cannot be read, and [`IndexerError::Unread`] when what rules ask of contracts is not answered beside the
+/// block: what was written then means nothing.
 pub fn fold_verified(
     state: &mut StateView<'_>,
     chronology: &Chronology,
@@ -118,6 +128,11 @@ pub fn fold_verified(
         };
         fold_transaction(state, &around, facts, second, &mut folded)?;
     }
+    let asked = decoder.into_asked();
+    if !asked.unread.is_empty() {
+        return Err(IndexerError::Unread { number: block.block.number, hash: block.block.hash, calls: asked.unread });
+    }
+    folded.reads = asked.read;
     finish(state, mapping, &block.block, folded)
 }
 

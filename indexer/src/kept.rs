@@ -1,6 +1,7 @@
 //! Verified blocks as they are kept, to be read again by other rules without asking anybody.
 //!
-//! All that decoding may look at is kept: header, transactions with their bytes, logs. What was checked when a block
+//! All that decoding may look at is kept: header, transactions with their bytes, logs, and behind them what contracts
+//! answered when the rules of then asked them. What was checked when a block
 //! came in is not checked again, but for its header, its links and that the bytes are what was written.
 
 use alloy::consensus::Header;
@@ -10,6 +11,7 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use tributary_schemas::BlockRef;
 use tributary_store::KeptBlock;
@@ -58,7 +60,10 @@ pub(crate) fn pack(block: &VerifiedBlock) -> Result<KeptBlock, IndexerError> {
         transactions: block.transactions.iter().map(|tx| (tx.raw.clone(), tx.success)).collect(),
         logs: block.logs.iter().map(log).collect(),
     };
-    let plain = postcard::to_stdvec(&written).map_err(|error| broken(number, &error))?;
+    let mut plain = postcard::to_stdvec(&written).map_err(|error| broken(number, &error))?;
+    if !block.reads.is_empty() {
+        plain = postcard::to_extend(&block.reads, plain).map_err(|error| broken(number, &error))?;
+    }
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&plain).map_err(|error| broken(number, &error))?;
     let bytes = packed.finish().map_err(|error| broken(number, &error))?;
@@ -75,7 +80,11 @@ pub(crate) fn unpack(kept: &KeptBlock) -> Result<VerifiedBlock, IndexerError> {
     let mut plain = Vec::new();
     let mut packed = ZlibDecoder::new(kept.bytes.as_slice()).take(UNPACKED_BYTES_MAX);
     packed.read_to_end(&mut plain).map_err(|error| broken(number, &error))?;
-    let written: Written = postcard::from_bytes(&plain).map_err(|error| broken(number, &error))?;
+    let (written, rest) = postcard::take_from_bytes::<Written>(&plain).map_err(|error| broken(number, &error))?;
+    let reads = match rest {
+        [] => BTreeMap::new(),
+        rest => postcard::from_bytes(rest).map_err(|error| broken(number, &error))?,
+    };
     let header = Header::decode(&mut written.header.as_ref()).map_err(|error| broken(number, &error))?;
     let block = written.block;
     let hash = if written.trust == Trust::Verified { header.hash_slow() } else { block.hash };
@@ -93,7 +102,7 @@ pub(crate) fn unpack(kept: &KeptBlock) -> Result<VerifiedBlock, IndexerError> {
     };
     let logs = written.logs.into_iter().enumerate().map(log).collect::<Result<Vec<_>, IndexerError>>()?;
     let l1_origin = transactions.first().and_then(l1_origin);
-    Ok(VerifiedBlock { block, header, l1_origin, transactions, logs, trust: written.trust })
+    Ok(VerifiedBlock { block, header, l1_origin, transactions, logs, trust: written.trust, reads })
 }
 
 fn broken(number: u64, why: &dyn std::fmt::Display) -> IndexerError {
@@ -132,7 +141,7 @@ mod tests {
             data: vec![9; 70].into(),
         };
         let logs = vec![log(0, &[]), log(1, &[B256::ZERO, B256::repeat_byte(1)])];
-        VerifiedBlock { block, header, l1_origin: origin, transactions, logs, trust }
+        VerifiedBlock { block, header, l1_origin: origin, transactions, logs, trust, reads: BTreeMap::new() }
     }
 
     #[test]

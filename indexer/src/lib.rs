@@ -17,6 +17,8 @@
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 9. [`pipeline`]: all of it together, as one service; [`rebuild`] by other rules, from the blocks that are kept.
 //!
+//! [`reads`] is what rules ask of the state of contracts, and how far the answers are believed.
+//!
 //! [`probe`] looks at endpoints before anything is followed; [`s3`] is where buckets are.
 //!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block; it is pure.
@@ -42,6 +44,7 @@ mod kept;
 pub mod mapping;
 pub mod pipeline;
 pub mod probe;
+pub mod reads;
 pub mod s3;
 pub mod seal;
 pub mod state;

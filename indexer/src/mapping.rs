@@ -32,6 +32,7 @@
 //! | `{ cast = "uint64", of = EXPR }`, `{ scale = N, of = EXPR, round = "down" }` | another type when it fits; times 10^N, which must come out even below zero unless rounded |
 //! | `{ abi = "uint256 a, string b", of = EXPR, take = "a" }` | one value of what `abi.encode` wrote |
 //! | `{ utf8 = EXPR }`, `{ json = EXPR, path = "a.0.b", as = "uint64" }` | text of bytes; a value inside a JSON text |
+//! | `{ state = "ownerOf(uint256 id) returns (address)", of = ADDRESS, with = [EXPR, …], take = "a", on_revert = "nothing" }` | what a contract answers at the end of the block |
 //! | `{ owner = EXPR }`, `{ latest_version = EXPR }` | what is known of the entity with this id |
 //! | `{ first = [EXPR, …] }` | the first whose arguments this generation of the event has |
 //! | `{ if_joined = EXPR, else = EXPR }`, `{ if_called = EXPR, else = EXPR }` | the first where the join, or the call, was found |
@@ -70,6 +71,11 @@
 //! and kind, and `on_exists` says what becomes of it then: `reject` (kept as refused), `ignore` (left out) or `update` (it
 //! holds; a registration becomes `MetadataUpdated`).
 //!
+//! `{ state = … }` asks a contract at the end of the log's block, whatever came between. It needs an archive endpoint where
+//! blocks are old; nothing vouches for the answer but who gives it ([`reads`](crate::reads)), so a block with one counts as
+//! `unverified`. Without `on_revert`, a log whose read reverts, or is answered with other bytes, is kept as `DECODE_ERROR`.
+//! A rule asks at most 32 times for a log, and at most 2 reads stand inside each other. Parameters are no lists and no tuples.
+//!
 //! References to blobs (`blob_ref`, `manifest_ref`) are commitments in the mode of the OP Stack, unless the set says
 //! `commitment_mode = "standard"` beside its name. The bytes themselves do not tell.
 //!
@@ -96,6 +102,7 @@ mod problem;
 mod published;
 mod signature;
 mod skeleton;
+mod state;
 mod text;
 mod types;
 mod word;
@@ -123,6 +130,7 @@ pub use published::json_schema;
 pub(crate) use signature::event as event_of;
 pub(crate) use signature::function;
 pub use skeleton::skeleton;
+pub(crate) use state::StateRead;
 #[cfg(test)]
 pub(crate) use text::is_authority;
 use text::{Abis, RuleText};
@@ -390,6 +398,15 @@ impl Mapping {
         indices.iter().filter_map(|index| self.rules.get(usize::from(*index)))
     }
 
+    /// The rules that ask the state of contracts, so that they need an archive endpoint where blocks are old.
+    #[must_use]
+    pub fn reading_state(&self) -> Vec<&str> {
+        let reading = self.rules.iter().filter(|rule| rule.reads_state());
+        let mut names: Vec<&str> = reading.map(|rule| &*rule.name).collect();
+        names.dedup();
+        names
+    }
+
     /// By what facts of a rule are known again.
     pub(crate) fn dedupe(&self, rule: &str) -> Option<&Dedupe> {
         self.rules.iter().find(|one| &*one.name == rule)?.dedupe.as_ref()
@@ -467,6 +484,16 @@ impl Rule {
     /// Whether it is for transactions that carry value, not for logs.
     pub(crate) fn of_transactions(&self) -> bool {
         self.topic0 == OF_TRANSACTIONS
+    }
+
+    /// Whether it asks the state of a contract.
+    pub(crate) fn reads_state(&self) -> bool {
+        let of_call = self.call.iter().flat_map(|call| &call.on).map(|(_, expr)| expr);
+        let of_join = self.join.iter().flat_map(|join| &join.on).filter_map(|(_, on)| match on {
+            On::Same(expr) => Some(expr),
+            On::Is(_) => None,
+        });
+        self.fields.iter().chain(of_call).chain(of_join).any(Expr::reads_state)
     }
 
     /// Whether the logs it matches are kept.

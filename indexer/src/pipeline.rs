@@ -8,6 +8,7 @@
 //! the blocks that are kept, and [`rebuild`] does nothing else.
 
 mod config;
+mod fold;
 mod replay;
 mod space;
 mod start;
@@ -28,9 +29,9 @@ use crate::blob::{Fetcher, Reference};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
 use crate::follow::{Follower, Until};
-use crate::inbox::anchor::L2Block;
-use crate::seal::{Body, Progressed, SealedHead, Sealer, ingest_block};
-use crate::state::{Key, StateRead, StateView};
+use crate::reads::Reader;
+use crate::seal::{Body, Progressed, SealedHead, Sealer};
+use crate::state::{Key, Overlay, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock, kept};
 pub use config::{CertificateOptions, IndexerConfig, MappingChoice, Points, VerifierOptions};
 pub use replay::{KeptBlocks, Reached, rebuild};
@@ -160,6 +161,9 @@ pub struct Pipeline {
     anchoring: Option<Service>,
     room: Room,
     kept: KeptBlocks,
+    reader: Option<Reader>,
+    /// Why the next block cannot be folded yet.
+    unheard: Option<String>,
 }
 
 /// What waiting for room on the disk needs.
@@ -350,7 +354,12 @@ impl Pipeline {
             events: self.counter("events"),
             rejected_events: self.counter("rejected_events"),
             reorgs: self.counter("reorgs"),
-            waiting: self.lacking().into_iter().chain(self.sealer.waiting().iter().cloned()).collect(),
+            waiting: self
+                .lacking()
+                .into_iter()
+                .chain(self.unheard.clone())
+                .chain(self.sealer.waiting().iter().cloned())
+                .collect(),
         }
     }
 
@@ -411,22 +420,17 @@ impl Sink for Pipeline {
         let mut packed = Vec::new();
         let mut needs = Vec::new();
         let (mut events, mut rejected) = (0, 0);
-        {
-            let mut state = StateView::new(&base);
-            for block in blocks {
-                if matches!(self.kept, KeptBlocks::Written { keep: true, .. }) {
-                    packed.push(kept::pack(&block)?);
-                }
-                let body = ingest_block(&mut state, &self.chronology, &self.mapping, &block)?;
-                if self.anchoring.is_some() {
-                    state.put(Key::l2_block(block.block.number), &L2Block::of(&block))?;
-                }
-                events += body.folded.events.len();
-                rejected += body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
-                // As bytes at once: what a block comes to takes many times the room of the block while it is rows.
-                tail_blocks.push(TailBlock { block: block.block, body: body.to_bytes()?, writes: state.take_writes() });
-                needs.extend(body.folded.needs);
+        let mut written = Overlay::default();
+        for mut block in blocks {
+            let (body, writes) = Box::pin(self.fold(&base, &mut written, &mut block)).await?;
+            if matches!(self.kept, KeptBlocks::Written { keep: true, .. }) {
+                packed.push(kept::pack(&block)?);
             }
+            events += body.folded.events.len();
+            rejected += body.folded.events.iter().filter(|folded| !folded.event.is_valid()).count();
+            // As bytes at once: what a block comes to takes many times the room of the block while it is rows.
+            tail_blocks.push(TailBlock { block: block.block, body: body.to_bytes()?, writes });
+            needs.extend(body.folded.needs);
         }
         self.count("events", events);
         self.count("rejected_events", rejected);

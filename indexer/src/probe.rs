@@ -8,12 +8,14 @@ mod beacon;
 mod certificate;
 mod node;
 mod proxy;
+mod state;
 mod transaction;
 
 pub use beacon::beacons;
 pub use certificate::certificate;
 pub use node::{Nodes, contract, contracts, nodes};
 pub use proxy::proxies;
+pub use state::{archive, state};
 pub use transaction::transaction;
 
 use serde::Serialize;

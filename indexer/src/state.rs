@@ -80,6 +80,11 @@ impl<'a> StateView<'a> {
         fresh.into_iter().collect()
     }
 
+    /// The writes that were laid under it and taken from it, without those since.
+    pub(crate) fn into_taken(self) -> Overlay {
+        self.overlay
+    }
+
     /// The record under a key.
     pub(crate) fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, IndexerError> {
         let laid = self.fresh.get(&key.0).or_else(|| self.overlay.get(&key.0));

@@ -30,6 +30,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use tributary_schemas::BlockRef;
 
+use crate::reads::Answers;
 use crate::{
     Trust, TxInfo, VerifiedBlock,
     verify::{json::Fixed, receipt::Receipts, transaction::TransactionJson},
@@ -154,7 +155,7 @@ pub fn block(
         transactions.push(TxInfo::decode(raw, success).ok_or_else(unreadable)?);
     }
     let l1_origin = transactions.first().and_then(l1_origin);
-    Ok(VerifiedBlock { block, header, l1_origin, transactions, logs, trust })
+    Ok(VerifiedBlock { block, header, l1_origin, transactions, logs, trust, reads: Answers::new() })
 }
 
 /// The hashes of a block's transactions as the node says them, for asking about each; [`block`] checks them. None when

@@ -30,7 +30,7 @@ tables! {
         event_count: i32,
         /// How finality is known: asserted by one endpoint, by a quorum, or by L1.
         finality: String,
-        /// How the block was verified: full, or unverified where the configuration says so.
+        /// How the block was verified: full, or unverified where the configuration says so or rules read the state of contracts.
         trust: String,
         /// Log root at this block.
         log_root: String,
@@ -61,6 +61,28 @@ tables! {
         data: Binary,
         /// Value of the transaction in base units of the native token; NULL when it does not fit.
         tx_value: Option<Decimal38>,
+    }
+    /// What rules asked of the state of contracts at the end of a block, and what nodes answered. No hash vouches for it: the
+    /// block's `trust` is `unverified`, and everybody can ask again (`eth_call` by block hash, 10 million gas).
+    Fact state_reads as StateReadRow sort &["block_number", "ordinal"], key &[], bloom &["contract"] => {
+        /// Epoch of the block.
+        epoch: i64,
+        /// Block number.
+        block_number: i64,
+        /// Ordinal among the reads of the block, which are sorted by contract and calldata.
+        ordinal: i64,
+        /// Hash of the block.
+        block_hash: String,
+        /// Contract that was asked.
+        contract: String,
+        /// Selector and arguments.
+        calldata: Binary,
+        /// What came of it: returned, reverted (or ended otherwise without an answer), or oversize (more than 32 KiB).
+        outcome: String,
+        /// What was returned; empty when nothing was.
+        answer: Binary,
+        /// Hosts of the L2 that said so.
+        agreeing: i64,
     }
     /// Every event, refused ones included.
     Fact events as EventRow sort &["block_number", "tx_index", "log_index", "sub_index"], key &[], bloom &["event_id"] => {

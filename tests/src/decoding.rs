@@ -78,6 +78,7 @@ fn block(count: usize) -> VerifiedBlock {
         transactions: Vec::new(),
         logs: logs.collect(),
         trust: Trust::Verified,
+        reads: Default::default(),
     }
 }
 

@@ -52,7 +52,7 @@ emit = "AttestationRecorded"
 attestation = { keccak = ["n", { first = ["b", { const = "0x00" }] }] }
 schema = { external = { const = "s" } }
 subject = { keccak = { from = "emitter" } }
-attester = { from = "emitter" }
+attester = { state = "owner(int64 n) returns (address)", of = { from = "emitter" }, with = [{ cast = "int64", of = "n" }], on_revert = "nothing", or = { from = "emitter" } }
 decimals = { const = 0 }
 tag = { const = "" }
 uri = { const = "" }

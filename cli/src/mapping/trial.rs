@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, hex};
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
-use tributary_indexer::decode::{Trace, beyond_stored, fixture, stored, trace_block};
+use tributary_indexer::decode::{Trace, beyond_stored, fixture, stored, trace_block, unread};
+use tributary_indexer::reads::Answer;
 use tributary_indexer::{Mapping, VerifiedBlock, probe};
 use tributary_schemas::Position;
 use url::Url;
 
-use super::{diff, set};
+use super::{diff, say_reading, set};
 use crate::arguments::MappingTest;
 use crate::config::Config;
 use crate::environment::SystemClock;
@@ -23,11 +24,25 @@ use crate::read::Tables;
 pub(super) async fn test(config: &Config, arguments: &MappingTest) -> Result<ExitCode, Failure> {
     let (files, contracts) = set(config, &arguments.set).or_exit(Exit::Configuration)?;
     let mapping = Mapping::load(&files, config.chain.chain_id, &contracts).or_exit(Exit::Configuration)?;
-    let block = logs(config, arguments).await?;
+    let mut block = logs(config, arguments).await?;
+    if arguments.tx.is_some() && !arguments.stored {
+        answer(config, &mapping, &mut block).await?;
+    }
     let traces = trace_block(&mapping, &block);
     let beyond = if arguments.stored { beyond_stored(&mapping) } else { Vec::new() };
+    let reads: Vec<_> = (block.reads.iter())
+        .map(|(call, answer)| {
+            let Answer { reply, agreeing } = answer;
+            json!({
+                "to": call.to, "data": call.data, "outcome": reply.as_str(),
+                "answer": hex::encode_prefixed(reply.bytes()), "agreeing": agreeing,
+            })
+        })
+        .collect();
     if arguments.json {
-        output::json(&json!({ "logs": block.logs.len(), "traces": traces, "beyond_stored": beyond }))?;
+        output::json(
+            &json!({ "logs": block.logs.len(), "traces": traces, "beyond_stored": beyond, "state_reads": reads }),
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     for log in &block.logs {
@@ -39,6 +54,11 @@ pub(super) async fn test(config: &Config, arguments: &MappingTest) -> Result<Exi
     for trace in traces.iter().filter(|trace| trace.log_index == Position::NO_LOG) {
         output::result(&format!("by the value it carried\n{}", words(trace)));
     }
+    for (call, answer) in &block.reads {
+        let reply = answer.reply.as_str();
+        output::result(&format!("state read {call}\n  {reply} {}", hex::encode_prefixed(answer.reply.bytes())));
+    }
+    say_reading(&mapping);
     if !beyond.is_empty() {
         output::say(&format!("these rules read more than is stored, and are told without it: {}", beyond.join(", ")));
     }
@@ -56,7 +76,20 @@ async fn logs(config: &Config, arguments: &MappingTest) -> Result<VerifiedBlock,
     if arguments.stored { of_folder(config, hash).await } else { of_nodes(config, hash).await }
 }
 
-async fn of_nodes(config: &Config, hash: B256) -> Result<VerifiedBlock, Failure> {
+/// Asks the nodes for what the rules read of the state of contracts.
+async fn answer(config: &Config, mapping: &Mapping, block: &mut VerifiedBlock) -> Result<(), Failure> {
+    loop {
+        let calls = unread(mapping, block);
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let (urls, options, clock) = (nodes(config)?, probe::patience(), Arc::new(SystemClock));
+        let asked = probe::state(&urls, config.chain.chain_id, &block.block, calls, options, clock);
+        block.reads.extend(Box::pin(asked).await.or_exit(Exit::Unreachable)?);
+    }
+}
+
+fn nodes(config: &Config) -> Result<Vec<Url>, Failure> {
     let urls =
         config.chain.l2_urls.iter().map(|text| Url::parse(text).with_context(|| format!("chain.l2_urls: {text:?}")));
     let urls = urls.collect::<anyhow::Result<Vec<_>>>().or_exit(Exit::Configuration)?;
@@ -64,6 +97,11 @@ async fn of_nodes(config: &Config, hash: B256) -> Result<VerifiedBlock, Failure>
         let reason = anyhow!("chain.l2_urls is empty: expected nodes of the L2, or --stored beside --tx");
         return Err(Failure::new(Exit::Configuration, reason));
     }
+    Ok(urls)
+}
+
+async fn of_nodes(config: &Config, hash: B256) -> Result<VerifiedBlock, Failure> {
+    let urls = nodes(config)?;
     let (options, clock) = (probe::patience(), Arc::new(SystemClock));
     let told =
         probe::transaction(&urls, config.chain.chain_id, hash, options, clock).await.or_exit(Exit::Unreachable)?;

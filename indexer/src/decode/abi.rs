@@ -133,6 +133,11 @@ impl Shape {
         self.params.iter().map(|param| param.name.as_str())
     }
 
+    /// The types of the arguments.
+    pub(crate) fn kinds(&self) -> Vec<&Kind> {
+        self.params.iter().map(|param| &param.kind).collect()
+    }
+
     /// Where the argument of this name stands, and what is there: of a dynamic topic, the hash.
     pub(crate) fn argument(&self, name: &str) -> Option<(usize, Kind)> {
         let index = self.params.iter().position(|param| param.name == name)?;

@@ -8,6 +8,7 @@ use tributary_schemas::BlockRef;
 use tributary_schemas::id::{entity_id, external_id, version_id};
 
 use super::abi::Arg;
+use super::state::Reading;
 use super::{Known, make};
 use crate::mapping::{Around, Constant, Expr, LEVELS_MAX, Lookup, Made, Place, Root, Step, Test, Type};
 use crate::{TxInfo, VerifiedLog};
@@ -30,6 +31,8 @@ pub(crate) struct Source<'a> {
     pub(crate) call: Result<&'a [Arg<'a>], &'a str>,
     pub(crate) joined: Option<Joined<'a>>,
     pub(crate) known: &'a dyn Known,
+    /// What contracts answered.
+    pub(crate) reading: &'a Reading<'a>,
     /// Only types matter: what is computed is a word of this fill.
     pub(crate) sample: Option<u8>,
     pub(crate) work: &'a Cell<usize>,
@@ -325,6 +328,7 @@ impl<'a> Field<'a> {
                 }
             }
             Made::Codes(inner) => Value::Texts(make::codes(&of(inner).bytes()?)?),
+            Made::State(read) => self.state(read)?,
         })
     }
 

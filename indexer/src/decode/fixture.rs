@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tributary_schemas::BlockRef;
 
+use crate::reads::{Answer, Reply, StateCall};
 use crate::{Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};
 
 /// Most logs of a file.
@@ -16,10 +17,22 @@ const LOGS_MAX: usize = 10_000;
 struct Receipt {
     transaction_hash: B256,
     block_number: U256,
+    block_hash: B256,
     to: Option<Address>,
     logs: Vec<Log>,
     /// The transaction, when somebody put it there: receipts have no calldata and no value.
     transaction: Option<Transaction>,
+    /// What contracts answer at the end of the block, likewise.
+    state: Vec<Read>,
+}
+
+/// A call and what it is answered with: with nothing, when it reverts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    to: Address,
+    data: Bytes,
+    answer: Option<Bytes>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +60,8 @@ struct Transaction {
 
 /// The logs of one transaction, as a block that no hash vouches for: a receipt (`eth_getTransactionReceipt`), a list of
 /// logs (`eth_getLogs`), or a node's whole answer with either as its `result`. Beside the logs of a receipt may stand the
-/// `transaction` with its `input` and `value`, or its bytes as `raw`.
+/// `transaction` with its `input` and `value`, or its bytes as `raw`, and
+/// `state`: a list of `to`, `data` and `answer` (null for a revert), where rules read the state of contracts.
 pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
     let tree: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let tree = tree.get("result").cloned().unwrap_or(tree);
@@ -78,6 +92,7 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
         block: BlockRef {
             number: u64::try_from(receipt.block_number).map_err(|error| format!("blockNumber: {error}"))?,
             timestamp: u64::try_from(timestamp).map_err(|error| format!("blockTimestamp: {error}"))?,
+            hash: receipt.block_hash,
             ..BlockRef::default()
         },
         header: alloy::consensus::Header::default(),
@@ -85,7 +100,15 @@ pub fn fixture(json: &str) -> Result<VerifiedBlock, String> {
         transactions: vec![transaction.info(receipt.transaction_hash, receipt.to)?],
         logs: logs.collect::<Result<_, String>>()?,
         trust: Trust::Unverified,
+        reads: receipt.state.into_iter().map(Read::answer).collect(),
     })
+}
+
+impl Read {
+    fn answer(self) -> (StateCall, Answer) {
+        let reply = self.answer.map_or(Reply::Reverted, Reply::Returned);
+        (StateCall { to: self.to, data: self.data }, Answer { reply, agreeing: 0 })
+    }
 }
 
 impl Transaction {

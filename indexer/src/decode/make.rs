@@ -4,7 +4,7 @@ use alloy_primitives::{I256, U256};
 use std::borrow::Cow;
 
 use super::Static;
-use super::abi::Shape;
+use super::abi::{Arg, Shape};
 use super::eval::{At, BuildError, Value, signed, unfit};
 use crate::mapping::{Place, Step, Type};
 
@@ -141,7 +141,11 @@ pub(super) fn scale<'a>(value: &Value<'_>, power: i32, floor: bool) -> Result<Va
 
 /// One value of what abi.encode wrote.
 pub(super) fn abi<'a>(bytes: &[u8], shape: &Shape, place: &Place) -> Result<Value<'a>, BuildError> {
-    let args = shape.decode(&[alloy_primitives::B256::ZERO], bytes).map_err(BuildError::Shape)?;
+    taken(&shape.decode(&[alloy_primitives::B256::ZERO], bytes).map_err(BuildError::Shape)?, place)
+}
+
+/// One value of decoded arguments.
+pub(super) fn taken<'a>(args: &[Arg<'_>], place: &Place) -> Result<Value<'a>, BuildError> {
     let missing = || unfit("a shorter list", "an element");
     let mut arg = args.get(place.index).cloned().ok_or_else(missing)?;
     for step in &place.steps {

@@ -76,9 +76,11 @@ impl<'a> Decoder<'a> {
             call: Err("the rule has no call"),
             joined: None,
             known,
+            reading: &self.reading,
             sample: None,
             work: &Source::allowance(tx.input.len()),
         };
+        self.reading.begin();
         let mut facts = Vec::new();
         rule.facts(kind, &source, &mut facts)?;
         Ok(facts)

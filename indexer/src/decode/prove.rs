@@ -6,7 +6,9 @@ use tributary_schemas::BlockRef;
 use super::Unknown;
 use super::build::build;
 use super::eval::{At, Joined, Source};
+use super::state::Reading;
 use crate::mapping::Rule;
+use crate::reads::Answers;
 use crate::{Topics, TxInfo, VerifiedLog};
 
 /// Tries a rule on logs made of zeros and of ones. What will be computed counts by its type alone.
@@ -34,7 +36,8 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             (Some(call), Some((topics, data))) => Some(call.values.decode(topics, data)?),
             _ => None,
         };
-        let (tx, block) = (sample_tx(), BlockRef::default());
+        let (tx, block, answers) = (sample_tx(), BlockRef::default(), Answers::new());
+        let reading = Reading::of(&answers);
         let mut source = Source {
             chain_id: 0,
             emitter: Address::ZERO,
@@ -45,6 +48,7 @@ pub(crate) fn prove_rule(rule: &Rule) -> Result<(), String> {
             call: called.as_deref().ok_or("the rule has no call"),
             joined: joined.as_ref().map(|args| Joined { log: &log, args }),
             known: &Unknown,
+            reading: &reading,
             sample: Some(fill),
             work: &Source::allowance(data.len()),
         };

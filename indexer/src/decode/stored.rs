@@ -49,6 +49,7 @@ pub fn stored(block: BlockRef, rows: &[RawLogRow]) -> Result<VerifiedBlock, Inde
         transactions: transactions.collect(),
         logs,
         trust: Trust::Unverified,
+        reads: BTreeMap::new(),
     })
 }
 
@@ -64,7 +65,7 @@ pub fn block_ref(row: &BlockRow) -> Result<BlockRef, IndexerError> {
 }
 
 /// The rules that read what is not stored: transactions without logs, calldata, senders, whom a transaction called, logs that were joined and matched
-/// no rule themselves, and what is known of entities.
+/// no rule themselves, the state of contracts, and what is known of entities.
 #[must_use]
 pub fn beyond_stored(mapping: &Mapping) -> Vec<&str> {
     let mut names: Vec<&str> = mapping.rules().iter().filter(|rule| reads_more(rule)).map(|rule| &*rule.name).collect();
@@ -90,6 +91,7 @@ fn reads_more(rule: &Rule) -> bool {
         || rule.late
         || rule.call.is_some()
         || rule.join.is_some()
+        || rule.reads_state()
         || exprs.any(|expr| expr.any(&mut more))
 }
 

@@ -10,6 +10,7 @@ mod call;
 mod children;
 mod join;
 mod language;
+mod state;
 mod strangers;
 
 use super::{Decoded, Unknown, decode_block as decode_in};
@@ -54,6 +55,7 @@ fn block(logs: Vec<(Address, Vec<B256>, Vec<u8>)>) -> VerifiedBlock {
         transactions: Vec::new(),
         logs: logs.collect(),
         trust: Trust::Verified,
+        reads: Default::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tributary_schemas::id::EntityKind;
 
+use super::state::StateRead;
 use super::types::Type;
 use crate::decode::Shape;
 
@@ -141,6 +142,8 @@ pub(crate) enum Made {
     Lookup(Lookup, Expr),
     /// The codes of an ERC-8021 suffix.
     Codes(Expr),
+    /// What a contract answers at the end of the block.
+    State(StateRead),
 }
 
 /// What can be asked of an entity that exists.
@@ -190,6 +193,7 @@ impl Made {
         match self {
             Self::Keccak(parts) | Self::Concat(parts) => parts.iter().collect(),
             Self::Version(one, other) => vec![one, other],
+            Self::State(read) => read.operands(),
             Self::Slice(of, ..)
             | Self::Cast(of)
             | Self::Scale(of, ..)

@@ -43,7 +43,11 @@ pub(crate) const ALL: [Operator; 24] = [
     op("if_joined", &["else"], "a value when the join found a log, else another"),
     op("if_called", &["else"], "a value when the call was found that the log comes from, else another"),
     op("erc8021", &[], "the codes of an ERC-8021 suffix, read from the end of calldata"),
-    op("state", &[], "refused: state reads are not made"),
+    op(
+        "state",
+        &["of", "with", "take", "on_revert"],
+        "what a contract answers at the end of the block: needs an archive endpoint",
+    ),
 ];
 
 const fn op(name: &'static str, beside: &'static [&'static str], doc: &'static str) -> Operator {

@@ -62,13 +62,18 @@ impl From<&str> for Refusal {
     }
 }
 
-type Read<T> = Result<T, Refusal>;
-type Typed = (Expr, Type);
+pub(super) type Read<T> = Result<T, Refusal>;
+pub(super) type Typed = (Expr, Type);
 
 impl<'a> Scope<'a> {
     /// The arguments of an event, the names that other generations of it have, and the contracts by role.
     pub(crate) fn of(log: &'a Shape, elsewhere: BTreeSet<String>, contracts: &'a Contracts) -> Self {
         Self { log: Some(log), elsewhere, contracts: Some(contracts), ..Self::default() }
+    }
+
+    /// Arguments alone.
+    pub(super) fn over(shape: &'a Shape) -> Self {
+        Self { log: Some(shape), ..Self::default() }
     }
 
     /// Reads an expression; its type.
@@ -167,11 +172,7 @@ impl<'a> Scope<'a> {
                 wants(from == Type::Bytes, &from, "bytes")?;
                 Ok((made(Made::Codes(of), &Type::List), Type::List))
             }
-            _ => {
-                Err("state reads are not made: they would need an archive endpoint at every block, and the log could \
-                      not be made again from what is stored"
-                    .into())
-            }
+            _ => self.state(table),
         }
     }
 
@@ -382,8 +383,7 @@ impl<'a> Scope<'a> {
         let shape = Shape::tuple(&params)?;
         let (of, from) = self.operand(table)?;
         wants(from == Type::Bytes, &from, "bytes")?;
-        let inner = Scope { log: Some(&shape), ..Scope::default() };
-        let (place, kind) = inner.place(text(required(table, "take")?)?)?;
+        let (place, kind) = Scope::over(&shape).place(text(required(table, "take")?)?)?;
         let ty = Type::of(&kind);
         wants(ty != Type::List, &ty, "a single value")?;
         Ok((made(Made::Abi(of, Arc::new(shape), place), &ty), ty))
@@ -434,11 +434,11 @@ fn down(kind: &Kind, mark: &str, step: &str, level: &mut usize) -> Result<(Step,
     }
 }
 
-fn made(made: Made, ty: &Type) -> Expr {
+pub(super) fn made(made: Made, ty: &Type) -> Expr {
     Expr::Made(Box::new(made), ty.clone())
 }
 
-fn wants(held: bool, got: &Type, expected: &str) -> Read<()> {
+pub(super) fn wants(held: bool, got: &Type, expected: &str) -> Read<()> {
     if held { Ok(()) } else { Err(format!("got {got}: expected {expected}").into()) }
 }
 

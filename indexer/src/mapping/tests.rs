@@ -61,7 +61,7 @@ fn what_cannot_work_is_refused_by_file_rule_and_reason() {
         (rule("any", "X(uint8 a)", "RoleSet", "[rule.fields]\nrole = { arg = \"a\", cast = 1 }"), "keys"),
         (format!("{}\nfoo = 1", rule("any", "X(uint8 a)", "RoleSet", "")), "unknown field `foo`"),
         (format!("{}\nemiter = 1", rule("any", "X(uint8 a)", "RoleSet", "")), "nearest is \"emitter\""),
-        (of_uri("{ state = \"a\" }"), "archive endpoint"),
+        (of_uri("{ state = \"a\" }"), "returns (RESULTS)"),
         (of_uri("{ utf = \"b\" }"), "nearest is \"utf8\""),
         (of_uri("{ utf8 = \"b\", of = \"b\" }"), "beside utf8 no \"of\""),
         (of_uri("{ utf8 = \"b\", json = \"b\" }"), "expected one operator"),

@@ -2,6 +2,7 @@
 
 use alloy_primitives::B256;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
@@ -12,6 +13,9 @@ use crate::{Clock, Heads, IndexerError, Sink as _, VerifiedBlock, kept};
 
 /// Packed bytes of blocks that are taken in at once, about.
 const STEP_BYTES: usize = 1 << 20;
+
+/// Between two tries to have what contracts answered, which those who kept the blocks did not ask for.
+const UNHEARD_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a pipeline does with the whole blocks that are kept of its chain.
 #[derive(Debug, Clone, Default)]
@@ -123,6 +127,14 @@ impl Pipeline {
             self.count("kept_blocks", found.len());
             match self.ingest(found).await {
                 Err(IndexerError::Stopped) => return Ok(()),
+                Err(error @ IndexerError::Unheard { .. }) => {
+                    tracing::warn!(%error, "building goes on after a pause");
+                    tokio::select! {
+                        () = self.room.clock.sleep(UNHEARD_PAUSE) => {}
+                        () = self.room.shutdown.cancelled() => {}
+                    }
+                    continue;
+                }
                 done => done?,
             }
             self.finalized(reached).await?;

@@ -11,6 +11,7 @@ use crate::anchor::service::Parts;
 use crate::anchor::{PayloadSource, Payloads, Service};
 use crate::blob::{BlobSource, Fetcher, Finder, Judge, Proxies};
 use crate::endpoint::Pool;
+use crate::reads::Reader;
 use crate::seal::Sealer;
 use crate::{Clock, Heads, IndexerError};
 
@@ -50,6 +51,8 @@ impl Pipeline {
             fetcher,
             mapping,
             chronology: config.chronology(),
+            reader: pool.clone().map(Reader::new),
+            unheard: None,
             data_dir: config.data_dir.clone(),
             pool,
             heads: Heads::default(),

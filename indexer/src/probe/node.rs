@@ -20,7 +20,7 @@ pub struct Nodes {
     /// The findings, node by node in the order of the configuration.
     pub findings: Vec<Finding>,
     /// The first node that answered and is of the right chain.
-    first: Option<Arc<Pool>>,
+    pub(super) first: Option<Arc<Pool>>,
     /// A block that the first node which gave one calls final, or else newest.
     pub(super) block: Option<BlockRef>,
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::is_watched;
 use crate::fold::{Chronology, Folded, Sight, fold_verified};
+use crate::reads::{Answers, StateCall};
 use crate::state::StateView;
 use crate::{IndexerError, Mapping, Trust, VerifiedBlock, VerifiedLog};
 
@@ -26,6 +27,9 @@ pub struct Body {
     pub raw_logs: Vec<RawLog>,
     /// What it comes to.
     pub folded: Folded,
+    /// What contracts answered of their state at its end, as far as its facts rest on it.
+    #[serde(skip)]
+    pub reads: Answers,
 }
 
 /// What is kept of a transaction.
@@ -55,12 +59,21 @@ pub struct RawLog {
 impl Body {
     /// As bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, IndexerError> {
-        postcard::to_stdvec(self).map_err(|error| broken(&error))
+        let mut bytes = postcard::to_stdvec(self).map_err(|error| broken(&error))?;
+        // Behind it, so that a body without them is what it always was.
+        if !self.reads.is_empty() {
+            bytes = postcard::to_extend(&self.reads, bytes).map_err(|error| broken(&error))?;
+        }
+        Ok(bytes)
     }
 
     /// From bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexerError> {
-        postcard::from_bytes(bytes).map_err(|error| broken(&error))
+        let (mut body, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(|error| broken(&error))?;
+        if !rest.is_empty() {
+            body.reads = postcard::from_bytes(rest).map_err(|error| broken(&error))?;
+        }
+        Ok(body)
     }
 }
 
@@ -75,7 +88,10 @@ pub fn ingest_block(
     mapping: &Mapping,
     block: &VerifiedBlock,
 ) -> Result<Body, IndexerError> {
-    let folded = fold_verified(state, chronology, mapping, block)?;
+    let mut folded = fold_verified(state, chronology, mapping, block)?;
+    let asked = std::mem::take(&mut folded.reads);
+    let answered = |call: StateCall| block.reads.get(&call).cloned().map(|answer| (call, answer));
+    let reads: Answers = asked.into_iter().filter_map(answered).collect();
     let watched: Vec<&VerifiedLog> = Sight::through(state, |known| {
         block.logs.iter().filter(|log| is_watched(mapping, block.block.number, log, known)).collect()
     })?;
@@ -100,9 +116,10 @@ pub fn ingest_block(
         l1_origin: block.l1_origin.map(|origin| origin.number),
         tx_count: count(block.transactions.len()),
         log_count: count(block.logs.len()),
-        trust: block.trust,
+        trust: if reads.is_empty() { block.trust } else { Trust::Unverified },
         txs,
         raw_logs,
         folded,
+        reads,
     })
 }

@@ -66,6 +66,7 @@ pub(super) async fn rebuild(
             txs: BTreeMap::new(),
             raw_logs: Vec::new(),
             folded,
+            reads: BTreeMap::new(),
         };
         let under = (&state as &dyn StateRead, &sealed.overlay);
         let late = late::of_published_block(under, snapshot, block.number, archive, context.commitment_mode)?;

@@ -5,7 +5,9 @@ use tributary_schemas::code::Flag;
 use tributary_schemas::column::Micros;
 use tributary_schemas::column::{Binary, Decimal38, hex_text, signed};
 use tributary_schemas::encoding::{event_id, payload_json};
-use tributary_schemas::facts::{BlobRow, BlockRow, DatasetVersionRow, EventRow, RawLogRow, RejectedEventRow, Row};
+use tributary_schemas::facts::{
+    BlobRow, BlockRow, DatasetVersionRow, EventRow, RawLogRow, RejectedEventRow, Row, StateReadRow,
+};
 use tributary_schemas::{Payload, Position, SCHEMA_VERSION};
 use tributary_store::DeclaredOutcome;
 
@@ -30,6 +32,7 @@ impl SealStep<'_, '_> {
             self.sealed.rows.push(&row);
         }
         self.push_raw_logs();
+        self.push_state_reads();
         let row = BlockRow {
             number: signed(self.block.number),
             hash: hex_text(self.block.hash),
@@ -123,6 +126,24 @@ impl SealStep<'_, '_> {
                 topic3: topic(3),
                 data: Binary(log.data.to_vec()),
                 tx_value,
+            };
+            self.sealed.rows.push(&row.into());
+        }
+    }
+
+    fn push_state_reads(&mut self) {
+        let (epoch, block_number, block_hash) = (self.epoch(), signed(self.block.number), hex_text(self.block.hash));
+        for (ordinal, (call, answer)) in (0..).zip(&self.body.reads) {
+            let row = StateReadRow {
+                epoch,
+                block_number,
+                ordinal,
+                block_hash: block_hash.clone(),
+                contract: hex_text(call.to),
+                calldata: Binary(call.data.to_vec()),
+                outcome: answer.reply.as_str().to_owned(),
+                answer: Binary(answer.reply.bytes().to_vec()),
+                agreeing: i64::from(answer.agreeing),
             };
             self.sealed.rows.push(&row.into());
         }

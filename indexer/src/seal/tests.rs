@@ -84,6 +84,7 @@ fn fill(tail: &Arc<Tail>, numbers: std::ops::Range<u64>) {
             txs: BTreeMap::new(),
             raw_logs: Vec::new(),
             folded,
+            reads: BTreeMap::new(),
         };
         let writes = state.take_writes();
         tail.append(vec![TailBlock { block: block(number), body: body.to_bytes().unwrap(), writes }]).unwrap();

@@ -69,7 +69,7 @@ fn follow(config: &str, last: u64) {
 }
 
 /// Where a ledger stands: the mapping set, and everything that two nodes with it must agree on.
-fn heads(config: &str) -> (String, Value) {
+pub(super) fn heads(config: &str) -> (String, Value) {
     let heads = &told(&["status", "--json", "--config", config])["snapshot"]["heads"];
     let keys = ["block_number", "log_root", "settled_epoch", "roots", "ledger_digest", "manifest_hash"];
     let agreed: BTreeMap<&str, Value> = keys.into_iter().map(|key| (key, heads[key].clone())).collect();

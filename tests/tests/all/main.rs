@@ -78,6 +78,8 @@ mod slow;
 #[cfg(test)]
 mod sql;
 #[cfg(test)]
+mod state;
+#[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
 mod trees;

@@ -161,6 +161,7 @@ fn block(topics: &[B256], data: Vec<u8>) -> VerifiedBlock {
         transactions: vec![tx],
         logs: vec![log],
         trust: Trust::Verified,
+        reads: Default::default(),
     }
 }
 

@@ -238,6 +238,7 @@ impl World {
             transactions,
             logs,
             trust: Trust::Verified,
+            reads: Default::default(),
         }
     }
 

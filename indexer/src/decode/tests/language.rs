@@ -37,6 +37,7 @@ pub(super) fn block(logs: Vec<(Address, Vec<B256>, Vec<u8>)>, input: Vec<u8>) ->
         }],
         logs: logs.collect(),
         trust: Trust::Verified,
+        reads: Default::default(),
     }
 }
 

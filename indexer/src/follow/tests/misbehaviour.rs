@@ -8,6 +8,7 @@ mod answers;
 mod envelopes;
 mod heads;
 mod node;
+mod reads;
 mod sockets;
 mod wire;
 

@@ -175,6 +175,7 @@ fn a_verified_block_is_compared_without_its_deposits() {
         transactions: [0x7e, 2, 0x7e, 0, 4].map(transaction).to_vec(),
         logs: vec![],
         trust: Trust::Verified,
+        reads: Default::default(),
     };
     let known = L2Block::of(&block).unwrap();
     assert_eq!((known.number, known.timestamp, known.l1_origin), (5, 10, 3));

@@ -282,5 +282,8 @@ impl Loader<PendingKey> for Loads {
     }
 }
 
+mod below;
 #[cfg(test)]
 mod tests;
+
+pub(super) use below::BatchKey;

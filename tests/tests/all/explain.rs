@@ -181,12 +181,10 @@ async fn graphql_pages_through_what_a_line_came_from() {
     let rows = lake.read::<money::EntitlementRow>(&snapshot).await.unwrap();
     let data = rows.iter().filter(|row| row.role == "data" && row.account.starts_with("0x"));
     let best = data.max_by_key(|row| row.amount.0).unwrap();
-    let explanation = |below: &str| {
-        format!(
-            "{{ account(address: \"{}\") {{ explanation(epoch: {}, token: \"{}\") {{ total {{ raw }} lines {{ \
-             role dataset contribution model agent amount {{ raw }} {below} }} }} }} }}",
-            best.account, best.epoch, best.token
-        )
+    let explanation = async |asked: &str| {
+        let explanation = format!("explanation(epoch: {}, token: \"{}\") {{ {asked} }}", best.epoch, best.token);
+        let query = format!("{{ account(address: \"{}\") {{ {explanation} }} }}", best.account);
+        ask(&url, &query).await["account"]["explanation"].clone()
     };
     let is_best = |line: &Value| {
         line["role"] == "data"
@@ -194,11 +192,9 @@ async fn graphql_pages_through_what_a_line_came_from() {
             && line["agent"] == json!(best.agent_version_id)
             && raw(&line["amount"]) == best.amount.0
     };
-    let line = async |below: &str| {
-        let found = ask(&url, &explanation(below)).await;
-        let lines = found["account"]["explanation"]["lines"].as_array().unwrap().clone();
-        lines.into_iter().find(|line| is_best(line)).unwrap()
-    };
+    let all = explanation("lines { role contribution agent amount { raw } }").await;
+    let at = all["lines"].as_array().unwrap().iter().position(is_best).unwrap();
+    let line = async |below: &str| explanation(&format!("line(at: {at}) {{ {below} }}")).await["line"].clone();
     let level = "totalCount total { raw } rest { raw } untraced { raw } pageInfo { hasNextPage endCursor }";
     let mut after = String::new();
     let (mut seen, mut sum) = (BTreeSet::new(), 0);

@@ -6,7 +6,9 @@ use async_graphql::dataloader::Loader;
 use tributary_accounting::explain::{Payer, RecordKey, below};
 use tributary_accounting::{Origins, Stand};
 
-use super::{Loaded, Loads};
+#[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
+use super::Loaded;
+use super::Loads;
 use crate::error::Refusal;
 use crate::pinned::OriginKey;
 

@@ -78,50 +78,186 @@ pub struct ExplanationLine {
     pub paths: Option<MoneyPaths>,
 }
 
-/// Explains what `account` earned in `epoch`, over the tables registered in `ctx`.
+/// Explains what `account` earned in `epoch`, over the tables registered in `ctx`: all of it at once. Whoever wants a part
+/// reads the [`Lines`], and the rest of what is shown where it is ([`Ways`], [`blobs`]).
 pub async fn explain(
     ctx: &SessionContext,
     account: Address,
     token: Address,
     epoch: i64,
 ) -> Result<Explanation, AccountingError> {
-    let (owner, coin) = (hex_text(account), hex_text(token));
-    let filter = format!("epoch = {epoch} AND account = '{owner}' AND token = '{coin}'");
-    let mut earned: Vec<EntitlementRow> = rows(ctx, &filter).await?;
-    earned.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
-    let edges = edges(ctx, epoch, &coin, &earned).await?;
-    let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{coin}'")).await?;
-    let blobs: Vec<BlobRow> = rows(ctx, &came_in(epoch, &epochs)).await?;
-    let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
-    blobs.sort_unstable();
-
+    let lines = Lines::read(ctx, account, token, epoch).await?;
+    let epochs: Vec<EpochRow> = rows(ctx, &format!("epoch = {epoch} AND token = '{}'", hex_text(token))).await?;
     let blocks = epochs.first().map(|row| (row.first_block, row.last_block));
-    let outside = outside(ctx, blocks, &earned).await?;
-    let (pending, lines): (Vec<_>, Vec<_>) = earned.into_iter().partition(|row| row.role.starts_with("pending:"));
-    let explained = |rows: Vec<EntitlementRow>| rows.into_iter().map(|row| line(row, &edges, &outside));
-    let lines: Vec<ExplanationLine> = explained(lines).collect::<Result<_, _>>()?;
-    let total = lines.iter().map(|line| line.amount).sum();
-    let earned = rise(ctx, &owner, &coin, epoch).await?;
-    hold(&SPLIT_IS_WHOLE, earned == total, || {
-        format!("lines of {owner} in epoch {epoch} sum to {total}: expected {earned}, the rise of its entitlement")
-    })?;
+    let ways = Ways::read(ctx, &lines, blocks).await?;
+    let explained = |rows: &[EntitlementRow]| rows.iter().map(|row| line(row, &ways)).collect::<Result<_, _>>();
     Ok(Explanation {
         account,
         token,
         epoch,
-        total,
-        rounding: lines.iter().map(|line| line.rounding).sum(),
-        lines,
-        pending: explained(pending).collect::<Result<_, _>>()?,
+        total: lines.total,
+        rounding: lines.rounding(),
+        lines: explained(&lines.earned)?,
+        pending: explained(&lines.pending)?,
         blocks,
         payments: epochs.iter().map(|row| row.payments).sum(),
-        blobs,
+        blobs: blobs(ctx, epoch, blocks).await?,
     })
 }
 
+/// The lines of an explanation as `entitlements` has them, the best first. They add up: that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// Token.
+    pub token: Address,
+    /// Epoch.
+    pub epoch: i64,
+    /// Base units earned: by how much the cumulative entitlement rose.
+    pub total: i128,
+    /// What the total is made of.
+    pub earned: Vec<EntitlementRow>,
+    /// What waits for the end of a challenge window: their roles begin with `pending:`.
+    pub pending: Vec<EntitlementRow>,
+}
+
+impl Lines {
+    /// The lines of an account; two queries, however many there are.
+    ///
+    /// # Errors
+    ///
+    /// When the tables cannot be read, or the lines do not add up to what was earned.
+    pub async fn read(
+        ctx: &SessionContext,
+        account: Address,
+        token: Address,
+        epoch: i64,
+    ) -> Result<Self, AccountingError> {
+        let (owner, coin) = (hex_text(account), hex_text(token));
+        let filter = format!("epoch = {epoch} AND account = '{owner}' AND token = '{coin}'");
+        let mut lines: Vec<EntitlementRow> = rows(ctx, &filter).await?;
+        lines.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| names(a).cmp(&names(b))));
+        let (pending, earned): (Vec<_>, Vec<_>) = lines.into_iter().partition(|row| row.role.starts_with("pending:"));
+        let total = earned.iter().map(|row| row.amount.0).sum();
+        let rose = rise(ctx, &owner, &coin, epoch).await?;
+        hold(&SPLIT_IS_WHOLE, rose == total, || {
+            format!("lines of {owner} in epoch {epoch} sum to {total}: expected {rose}, the rise of its entitlement")
+        })?;
+        Ok(Self { token, epoch, total, earned, pending })
+    }
+
+    /// Base units of the total that the largest remainder placed.
+    #[must_use]
+    pub fn rounding(&self) -> i128 {
+        self.earned.iter().map(|row| row.rounding.0).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &EntitlementRow> {
+        self.earned.iter().chain(&self.pending)
+    }
+}
+
+/// What is said of lines beyond what they are: how far the lineage went and over which ways. Only lines of models and
+/// lineage need any of it read.
+#[derive(Debug, Default)]
+pub struct Ways {
+    edges: Edges,
+    outside: BTreeSet<String>,
+}
+
+impl Ways {
+    /// What the lines of an explanation need, which is of the epoch that has these first and last blocks: two queries at
+    /// most.
+    ///
+    /// # Errors
+    ///
+    /// When the tables cannot be read.
+    pub async fn read(
+        ctx: &SessionContext,
+        lines: &Lines,
+        blocks: Option<(i64, i64)>,
+    ) -> Result<Self, AccountingError> {
+        let edges = edges(ctx, lines).await?;
+        Ok(Self { edges, outside: outside(ctx, blocks, lines).await? })
+    }
+
+    /// For lineage: the fewest generations between the model that was used and this one; zero elsewhere.
+    #[must_use]
+    pub fn depth(&self, row: &EntitlementRow) -> i32 {
+        let model = row.model_version_id.as_ref().filter(|_| role(row) == "lineage");
+        let depth = model.map_or(0, |model| self.edges.depth(model).unwrap_or(1));
+        i32::try_from(depth).unwrap_or(i32::MAX)
+    }
+
+    /// For models and lineage: the ways that the money took.
+    ///
+    /// # Errors
+    ///
+    /// When the line is below zero.
+    pub fn paths(&self, row: &EntitlementRow) -> Result<Option<MoneyPaths>, AccountingError> {
+        let units = amount(row.amount.0)?;
+        let model = row.model_version_id.as_ref().filter(|_| over_models(row));
+        Ok(model.map(|model| self.edges.paths(&row.vault, model, role(row) == "lineage", units)))
+    }
+
+    /// The line in words.
+    #[must_use]
+    pub fn description(&self, row: &EntitlementRow) -> String {
+        let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
+        let model = &row.model_version_id;
+        let keeps = if model.as_ref().is_some_and(|id| self.outside.contains(id)) {
+            "; it is based on models outside this chain only, so it passes nothing on"
+        } else {
+            ""
+        };
+        let description = match role(row) {
+            "platform" => "the platform's share of payments".to_owned(),
+            "agent" => format!("the owner's share of payments for agent {}", short(&row.agent_version_id)),
+            "model" => format!("payments for what model {} answered{keeps}", short(model)),
+            "lineage" => format!(
+                "passed up to model {} by models based on it, {} generation(s) below at the least{keeps}",
+                short(model),
+                self.depth(row)
+            ),
+            "data" => {
+                let through = row.agent_version_id.as_ref().or(model.as_ref()).cloned();
+                format!(
+                    "contribution {} of dataset {}, by its influence on answers of {}",
+                    short(&row.contribution_id),
+                    short(&row.dataset_id),
+                    short(&through)
+                )
+            }
+            "staker" => "stake held through the epoch".to_owned(),
+            "posted" => "credits whose challenge window is over".to_owned(),
+            "released" => "money that was held".to_owned(),
+            other => other.to_owned(),
+        };
+        match row.adjusts_epoch {
+            Some(adjusted) => format!("{description}; adjusts epoch {adjusted}"),
+            None => description,
+        }
+    }
+}
+
+/// Hashes of the payloads that the attributions of an epoch with these first and last blocks came in.
+///
+/// # Errors
+///
+/// When the tables cannot be read.
+pub async fn blobs(
+    ctx: &SessionContext,
+    epoch: i64,
+    blocks: Option<(i64, i64)>,
+) -> Result<Vec<String>, AccountingError> {
+    let blobs: Vec<BlobRow> = rows(ctx, &came_in(epoch, blocks)).await?;
+    let mut blobs: Vec<String> = blobs.into_iter().filter_map(|blob| blob.payload_hash).collect();
+    blobs.sort_unstable();
+    Ok(blobs)
+}
+
 /// The filter for blobs of batches that came in an epoch: in time, or late.
-fn came_in(epoch: i64, epochs: &[EpochRow]) -> String {
-    let (first, last) = epochs.first().map_or((0, -1), |row| (row.first_block, row.last_block));
+fn came_in(epoch: i64, blocks: Option<(i64, i64)>) -> String {
+    let (first, last) = blocks.unwrap_or((0, -1));
     format!(
         "owner_kind = 'batch' AND status = 'verified' \
          AND ((epoch = {epoch} AND found_block IS NULL) OR found_block BETWEEN {first} AND {last})"
@@ -147,26 +283,24 @@ const fn names(row: &EntitlementRow) -> Names<'_> {
 }
 
 /// The edges that money went over to models, where a line asks for them.
-async fn edges(
-    ctx: &SessionContext,
-    epoch: i64,
-    coin: &str,
-    earned: &[EntitlementRow],
-) -> Result<Edges, AccountingError> {
-    if earned.iter().all(|row| !comes_over_models(role(row))) {
+async fn edges(ctx: &SessionContext, lines: &Lines) -> Result<Edges, AccountingError> {
+    if !lines.all().any(over_models) {
         return Ok(Edges::default());
     }
+    let (epoch, coin) = (lines.epoch, hex_text(lines.token));
     let filter = format!("epoch = {epoch} AND token = '{coin}' AND step IN ('model', 'lineage')");
     Edges::of(rows::<MoneyFlowRow>(ctx, &filter).await?)
 }
 
 /// What a line is for, whether it waits or not.
-fn role(row: &EntitlementRow) -> &str {
+#[must_use]
+pub fn role(row: &EntitlementRow) -> &str {
     row.role.strip_prefix("pending:").unwrap_or(&row.role)
 }
 
-fn comes_over_models(role: &str) -> bool {
-    role == "model" || role == "lineage"
+/// Whether money came over edges to models.
+fn over_models(row: &EntitlementRow) -> bool {
+    matches!(role(row), "model" | "lineage")
 }
 
 /// Models of the lines that are based on nothing but things outside the chain: nobody can be paid for these, so such a
@@ -174,11 +308,10 @@ fn comes_over_models(role: &str) -> bool {
 async fn outside(
     ctx: &SessionContext,
     blocks: Option<(i64, i64)>,
-    earned: &[EntitlementRow],
+    lines: &Lines,
 ) -> Result<BTreeSet<String>, AccountingError> {
-    let passes = |row: &&EntitlementRow| row.role.ends_with("model") || row.role.ends_with("lineage");
     let models: BTreeSet<&str> =
-        earned.iter().filter(passes).filter_map(|row| row.model_version_id.as_deref()).collect();
+        lines.all().filter(|row| over_models(row)).filter_map(|row| row.model_version_id.as_deref()).collect();
     let (Some((first, last)), false) = (blocks, models.is_empty()) else { return Ok(BTreeSet::new()) };
     let names: Vec<String> = models.iter().map(|id| format!("'{id}'")).collect();
     let filter = format!(
@@ -192,57 +325,19 @@ async fn outside(
     Ok(outside.into_iter().map(|edge| edge.src_id).filter(|id| !inside.contains(id)).collect())
 }
 
-fn line(row: EntitlementRow, edges: &Edges, outside: &BTreeSet<String>) -> Result<ExplanationLine, AccountingError> {
-    let role = role(&row).to_owned();
-    let model = row.model_version_id;
-    let depth = model.as_ref().filter(|_| role == "lineage").map_or(0, |model| edges.depth(model).unwrap_or(1));
-    let units = amount(row.amount.0)?;
-    let paths = model.as_ref().filter(|_| comes_over_models(&role));
-    let paths = paths.map(|model| edges.paths(&row.vault, model, role == "lineage", units));
-    let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
-    let keeps = if model.as_ref().is_some_and(|id| outside.contains(id)) {
-        "; it is based on models outside this chain only, so it passes nothing on"
-    } else {
-        ""
-    };
-    let description = match role.as_str() {
-        "platform" => "the platform's share of payments".to_owned(),
-        "agent" => format!("the owner's share of payments for agent {}", short(&row.agent_version_id)),
-        "model" => format!("payments for what model {} answered{keeps}", short(&model)),
-        "lineage" => format!(
-            "passed up to model {} by models based on it, {depth} generation(s) below at the least{keeps}",
-            short(&model)
-        ),
-        "data" => {
-            let through = row.agent_version_id.as_ref().or(model.as_ref()).cloned();
-            format!(
-                "contribution {} of dataset {}, by its influence on answers of {}",
-                short(&row.contribution_id),
-                short(&row.dataset_id),
-                short(&through)
-            )
-        }
-        "staker" => "stake held through the epoch".to_owned(),
-        "posted" => "credits whose challenge window is over".to_owned(),
-        "released" => "money that was held".to_owned(),
-        other => other.to_owned(),
-    };
-    let description = match row.adjusts_epoch {
-        Some(adjusted) => format!("{description}; adjusts epoch {adjusted}"),
-        None => description,
-    };
+fn line(row: &EntitlementRow, ways: &Ways) -> Result<ExplanationLine, AccountingError> {
     Ok(ExplanationLine {
         vault: address(&row.vault)?,
-        role,
-        dataset: row.dataset_id,
-        contribution: row.contribution_id,
-        model,
-        agent: row.agent_version_id,
-        description,
+        role: role(row).to_owned(),
+        dataset: row.dataset_id.clone(),
+        contribution: row.contribution_id.clone(),
+        model: row.model_version_id.clone(),
+        agent: row.agent_version_id.clone(),
+        description: ways.description(row),
         amount: row.amount.0,
         rounding: row.rounding.0,
-        depth: i32::try_from(depth).unwrap_or(i32::MAX),
+        depth: ways.depth(row),
         adjusts_epoch: row.adjusts_epoch,
-        paths,
+        paths: ways.paths(row)?,
     })
 }

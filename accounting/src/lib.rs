@@ -121,7 +121,9 @@ pub use cluster::Cluster;
 pub use duckdb::duckdb;
 pub use engine::{session, session_with_batches};
 pub use error::{AccountingError, Remedy};
-pub use explain::{Explainer, Explanation, ExplanationLine, MoneyPath, MoneyPaths, Origins, Stand, explain};
+pub use explain::{
+    Explainer, Explanation, ExplanationLine, Lines, MoneyPath, MoneyPaths, Origins, Stand, Ways, explain,
+};
 pub use folder::Folder;
 pub use log::verify_log;
 pub use next::{SettleOutcome, epoch_folder, settle_next};

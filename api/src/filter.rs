@@ -306,6 +306,23 @@ filters! {
         /// First block of its state.
         since_block: IntWhere = "valid_from_block",
     }
+    /// Which contributions. Everything that is given holds.
+    ContributionWhere {
+        /// Who contributed it.
+        contributor: AddressWhere = "contributor",
+        /// submitted, approved, rejected, flagged or removed.
+        state: StringWhere = "state",
+        /// Licence id.
+        license: StringWhere = "license",
+        /// Quality the last reviewer gave.
+        quality: IntWhere = "quality",
+        /// Rows in it.
+        row_count: IntWhere = "row_count",
+        /// Bytes in it.
+        byte_count: IntWhere = "byte_count",
+        /// Block it was submitted at.
+        submitted_block: IntWhere = "submitted_block",
+    }
     /// Which accounts. Everything that is given holds.
     AccountWhere {
         /// The account.
@@ -418,6 +435,32 @@ pub(crate) enum EntityOrderField {
 pub(crate) struct EntityOrder {
     /// By what.
     pub(crate) field: EntityOrderField,
+    /// Which way.
+    #[graphql(default)]
+    pub(crate) direction: OrderDirection,
+    /// For EARNED: the token, the native one by default.
+    pub(crate) token: Option<AddressText>,
+}
+
+/// What contributions are ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Enum)]
+pub(crate) enum ContributionOrderField {
+    /// Registration.
+    #[default]
+    Registered,
+    /// Rows in it.
+    RowCount,
+    /// Quality the last reviewer gave; those without come first.
+    Quality,
+    /// What came through it in all settled epochs, of `token`.
+    Earned,
+}
+
+/// How contributions are ordered; among equals by registration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, InputObject)]
+pub(crate) struct ContributionOrder {
+    /// By what.
+    pub(crate) field: ContributionOrderField,
     /// Which way.
     #[graphql(default)]
     pub(crate) direction: OrderDirection,

@@ -40,6 +40,44 @@ fn text(kind: &str, key: u8) -> String {
 }
 
 pub(crate) async fn publish() -> Published {
+    publish_with(|_| {}).await
+}
+
+/// The same, with an account that has so many lines in epoch 0: one unit from each of its contributions, the last from a
+/// model.
+pub(crate) async fn publish_wide(account: &str, lines: i64) -> Published {
+    publish_with(|money| {
+        for line in 0..lines {
+            let last = line + 1 == lines;
+            money.entitlements.push(EntitlementRow {
+                epoch: 0,
+                vault: VAULT.to_owned(),
+                account: account.to_owned(),
+                token: NATIVE.to_owned(),
+                role: if last { "lineage" } else { "data" }.to_owned(),
+                dataset_id: Some(id("dataset")).filter(|_| !last),
+                contribution_id: Some(id(&format!("contribution{line:06}"))).filter(|_| !last),
+                model_version_id: Some(id(if last { "base@1" } else { "finetune@1" })),
+                agent_version_id: Some(id("agent@1")),
+                amount: Decimal38(1),
+                rounding: Decimal38(0),
+                adjusts_epoch: None,
+            });
+        }
+        money.claims.push(ClaimRow {
+            epoch: 0,
+            vault: VAULT.to_owned(),
+            account: account.to_owned(),
+            token: NATIVE.to_owned(),
+            cumulative: Decimal38(lines.into()),
+            claimed: Decimal38(0),
+            claimable: Decimal38(lines.into()),
+        });
+    })
+    .await
+}
+
+async fn publish_with(more: impl FnOnce(&mut tributary_schemas::money::Rows)) -> Published {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path()).await.unwrap();
     let mut facts = Rows::default();
@@ -53,7 +91,8 @@ pub(crate) async fn publish() -> Published {
         Leaf::new(BOB.parse().unwrap(), Address::ZERO, 300),
         Leaf::new(OWNER.parse().unwrap(), Address::ZERO, 50),
     ]);
-    let money = money(&tree);
+    let mut money = money(&tree);
+    more(&mut money);
     let folder = dir.path().join("epochs").join("1");
     std::fs::create_dir_all(&folder).unwrap();
     tree.write_nodes(&mut std::fs::File::create(folder.join(format!("{VAULT}.nodes"))).unwrap()).unwrap();

@@ -92,6 +92,16 @@ pub(crate) fn admit(query: &str, variables: &Variables, limits: &GuardLimits) ->
     Ok(Admitted { document, complexity: total.complexity })
 }
 
+/// Plain values in a value.
+fn count(value: &Value) -> u64 {
+    match value {
+        Value::List(list) => list.iter().map(count).fold(0, u64::saturating_add),
+        Value::Object(object) => object.values().map(count).fold(0, u64::saturating_add),
+        Value::Null => 0,
+        _ => 1,
+    }
+}
+
 fn within<T: PartialOrd + std::fmt::Display>(code: ErrorCode, what: &str, got: T, max: T) -> Result<(), Refusal> {
     if got <= max {
         return Ok(());
@@ -179,6 +189,8 @@ struct Cost {
     fields: u64,
     complexity: u64,
     depth: u64,
+    /// Whether a list lies in it.
+    listed: bool,
 }
 
 impl Cost {
@@ -187,6 +199,7 @@ impl Cost {
             fields: self.fields.saturating_add(other.fields),
             complexity: self.complexity.saturating_add(other.complexity),
             depth: std::cmp::max(self.depth, other.depth),
+            listed: self.listed || other.listed,
         }
     }
 }
@@ -223,25 +236,42 @@ impl<'a> Costing<'a> {
             "flows" => (5 + first.unwrap_or(200) / 20, 1),
             "explanation" | "statement" => (10, 1),
             "counts" | "earnings" | "proof" | "alarms" => (5, 1),
-            _ if LISTS.contains(&name) => (1, std::cmp::max(first.unwrap_or(ROWS_DEFAULT), 1)),
+            _ if LISTS.contains(&name) => {
+                (1 + self.comparisons(field), std::cmp::max(first.unwrap_or(ROWS_DEFAULT), 1))
+            }
+            // Lines are read at once, whatever lies below them line by line.
+            "lines" | "pending" if inside.listed => (1, std::cmp::max(first.unwrap_or(ROWS_DEFAULT), 1)),
             _ => (u64::from(!leaf), 1),
         };
         Ok(Cost {
             fields: inside.fields.saturating_add(1),
             complexity: inside.complexity.saturating_mul(rows).saturating_add(own),
             depth: inside.depth.saturating_add(1),
+            listed: inside.listed || LISTS.contains(&name),
         })
+    }
+
+    /// Comparisons of the argument `where`: every row of a list may be asked for each of them.
+    fn comparisons(&self, field: &Field) -> u64 {
+        self.argument(field, "where").map_or(0, |value| count(&value))
     }
 
     /// The argument `first`; one that is no number is the schema's to refuse.
     fn first(&self, field: &Field) -> Option<u64> {
-        let given = field.get_argument("first")?.node.clone();
-        let of_variable =
-            |name: async_graphql::Name| self.variables.get(&name).cloned().or_else(|| self.default_of(&name)).ok_or(());
-        match given.into_const_with(of_variable) {
-            Ok(Value::Number(number)) => number.as_u64(),
+        match self.argument(field, "first") {
+            Some(Value::Number(number)) => number.as_u64(),
             _ => None,
         }
+    }
+
+    /// An argument with its variables filled in; one that nobody gave a value is null.
+    fn argument(&self, field: &Field, name: &str) -> Option<Value> {
+        let given = field.get_argument(name)?.node.clone();
+        let of_variable = |name: async_graphql::Name| {
+            let given = self.variables.get(&name).cloned().or_else(|| self.default_of(&name));
+            Ok::<_, std::convert::Infallible>(given.unwrap_or_default())
+        };
+        given.into_const_with(of_variable).ok()
     }
 
     fn default_of(&self, name: &str) -> Option<Value> {

@@ -14,6 +14,8 @@
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
 //! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL
 //!    (`flight`), PostgreSQL's protocol (`postgres`).
+//!    SQL sees what is sealed. Blocks above, which only the follower's tail has, are in no table: subscriptions and
+//!    `status` tell of them.
 //!
 //! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
 //! writes provenance as PROV, `CycloneDX` and Croissant, and statements as CSV, JSON and Parquet.

@@ -11,7 +11,7 @@ use async_graphql::{OutputType, SimpleObject};
 use crate::error::{ErrorCode, Refusal};
 
 /// Rows of a page when nothing else is asked for.
-const FIRST_DEFAULT: usize = 50;
+pub(crate) const FIRST_DEFAULT: usize = 50;
 /// Most rows of a page.
 pub(crate) const FIRST_MAX: usize = 500;
 

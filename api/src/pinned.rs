@@ -19,6 +19,7 @@ use tributary_accounting::{Alarm, Explainer, Origins};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Column, Micros};
 use tributary_schemas::facts::BlockRow;
+use tributary_schemas::money::EntitlementRow;
 use tributary_store::{Current, Generations, Lake, Snapshot, StoreError};
 
 use answered::Answered;
@@ -41,7 +42,7 @@ const CUTS_KEPT: usize = 4;
 const ORIGINS_KEPT: usize = 8;
 
 /// A line of an explanation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OriginKey {
     pub(crate) account: Address,
     pub(crate) token: Address,
@@ -255,23 +256,32 @@ impl Pinned {
         self.alarms.get_or_try_init(look).await.map(Vec::as_slice)
     }
 
-    /// What a line came from. Whoever asks while it is being found waits for it.
-    pub(crate) async fn origins(&self, key: &OriginKey) -> Result<Arc<Origins>, Refusal> {
+    /// What each of some lines came from; those of one explanation are traced together. Whoever asks while they are being
+    /// found waits for it.
+    pub(crate) async fn origins(&self, keys: &[OriginKey]) -> Result<Vec<(OriginKey, Arc<Origins>)>, Refusal> {
         let mut kept = self.drill.kept.lock().await;
-        if let Some((_, found)) = kept.iter().find(|(known, _)| known == key) {
-            return Ok(Arc::clone(found));
+        let (mut out, mut unknown) = (Vec::new(), BTreeMap::<_, Vec<OriginKey>>::new());
+        for key in keys {
+            match kept.iter().find(|(known, _)| known == key) {
+                Some(found) => out.push(found.clone()),
+                None => unknown.entry((key.account, key.token, key.epoch)).or_default().push(key.clone()),
+            }
         }
-        let open = || session::open(&self.lake, &self.snapshot, MEMORY, PARTITIONS);
-        let session = self.drill.session.get_or_try_init(open).await;
-        let session = session.map_err(|cause| Refusal::internal("opening tables", &cause))?;
-        let of = (key.account, key.token, key.epoch);
-        let found = Box::pin(self.drill.explainer.origins(session, of, |row| key.is(row))).await;
-        let found = Arc::new(found.map_err(|cause| Refusal::internal("taking a line back", &cause))?);
-        if kept.len() >= ORIGINS_KEPT {
-            kept.remove(0);
+        for (of, keys) in unknown {
+            let open = || session::open(&self.lake, &self.snapshot, MEMORY, PARTITIONS);
+            let session = self.drill.session.get_or_try_init(open).await;
+            let session = session.map_err(|cause| Refusal::internal("opening tables", &cause))?;
+            self.count_read();
+            let which = |row: &EntitlementRow| keys.iter().position(|key| key.is(row));
+            let found = Box::pin(self.drill.explainer.origins_by(session, of, keys.len(), which)).await;
+            let found = found.map_err(|cause| Refusal::internal("taking lines back", &cause))?;
+            out.extend(keys.into_iter().zip(found.into_iter().map(Arc::new)));
         }
-        kept.push((key.clone(), Arc::clone(&found)));
-        Ok(found)
+        kept.retain(|(known, _)| !keys.contains(known));
+        kept.extend(out.iter().cloned());
+        let over = kept.len().saturating_sub(ORIGINS_KEPT);
+        kept.drain(..over);
+        Ok(out)
     }
 
     /// The session in which every table is registered under its name.

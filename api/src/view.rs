@@ -3,6 +3,7 @@
 mod batch;
 mod blob;
 mod blocks;
+mod explain;
 mod generation;
 mod graph;
 mod load;
@@ -25,6 +26,7 @@ use crate::pinned::Pinned;
 use crate::scalar::{AddressText, BigInt, DateTime, Money, with_point};
 use crate::schema::{AsOf, AsOfTag};
 use crate::world::World;
+pub(crate) use explain::Explained;
 use load::Loads;
 pub(crate) use origin::Below;
 

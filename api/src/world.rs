@@ -89,6 +89,24 @@ columns! {
     AgentRow agent_sk: owner text_id;
 }
 
+impl Columns for ContributionRow {
+    fn datum(&self, column: &str) -> Datum {
+        match column {
+            "contributor" => Datum::from(self.contributor.as_str()),
+            "state" => Datum::from(self.state.as_str()),
+            "license" => Datum::from(self.license.as_str()),
+            "quality" => Datum::from(self.quality),
+            "row_count" => Datum::from(self.row_count),
+            "byte_count" => Datum::from(self.byte_count),
+            "submitted_block" => Datum::from(self.submitted_block),
+            _ => Datum::Null,
+        }
+    }
+    fn sk(&self) -> i64 {
+        self.contribution_sk
+    }
+}
+
 /// What an id names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Thing {

@@ -134,29 +134,36 @@ impl Made {
         self.channel.inference(place).map(|(batch, ordinal, _)| (batch, ordinal))
     }
 
-    /// Takes back what is wanted of an account. What is left of it is less than a sub-unit can say.
+    /// Takes back what is wanted of an account, each want by itself, with one reading of the records for all of them. What
+    /// is left of one is less than a sub-unit can say.
     pub(super) async fn take_back(
         &self,
         ctx: &SessionContext,
         account: Address,
         wants: &[Want],
-    ) -> Result<Vec<Unit>, AccountingError> {
+    ) -> Result<Vec<Vec<Unit>>, AccountingError> {
         let parts = self.parts(ctx, wants).await?;
         let lines = self.channel.flows(&self.run.state)?;
         let mut groups: BTreeMap<(usize, Reached), Vec<&Part>> = BTreeMap::new();
         for part in &parts {
             groups.entry((part.flow, part.to)).or_default().push(part);
         }
+        let mut by_line: BTreeMap<Line, Vec<(usize, Reached)>> = BTreeMap::new();
+        for (flow, to) in groups.keys() {
+            by_line.entry(self.line(lines[*flow].3, *to)?).or_default().push((*flow, *to));
+        }
         let mut judge = Judge::new(&self.run.state, account);
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(wants.len());
         for want in wants {
             let mut found: Vec<(u128, Vec<Unit>)> = Vec::new();
-            for ((flow, to), parts) in &groups {
-                let (_, key, hold, line) = lines[*flow];
-                let line = self.line(line, *to)?;
-                if key.pot() == want.pot && want.waiting.is(hold) && want.lines.contains(&line) {
+            let of = want.lines.iter().filter_map(|line| Some(by_line.get(line)?.iter().map(move |at| (*at, line))));
+            let of: BTreeMap<(usize, Reached), &Line> = of.flatten().collect();
+            for ((flow, to), line) in of {
+                let (_, key, hold, _) = lines[flow];
+                if key.pot() == want.pot && want.waiting.is(hold) {
+                    let parts = groups.get(&(flow, to)).map_or(&[][..], Vec::as_slice);
                     let sub = parts.iter().map(|part| part.sub).sum();
-                    let own = Self::own(&mut judge, (key, hold, &line), *to, sub)?;
+                    let own = Self::own(&mut judge, (key, hold, line), to, sub)?;
                     let unit = |part: &&Part| {
                         let (by, inference) = (By::Flow(part.flow), part.inference);
                         Unit { by, inference, record: part.record, units: part.sub }
@@ -167,13 +174,8 @@ impl Made {
             if want.waiting == Waiting::No {
                 self.of_channels(want, &mut judge, &mut found)?;
             }
-            let shares = split(want.units, found.iter().map(|(own, _)| *own));
-            for ((_, units), share) in found.into_iter().zip(shares) {
-                let parts = split(share, units.iter().map(|one| one.units));
-                out.extend(units.into_iter().zip(parts).map(|(one, units)| Unit { units, ..one }));
-            }
+            out.push(over(want.units, found));
         }
-        out.retain(|one| one.units > 0);
         Ok(out)
     }
 
@@ -324,6 +326,18 @@ impl Made {
         out.retain(|_, units| *units > 0);
         out
     }
+}
+
+/// Divides base units over what was found, then over the parts of each.
+fn over(units: u128, found: Vec<(u128, Vec<Unit>)>) -> Vec<Unit> {
+    let mut out = Vec::new();
+    let shares = split(units, found.iter().map(|(own, _)| *own));
+    for ((_, units), share) in found.into_iter().zip(shares) {
+        let parts = split(share, units.iter().map(|one| one.units));
+        out.extend(units.into_iter().zip(parts).map(|(one, units)| Unit { units, ..one }));
+    }
+    out.retain(|one| one.units > 0);
+    out
 }
 
 /// Orders by amount, the greatest first, then by key.

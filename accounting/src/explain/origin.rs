@@ -58,7 +58,7 @@ impl fmt::Debug for Origins {
 
 /// What base units stand on: an inference of a batch, or none (money of the other channels, and money that named no
 /// inference that counts), in the epoch that divided them. As text, `EPOCH.BATCH.ORDINAL` or `EPOCH.none`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stand {
     /// The epoch that divided them: an earlier one for what waited for a challenge window.
     pub epoch: i64,
@@ -95,7 +95,7 @@ impl FromStr for Stand {
 }
 
 /// What paid: the money's own beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Payer {
     /// A payment or the funding of a pool, by its event.
     Event(B256),
@@ -104,7 +104,7 @@ pub enum Payer {
 }
 
 /// A record that money came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
     /// The inference.
     pub stand: Stand,
@@ -128,29 +128,74 @@ impl Explainer {
     pub async fn origins(
         &self,
         ctx: &SessionContext,
-        (account, token, epoch): (Address, Address, i64),
+        of: (Address, Address, i64),
         wanted: impl Fn(&EntitlementRow) -> bool + Send,
     ) -> Result<Origins, AccountingError> {
+        let found = Box::pin(self.origins_by(ctx, of, 1, move |row| wanted(row).then_some(0))).await?;
+        Ok(found.into_iter().next().unwrap_or_else(|| Origins::new(0, Vec::new())))
+    }
+
+    /// What several groups of lines of an account came from, as [`Self::origins`] has it of each: the epoch is divided
+    /// and its records are read once for all of them. `group` says in which of the `groups`, counted from 0, a line is.
+    ///
+    /// # Errors
+    ///
+    /// When the tables cannot be read, or the epoch cannot be divided again.
+    pub async fn origins_by(
+        &self,
+        ctx: &SessionContext,
+        (account, token, epoch): (Address, Address, i64),
+        groups: usize,
+        group: impl Fn(&EntitlementRow) -> Option<usize> + Send,
+    ) -> Result<Vec<Origins>, AccountingError> {
         // Held while it works: one division at a time, and the session's tables are nobody else's.
         let mut kept = self.made.lock().await;
-        let lines = lines(ctx, account, token, epoch).await?;
-        let lines: Vec<EntitlementRow> = lines.into_iter().filter(|row| wanted(row)).collect();
-        let total = lines.iter().map(|row| row.amount.0).sum();
-        let mut wants: BTreeMap<i64, Vec<Want>> = BTreeMap::new();
-        wants.insert(epoch, wants_of(lines.iter().filter(|row| row.role != "posted"), |_| Waiting::ForAny)?);
-        if lines.iter().any(|row| row.role == "posted") {
-            let of = lines.iter().filter(|row| row.role == "posted");
-            let of = of.map(|row| (row.vault.as_str(), row.adjusts_epoch)).collect();
-            posted(ctx, (account, token, epoch), &of, &mut wants).await?;
+        let mut grouped: Vec<Vec<EntitlementRow>> = vec![Vec::new(); groups];
+        for row in lines(ctx, account, token, epoch).await? {
+            if let Some(lines) = group(&row).and_then(|at| grouped.get_mut(at)) {
+                lines.push(row);
+            }
         }
-        let mut epochs = Vec::new();
-        for (epoch, wants) in wants.into_iter().filter(|(_, wants)| !wants.is_empty()) {
+        let mut wants: BTreeMap<i64, Vec<(usize, Want)>> = BTreeMap::new();
+        for (at, lines) in grouped.iter().enumerate() {
+            for (epoch, found) in wanted(ctx, (account, token, epoch), lines).await? {
+                wants.entry(epoch).or_default().extend(found.into_iter().map(|want| (at, want)));
+            }
+        }
+        let mut epochs: Vec<Vec<(Arc<Made>, Vec<Unit>)>> = vec![Vec::new(); groups];
+        for (epoch, wants) in wants {
             let made = made(ctx, &mut kept, epoch).await?;
-            let units = made.take_back(ctx, account, &wants).await?;
-            epochs.push((made, units));
+            let (of, wants): (Vec<usize>, Vec<Want>) = wants.into_iter().unzip();
+            let mut taken: BTreeMap<usize, Vec<Unit>> = BTreeMap::new();
+            for (at, units) in of.into_iter().zip(made.take_back(ctx, account, &wants).await?) {
+                taken.entry(at).or_default().extend(units);
+            }
+            for (at, units) in taken {
+                epochs[at].push((Arc::clone(&made), units));
+            }
         }
-        Ok(Origins::new(total, epochs))
+        let origins = |(lines, epochs): (&Vec<EntitlementRow>, _)| {
+            Origins::new(lines.iter().map(|row| row.amount.0).sum(), epochs)
+        };
+        Ok(grouped.iter().zip(epochs).map(origins).collect())
     }
+}
+
+/// What to take back of lines, by the epoch that divided it.
+async fn wanted(
+    ctx: &SessionContext,
+    of: (Address, Address, i64),
+    lines: &[EntitlementRow],
+) -> Result<BTreeMap<i64, Vec<Want>>, AccountingError> {
+    let (posts, others): (Vec<_>, Vec<_>) = lines.iter().partition(|row| row.role == "posted");
+    let mut wants: BTreeMap<i64, Vec<Want>> = BTreeMap::new();
+    wants.insert(of.2, wants_of(others.into_iter(), |_| Waiting::ForAny)?);
+    if !posts.is_empty() {
+        let pots = posts.iter().map(|row| (row.vault.as_str(), row.adjusts_epoch)).collect();
+        posted(ctx, of, &pots, &mut wants).await?;
+    }
+    wants.retain(|_, wants| !wants.is_empty());
+    Ok(wants)
 }
 
 async fn made(ctx: &SessionContext, kept: &mut Vec<Arc<Made>>, epoch: i64) -> Result<Arc<Made>, AccountingError> {

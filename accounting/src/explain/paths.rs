@@ -48,6 +48,8 @@ pub(super) struct Edges {
     inflows: BTreeMap<(String, u32, String), Inflow>,
     /// By vault, depth and model.
     passed: BTreeMap<(String, u32, String), u128>,
+    /// By model: the fewest generations over which it got money.
+    depths: BTreeMap<String, u32>,
     depth_max: u32,
 }
 
@@ -69,6 +71,10 @@ impl Edges {
                 _ => continue,
             };
             this.depth_max = std::cmp::max(this.depth_max, at);
+            if at > 0 {
+                let least = this.depths.entry(flow.dst_id.clone()).or_insert(at);
+                *least = std::cmp::min(*least, at);
+            }
             this.inflows.entry((flow.vault, at, flow.dst_id)).or_default().push((flow.src_id, sub));
         }
         Ok(this)
@@ -76,8 +82,7 @@ impl Edges {
 
     /// The fewest generations over which a model got money.
     pub(super) fn depth(&self, model: &str) -> Option<u32> {
-        let at = self.inflows.keys().filter(|(_, depth, to)| *depth > 0 && to == model);
-        at.map(|(_, depth, _)| *depth).min()
+        self.depths.get(model).copied()
     }
 
     /// The ways to a model of `units`: straight from what was paid for, or up the lineage.

@@ -114,6 +114,50 @@ async fn lists_are_filtered_and_ordered() {
 }
 
 #[tokio::test]
+async fn lists_inside_objects_are_filtered_and_ordered_too() {
+    let published = fixture::publish().await;
+    let (one, other) = (id("contribution0"), id("contribution1"));
+    let of = async |arguments: &str| {
+        let list = format!("contributions{arguments} {{ totalCount pageInfo {{ endCursor }} nodes {{ id }} }}");
+        let whole = answer(&published, &format!("{{ datasets(first: 1) {{ nodes {{ {list} }} }} }}")).await;
+        let found = whole["data"]["datasets"]["nodes"][0]["contributions"].clone();
+        assert!(found.is_object(), "{arguments}: {whole}");
+        found
+    };
+    let ids = |found: &Value| found["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
+    for (arguments, expected) in [
+        ("", vec![&one, &other]),
+        ("(where: {rowCount: {gt: 10}})", vec![&other]),
+        ("(where: {state: {eq: \"approved\"}, not: {submittedBlock: {gte: 3}}})", vec![&one]),
+        ("(where: {quality: {lt: 900000}})", vec![]),
+        (&format!("(where: {{contributor: {{eq: \"{BOB}\"}}}})"), vec![&other]),
+        ("(orderBy: {field: ROW_COUNT, direction: DESC})", vec![&other, &one]),
+        ("(orderBy: {field: EARNED, direction: DESC})", vec![&other, &one]),
+        // Among equals by registration, whichever way.
+        ("(orderBy: {field: QUALITY, direction: DESC})", vec![&one, &other]),
+    ] {
+        let found = of(arguments).await;
+        let got: Vec<Value> = ids(&found);
+        assert_eq!(got, expected.iter().map(|id| json!(id)).collect::<Vec<_>>(), "{arguments}");
+        assert_eq!(found["totalCount"], json!(expected.len()), "{arguments}");
+    }
+    // A cursor goes on in the order it was made in, and names no row of a list that has it not.
+    let order = "orderBy: {field: ROW_COUNT, direction: DESC}";
+    let first = of(&format!("(first: 1, {order})")).await;
+    let after = first["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
+    let rest: Vec<Value> = ids(&of(&format!("(after: \"{after}\", {order})")).await);
+    assert_eq!(rest, [json!(one)]);
+    let wrong = format!(
+        "{{ datasets(first: 1) {{ nodes {{ contributions(after: \"{after}\", where: {{rowCount: {{lt: 20}}}}) {{ totalCount }} }} }} }}"
+    );
+    assert_eq!(answer(&published, &wrong).await["errors"][0]["extensions"]["code"], json!("BAD_CURSOR"));
+    let ann = format!(
+        "{{ account(address: \"{ANN}\") {{ contributions(where: {{rowCount: {{gt: 10}}}}) {{ totalCount }} }} }}"
+    );
+    assert_eq!(answer(&published, &ann).await["data"]["account"]["contributions"]["totalCount"], json!(0));
+}
+
+#[tokio::test]
 async fn a_cursor_belongs_to_its_list() {
     let published = fixture::publish().await;
     let first = answer(&published, "{ accounts(first: 1) { pageInfo { endCursor hasNextPage } } }").await;

@@ -33,7 +33,7 @@ fn the_cost_of_a_fragment_is_exact() {
     let mut costing = Costing { document: &document, variables: &variables, known: BTreeMap::new() };
     let operation = document.operations.iter().next().unwrap().1;
     let cost = costing.set(&operation.node.selection_set.node, 0).unwrap();
-    assert_eq!(cost, Cost { fields: 32, complexity: 16, depth: 2 });
+    assert_eq!(cost, Cost { fields: 32, complexity: 16, depth: 2, listed: false });
 }
 
 #[test]
@@ -90,4 +90,34 @@ fn what_does_not_parse_says_so() {
     for query in ["{", "}", "query", "{ a(", "\u{0}", "{ \"", "fragment a on Query { b }"] {
         check(query, Err(ErrorCode::ParseFailed));
     }
+}
+
+#[test]
+fn comparisons_cost_for_every_row_of_the_list_around_them() {
+    let of = |list: &str| format!("{{ datasets(first: 50) {{ nodes {{ {list} }} }} }}");
+    let among = |count: usize| {
+        format!("contributions(where: {{state: {{in: [{}]}}}}) {{ totalCount }}", "\"x\" ".repeat(count))
+    };
+    check(&of(&among(90)), Ok(()));
+    check(&of(&among(100)), Err(ErrorCode::TooComplex));
+    let variables = Variables::from_json(serde_json::json!({ "w": { "state": { "in": vec!["x"; 100] } } }));
+    let query = format!("query($w: ContributionWhere) {}", of("contributions(where: $w) { totalCount }"));
+    let got = admit(&query, &variables, &GuardLimits::default());
+    assert_eq!(got.map(|_| ()).map_err(|refusal| refusal.code), Err(ErrorCode::TooComplex));
+    // A variable without a value does not hide the others.
+    let hiding = among(100).replace("{state:", "{license: {eq: $none}, state:");
+    check(&format!("query($none: String) {}", of(&hiding)), Err(ErrorCode::TooComplex));
+}
+
+#[test]
+fn lines_cost_by_what_lies_below_them() {
+    let of =
+        |lines: &str| format!("{{ account(address: \"x\") {{ explanation(epoch: 0, token: \"y\") {{ {lines} }} }} }}");
+    let below = "{ inferences(first: 10) { nodes { payments(first: 10) { nodes { kind } } } } }";
+    check(&of("lines { role description paths { labels } }"), Ok(()));
+    check(&of(&format!("lines(first: 4) {below}")), Ok(()));
+    check(&of(&format!("lines(first: 50) {below}")), Err(ErrorCode::TooComplex));
+    check(&of(&format!("lines {below}")), Err(ErrorCode::TooComplex));
+    check(&of(&format!("pending {below}")), Err(ErrorCode::TooComplex));
+    check(&of(&format!("line(at: 3) {below}")), Ok(()));
 }

@@ -1,13 +1,19 @@
 //! `account`: what someone earned, why, and how to claim it.
 
-use async_graphql::{ComplexObject, Enum, ID, Object, SimpleObject};
+use std::sync::Arc;
 
-use crate::error::Refusal;
+use async_graphql::{Enum, ID, Object, SimpleObject};
+use tributary_accounting::explain::role;
+use tributary_schemas::money::EntitlementRow;
+
+use crate::error::{ErrorCode, Refusal};
+use crate::filter::{Condition, ContributionOrder, ContributionWhere};
+use crate::page::Asked;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, Money};
 use crate::schema::blob::Blob;
 use crate::schema::entity::{ContributionConnection, Owned};
 use crate::schema::origin::{BatchConnection, InferenceConnection, PaymentConnection};
-use crate::view::{Below, View};
+use crate::view::{Below, Explained, View};
 
 /// An account. Money answers are those of the last settled epoch at or before the block asked for.
 #[derive(Debug, Clone)]
@@ -76,13 +82,16 @@ impl Account {
     ) -> Result<Option<Statement>, Refusal> {
         self.view.statement(self.address, token, (from, to), vault).await
     }
-    /// Its contributions to datasets.
+    /// Its contributions to datasets, in the order of registration if nothing else is asked for.
     async fn contributions(
         &self,
         first: Option<i64>,
         after: Option<String>,
+        #[graphql(name = "where")] filter: Option<ContributionWhere>,
+        order_by: Option<ContributionOrder>,
     ) -> Result<ContributionConnection, Refusal> {
-        self.view.contributions_of(self.address, first, after).await
+        let (asked, condition) = (Asked { first, after }, Condition::of(filter)?);
+        self.view.contributions_of(self.address, asked, &condition, order_by.unwrap_or_default()).await
     }
     /// The datasets, models and agents it owns.
     async fn owns(&self) -> Result<Vec<Owned>, Refusal> {
@@ -266,34 +275,62 @@ pub(crate) struct StatementLine {
 }
 
 /// Why an account earned what it earned in an epoch.
-#[derive(Debug, Clone, SimpleObject)]
-#[graphql(complex)]
-pub(crate) struct Explanation {
-    /// The epoch.
-    pub(crate) epoch: i64,
-    /// What the lines add up to.
-    pub(crate) total: Money,
-    /// The lines.
-    pub(crate) lines: Vec<ExplanationLine>,
-    /// What waits for the end of a challenge window; not in the total.
-    pub(crate) pending: Vec<ExplanationLine>,
-    /// The part of the total that rounding placed.
-    pub(crate) rounding: Money,
-    /// Payments of this token that settled in the epoch.
-    pub(crate) payments: i64,
-    /// The blocks whose payments were settled.
-    pub(crate) blocks: BlockRange,
-    /// The blobs with the attribution records of the epoch.
-    pub(crate) blobs: Vec<Blob>,
-}
+#[derive(Debug, Clone)]
+pub(crate) struct Explanation(pub(crate) Arc<Explained>);
 
 /// Why an account earned what it earned in an epoch.
-#[ComplexObject]
+#[Object]
 impl Explanation {
-    /// The line at a place of `lines`, counted from 0; null where there are fewer. What lies below a line is traced for
-    /// that line alone: so it is asked for one at a time.
+    /// The epoch.
+    async fn epoch(&self) -> i64 {
+        self.0.lines.epoch
+    }
+    /// What the lines add up to.
+    async fn total(&self) -> Money {
+        self.0.view.money(self.0.token, self.0.lines.total)
+    }
+    /// How many lines there are.
+    async fn line_count(&self) -> i64 {
+        i64::try_from(self.0.lines.earned.len()).unwrap_or(i64::MAX)
+    }
+    /// The lines, the largest first: `first` of them (at most 500) after the first `from`; all of them where `first` says
+    /// nothing. What lies below lines is traced for all of the list at once, for lists of 50 lines at most if `first` says
+    /// nothing.
+    async fn lines(
+        &self,
+        first: Option<i64>,
+        #[graphql(default = 0)] from: i64,
+    ) -> Result<Vec<ExplanationLine>, Refusal> {
+        self.0.some(false, first, from)
+    }
+    /// The line at a place of `lines`, counted from 0; null where there are fewer.
     async fn line(&self, at: i64) -> Option<ExplanationLine> {
-        usize::try_from(at).ok().and_then(|at| self.lines.get(at)).cloned()
+        self.0.line(at)
+    }
+    /// What waits for the end of a challenge window, as `lines` are listed; not in the total.
+    async fn pending(
+        &self,
+        first: Option<i64>,
+        #[graphql(default = 0)] from: i64,
+    ) -> Result<Vec<ExplanationLine>, Refusal> {
+        self.0.some(true, first, from)
+    }
+    /// The part of the total that rounding placed.
+    async fn rounding(&self) -> Money {
+        self.0.view.money(self.0.token, self.0.lines.rounding())
+    }
+    /// Payments of this token that settled in the epoch.
+    async fn payments(&self) -> i64 {
+        self.0.payments
+    }
+    /// The blocks whose payments were settled.
+    async fn blocks(&self) -> BlockRange {
+        let (first, last) = self.0.blocks;
+        BlockRange { first: BlockNumber(first), last: BlockNumber(last) }
+    }
+    /// The blobs with the attribution records of the epoch.
+    async fn blobs(&self) -> Result<Vec<Blob>, Refusal> {
+        self.0.blobs().await
     }
 }
 
@@ -307,56 +344,108 @@ pub(crate) struct BlockRange {
 }
 
 /// One reason for money.
-#[derive(Debug, Clone, SimpleObject)]
-#[graphql(complex)]
+#[derive(Debug, Clone)]
 pub(crate) struct ExplanationLine {
-    #[graphql(skip)]
+    pub(crate) explained: Arc<Explained>,
+    pub(crate) row: EntitlementRow,
     pub(crate) below: Below,
-    /// The vault that pays it.
-    pub(crate) vault: AddressText,
-    /// platform, agent, model, lineage, data, staker; posted or released for what waited in an earlier epoch.
-    pub(crate) role: String,
-    /// Dataset it came through.
-    pub(crate) dataset: Option<ID>,
-    /// Contribution it came through.
-    pub(crate) contribution: Option<ID>,
-    /// Model version it came through.
-    pub(crate) model: Option<ID>,
-    /// Agent version it came through.
-    pub(crate) agent: Option<ID>,
-    /// Names for people of what it came through, from what earned to what was paid.
-    pub(crate) through: Vec<String>,
-    /// In a sentence.
-    pub(crate) description: String,
-    /// The money.
-    pub(crate) amount: Money,
-    /// The part of the money that rounding placed.
-    pub(crate) rounding: Money,
-    /// For lineage: generations between the model that was used and this one.
-    pub(crate) depth: Option<i64>,
-    /// The earlier epoch that held the money and that this line adjusts; null for money of the epoch itself.
-    pub(crate) adjusts_epoch: Option<i64>,
-    /// For models and lineage: the ways that the money took, the most valuable first.
-    pub(crate) paths: Vec<MoneyPath>,
-    /// For models and lineage: what came over ways that are not listed; with the paths, the amount.
-    pub(crate) other_paths: Option<Money>,
+    /// On a list that is too long to be traced: how many lines there are.
+    pub(crate) too_many: Option<usize>,
+}
+
+impl ExplanationLine {
+    fn money(&self, units: i128) -> Money {
+        self.explained.view.money(self.explained.token, units)
+    }
+
+    fn below(&self) -> Result<&Below, Refusal> {
+        let Some(lines) = self.too_many else { return Ok(&self.below) };
+        let message = format!("below {lines} lines at once: expected lines(first: …), or line(at: …) for one of them");
+        Err(Refusal::new(ErrorCode::TooComplex, message))
+    }
 }
 
 /// One reason for money.
-#[ComplexObject]
+#[Object]
 impl ExplanationLine {
+    /// The vault that pays it.
+    async fn vault(&self) -> AddressText {
+        AddressText::read(&self.row.vault)
+    }
+    /// platform, agent, model, lineage, data, staker; posted or released for what waited in an earlier epoch.
+    async fn role(&self) -> &str {
+        role(&self.row)
+    }
+    /// Dataset it came through.
+    async fn dataset(&self) -> Option<ID> {
+        self.row.dataset_id.clone().map(ID)
+    }
+    /// Contribution it came through.
+    async fn contribution(&self) -> Option<ID> {
+        self.row.contribution_id.clone().map(ID)
+    }
+    /// Model version it came through.
+    async fn model(&self) -> Option<ID> {
+        self.row.model_version_id.clone().map(ID)
+    }
+    /// Agent version it came through.
+    async fn agent(&self) -> Option<ID> {
+        self.row.agent_version_id.clone().map(ID)
+    }
+    /// Names for people of what it came through, from what earned to what was paid.
+    async fn through(&self) -> Vec<String> {
+        let EntitlementRow { dataset_id, contribution_id, model_version_id, agent_version_id, .. } = &self.row;
+        let ids = [contribution_id, dataset_id, model_version_id, agent_version_id].into_iter().flatten();
+        let view = &self.explained.view;
+        ids.map(|id| view.world().label(id, view.number())).collect()
+    }
+    /// In a sentence.
+    async fn description(&self) -> Result<String, Refusal> {
+        self.explained.description(&self.row).await
+    }
+    /// The money.
+    async fn amount(&self) -> Money {
+        self.money(self.row.amount.0)
+    }
+    /// The part of the money that rounding placed.
+    async fn rounding(&self) -> Money {
+        self.money(self.row.rounding.0)
+    }
+    /// For lineage: generations between the model that was used and this one.
+    async fn depth(&self) -> Result<Option<i64>, Refusal> {
+        self.explained.depth(&self.row).await
+    }
+    /// The earlier epoch that held the money and that this line adjusts; null for money of the epoch itself.
+    async fn adjusts_epoch(&self) -> Option<i64> {
+        self.row.adjusts_epoch
+    }
+    /// For models and lineage: the ways that the money took, the most valuable first.
+    async fn paths(&self) -> Result<Vec<MoneyPath>, Refusal> {
+        Ok(self.explained.paths(&self.row).await?.map_or_else(Vec::new, |found| found.paths))
+    }
+    /// For models and lineage: what came over ways that are not listed; with the paths, the amount.
+    async fn other_paths(&self) -> Result<Option<Money>, Refusal> {
+        Ok(self.explained.paths(&self.row).await?.map(|found| found.other))
+    }
     /// The inferences that the money came by, each with its payments and records.
     async fn inferences(&self, first: Option<i64>, after: Option<String>) -> Result<InferenceConnection, Refusal> {
-        self.below.inferences(first, after).await
+        self.below()?.inferences(first, after).await
     }
     /// The batches that these inferences are in, each in one block and one blob.
     async fn batches(&self, first: Option<i64>, after: Option<String>) -> Result<BatchConnection, Refusal> {
-        self.below.batches(first, after).await
+        self.below()?.batches(first, after).await
     }
     /// The payments that the money came out of.
     async fn payments(&self, first: Option<i64>, after: Option<String>) -> Result<PaymentConnection, Refusal> {
-        self.below.payments(None, first, after).await
+        self.below()?.payments(None, first, after).await
     }
+}
+
+/// The ways that the money of a line took: those that are listed, and what came over the others.
+#[derive(Debug, Clone)]
+pub(crate) struct MoneyPaths {
+    pub(crate) paths: Vec<MoneyPath>,
+    pub(crate) other: Money,
 }
 
 /// A way that money took up the lineage.

@@ -7,7 +7,8 @@ use tributary_schemas::facts::{
 };
 
 use crate::error::Refusal;
-use crate::page::Total;
+use crate::filter::{Condition, ContributionOrder, ContributionWhere};
+use crate::page::{Asked, Total};
 use crate::scalar::{AddressText, BlockNumber, Bytes32, Money};
 use crate::view::View;
 use crate::world::{Kind, flag_words};
@@ -126,9 +127,16 @@ entity! {
         async fn versions(&self) -> Result<Vec<DatasetVersion>, Refusal> {
             self.view.dataset_versions(self.row.dataset_sk).await
         }
-        /// Its contributions.
-        async fn contributions(&self, first: Option<i64>, after: Option<String>) -> Result<ContributionConnection, Refusal> {
-            self.view.contributions_in(self.row.dataset_sk, first, after).await
+        /// Its contributions, in the order of registration if nothing else is asked for.
+        async fn contributions(
+            &self,
+            first: Option<i64>,
+            after: Option<String>,
+            #[graphql(name = "where")] filter: Option<ContributionWhere>,
+            order_by: Option<ContributionOrder>,
+        ) -> Result<ContributionConnection, Refusal> {
+            let (asked, condition) = (Asked { first, after }, Condition::of(filter)?);
+            self.view.contributions_in(self.row.dataset_sk, asked, &condition, order_by.unwrap_or_default()).await
         }
         /// How many accounts contributed to it.
         async fn contributor_count(&self) -> Result<i64, Refusal> {

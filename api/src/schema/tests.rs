@@ -201,6 +201,39 @@ async fn explanations_add_up() {
 }
 
 #[tokio::test]
+async fn lines_come_in_parts_and_too_many_are_not_traced_at_once() {
+    let published = fixture::publish_wide(BUYER, 60).await;
+    let asked = |part: &str| {
+        format!("{{ account(address: \"{BUYER}\") {{ explanation(epoch: 0, token: \"{NATIVE}\") {{ {part} }} }} }}")
+    };
+    let of = async |part: &str| data(&published, &asked(part)).await["account"]["explanation"].clone();
+    let all = of("lines { contribution role }").await["lines"].as_array().unwrap().clone();
+    assert_eq!((all.len(), of("lineCount").await), (60, json!({ "lineCount": 60 })));
+    let mut parts = Vec::new();
+    for from in [0, 25, 50, 75] {
+        let found = of(&format!("lines(first: 25, from: {from}) {{ contribution role }}")).await;
+        parts.extend(found["lines"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(parts, all);
+    for (part, expected) in [
+        ("lines { batches { totalCount } }", "QUERY_TOO_COMPLEX"),
+        ("lines(from: 5) { payments { totalCount } }", "QUERY_TOO_COMPLEX"),
+        ("lines(first: 501) { role }", "BAD_USER_INPUT"),
+        ("lines(from: -1) { role }", "BAD_USER_INPUT"),
+        ("lines(first: 200) { inferences { nodes { inference } } }", "QUERY_TOO_COMPLEX"),
+    ] {
+        let query = asked(part);
+        let prepared =
+            graphql::prepare(serde_json::from_value(json!({ "query": query })).unwrap(), &GuardLimits::default());
+        let got = match prepared {
+            Ok(_) => code(&published, &query).await,
+            Err(refusal) => refusal.code.as_str().to_owned(),
+        };
+        assert_eq!(got, expected, "{part}");
+    }
+}
+
+#[tokio::test]
 async fn a_statement_opens_lists_and_closes() {
     let published = fixture::publish().await;
     let statement = async |from: i64, to: i64| {

@@ -9,7 +9,9 @@ use tributary_schemas::facts::{AccountRow, ContributionRow};
 use super::View;
 use crate::earned::{Earned, Tokens};
 use crate::error::{ErrorCode, Refusal};
-use crate::filter::{Condition, Datum, EntityOrder, EntityOrderField, OrderDirection};
+use crate::filter::{
+    Condition, ContributionOrder, ContributionOrderField, Datum, EntityOrder, EntityOrderField, OrderDirection,
+};
 use crate::page::{self, Asked, Cursor, Listed, connect};
 use crate::pinned::column;
 use crate::provenance;
@@ -71,29 +73,30 @@ impl View {
         rows: Vec<&'a T>,
         order: EntityOrder,
     ) -> Result<Vec<&'a T>, Refusal> {
-        let earned = match order.field {
-            EntityOrderField::Earned => self.earned().await?,
-            EntityOrderField::Registered | EntityOrderField::TextId | EntityOrderField::SinceBlock => None,
-        };
-        let token = order.token.unwrap_or(AddressText(alloy_primitives::Address::ZERO)).lower();
+        let earned = self.earned_for(order.field == EntityOrderField::Earned, kind, order.token).await?;
         let key = |row: &T| match order.field {
             EntityOrderField::Registered => Datum::from(row.sk()),
             EntityOrderField::TextId => row.datum("text_id"),
             EntityOrderField::SinceBlock => row.datum("valid_from_block"),
-            EntityOrderField::Earned => {
-                let sums = earned.as_deref().map(|earned| self.earned_of(earned, kind, row.sk())).unwrap_or_default();
-                Datum::Number(sums.get(&token).copied().unwrap_or(0))
-            }
+            EntityOrderField::Earned => earned(row.sk()),
         };
-        let mut keyed = rows.into_iter().map(|row| (key(row), row)).collect::<Vec<_>>();
-        keyed.sort_by(|(a, one), (b, other)| {
-            let way = match order.direction {
-                OrderDirection::Asc => a.cmp(b),
-                OrderDirection::Desc => b.cmp(a),
-            };
-            way.then(one.sk().cmp(&other.sk()))
-        });
-        Ok(keyed.into_iter().map(|(_, row)| row).collect())
+        Ok(sorted(rows, order.direction, key))
+    }
+
+    /// What came through each thing of a kind, of a token (the native one by default), by surrogate key; nothing is read
+    /// where nobody asks.
+    async fn earned_for(
+        &self,
+        asked: bool,
+        kind: Kind,
+        token: Option<AddressText>,
+    ) -> Result<impl Fn(i64) -> Datum, Refusal> {
+        let earned = if asked { self.earned().await? } else { None };
+        let token = token.unwrap_or(AddressText(alloy_primitives::Address::ZERO)).lower();
+        Ok(move |sk| {
+            let sums = earned.as_deref().map(|earned| self.earned_of(earned, kind, sk)).unwrap_or_default();
+            Datum::Number(sums.get(&token).copied().unwrap_or(0))
+        })
     }
 
     /// Whatever has this id.
@@ -166,36 +169,49 @@ impl View {
         Ok(row.map(|row| Contribution { view: self.clone(), row: row.clone() }))
     }
 
-    /// Contributions of an account.
+    /// Contributions of an account for which a condition holds, in order.
     pub(crate) async fn contributions_of(
         &self,
         account: AddressText,
-        first: Option<i64>,
-        after: Option<String>,
+        asked: Asked,
+        condition: &Condition,
+        order: ContributionOrder,
     ) -> Result<ContributionConnection, Refusal> {
-        self.contributions(self.world().contributed_by(&account.lower()), first, after.as_deref())
+        self.contributions(self.world().contributed_by(&account.lower()), asked, condition, order).await
     }
 
-    /// Contributions to a dataset.
+    /// Contributions to a dataset for which a condition holds, in order.
     pub(crate) async fn contributions_in(
         &self,
         dataset: i64,
-        first: Option<i64>,
-        after: Option<String>,
+        asked: Asked,
+        condition: &Condition,
+        order: ContributionOrder,
     ) -> Result<ContributionConnection, Refusal> {
-        self.contributions(self.world().contributed_to(dataset), first, after.as_deref())
+        self.contributions(self.world().contributed_to(dataset), asked, condition, order).await
     }
 
-    fn contributions(
+    async fn contributions(
         &self,
         keys: &[i64],
-        first: Option<i64>,
-        after: Option<&str>,
+        asked: Asked,
+        condition: &Condition,
+        order: ContributionOrder,
     ) -> Result<ContributionConnection, Refusal> {
-        let after = self.inner_cursor(after)?;
-        let rows = keys.iter().filter_map(|sk| self.world().contributions.at(sk, self.number())).collect::<Vec<_>>();
+        let after = self.inner_cursor(asked.after.as_deref())?;
+        let rows = keys.iter().filter_map(|sk| self.world().contributions.at(sk, self.number()));
+        let rows = rows.filter(|row| condition.holds(&|column: &str| row.datum(column))).collect();
+        let by = order.field;
+        let earned = self.earned_for(by == ContributionOrderField::Earned, Kind::Contribution, order.token).await?;
+        let key = |row: &ContributionRow| match by {
+            ContributionOrderField::Registered => Datum::from(row.sk()),
+            ContributionOrderField::RowCount => row.datum("row_count"),
+            ContributionOrderField::Quality => row.datum("quality"),
+            ContributionOrderField::Earned => earned(row.sk()),
+        };
+        let rows = sorted(rows, order.direction, key);
         let node = |row: &ContributionRow| Contribution { view: self.clone(), row: row.clone() };
-        connect(rows, &self.cursor(), first, after.as_ref(), |row| row.contribution_sk.to_string(), node)
+        connect(rows, &self.cursor(), asked.first, after.as_ref(), |row| row.contribution_sk.to_string(), node)
     }
 
     /// How many accounts contributed to a dataset.
@@ -358,4 +374,17 @@ impl View {
         let walk = move || provenance::around(&view, &earned, &of, direction, depth, nodes);
         tokio::task::spawn_blocking(walk).await.map_err(|cause| Refusal::internal("walking the graph", &cause))
     }
+}
+
+/// Rows by a key, among equals in the order of registration.
+fn sorted<T: Columns>(rows: Vec<&T>, direction: OrderDirection, key: impl Fn(&T) -> Datum) -> Vec<&T> {
+    let mut keyed = rows.into_iter().map(|row| (key(row), row)).collect::<Vec<_>>();
+    keyed.sort_by(|(a, one), (b, other)| {
+        let way = match direction {
+            OrderDirection::Asc => a.cmp(b),
+            OrderDirection::Desc => b.cmp(a),
+        };
+        way.then(one.sk().cmp(&other.sk()))
+    });
+    keyed.into_iter().map(|(_, row)| row).collect()
 }

@@ -273,5 +273,8 @@ impl Loader<PendingKey> for Loads {
     }
 }
 
+mod below;
 #[cfg(test)]
 mod tests;
+
+pub(super) use below::BatchKey;

@@ -10,16 +10,15 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::money::{ClaimRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
 
+use super::View;
 use super::load::{EarningsKey, Grouped, LeafKey, PendingKey, StandingKey, Waiting};
-use super::{Below, View};
 use crate::earned::whole_units;
 use crate::error::{ErrorCode, Refusal};
 use crate::page::FIRST_MAX;
-use crate::pinned::{OriginKey, column};
+use crate::pinned::column;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
 use crate::schema::account::{
-    BlockRange, Earning, EarningsGroup, Entitlement, Explanation, ExplanationLine, MoneyPath, PendingKind,
-    PendingMoney, Proof, Statement, StatementLine,
+    Earning, EarningsGroup, Entitlement, PendingKind, PendingMoney, Proof, Statement, StatementLine,
 };
 use crate::schema::epoch::MoneyFlow;
 use crate::schema::status::{
@@ -329,38 +328,6 @@ impl View {
         }))
     }
 
-    /// Why an account earned what it earned in an epoch.
-    pub(crate) async fn explanation(
-        &self,
-        account: AddressText,
-        epoch: i64,
-        token: AddressText,
-    ) -> Result<Option<Explanation>, Refusal> {
-        if self.cut().is_none_or(|cut| epoch > cut) {
-            return Ok(None);
-        }
-        let session = self.pinned().session().await?;
-        let explained = Box::pin(tributary_accounting::explain(session, account.0, token.0, epoch)).await;
-        let explained = explained.map_err(|cause| Refusal::internal("explaining", &cause))?;
-        let Some((first, last)) = explained.blocks else { return Ok(None) };
-        if explained.lines.is_empty() && explained.pending.is_empty() {
-            return Ok(None);
-        }
-        let lines = |lines: Vec<tributary_accounting::ExplanationLine>, waits: bool| {
-            lines.into_iter().map(|line| self.line((account, epoch, token), waits, line)).collect()
-        };
-        Ok(Some(Explanation {
-            epoch,
-            total: self.money(token, explained.total),
-            rounding: self.money(token, explained.rounding),
-            payments: explained.payments,
-            lines: lines(explained.lines, false),
-            pending: lines(explained.pending, true),
-            blocks: BlockRange { first: BlockNumber(first), last: BlockNumber(last) },
-            blobs: self.blobs_of(&explained.blobs).await?,
-        }))
-    }
-
     /// What an account was owed, the movements, and what it was owed after.
     pub(crate) async fn statement(
         &self,
@@ -400,48 +367,6 @@ impl View {
             closing: self.money(token, stated.closing),
             lines: stated.lines.into_iter().map(line).collect(),
         }))
-    }
-
-    fn line(
-        &self,
-        (account, epoch, token): (AddressText, i64, AddressText),
-        waits: bool,
-        line: tributary_accounting::ExplanationLine,
-    ) -> ExplanationLine {
-        let key = OriginKey {
-            account: account.0,
-            token: token.0,
-            epoch,
-            vault: hex_text(line.vault),
-            role: if waits { format!("pending:{}", line.role) } else { line.role.clone() },
-            ids: [line.dataset.clone(), line.contribution.clone(), line.model.clone(), line.agent.clone()],
-            adjusts_epoch: line.adjusts_epoch,
-        };
-        let label = |id: &Option<String>| id.as_ref().map(|id| self.world().label(id, self.number()));
-        let through = [label(&line.contribution), label(&line.dataset), label(&line.model), label(&line.agent)];
-        let other_paths = line.paths.as_ref().map(|paths| self.money(token, paths.other));
-        let paths = line.paths.map_or_else(Vec::new, |paths| paths.paths).into_iter().map(|path| MoneyPath {
-            labels: path.steps.iter().map(|id| self.world().label(id, self.number())).collect(),
-            steps: path.steps.into_iter().map(ID).collect(),
-            amount: self.money(token, path.amount),
-        });
-        ExplanationLine {
-            below: Below { view: self.clone(), token, key },
-            vault: AddressText(line.vault),
-            paths: paths.collect(),
-            other_paths,
-            through: through.into_iter().flatten().collect(),
-            dataset: line.dataset.map(ID),
-            contribution: line.contribution.map(ID),
-            model: line.model.map(ID),
-            agent: line.agent.map(ID),
-            description: line.description,
-            amount: self.money(token, line.amount),
-            rounding: self.money(token, line.rounding),
-            depth: Some(i64::from(line.depth)).filter(|_| line.role == "lineage"),
-            adjusts_epoch: line.adjusts_epoch,
-            role: line.role,
-        }
     }
 
     /// The largest flows of money in an epoch.

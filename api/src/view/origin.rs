@@ -1,15 +1,19 @@
-//! Below the lines of an explanation. What a line came from is found once and kept with the snapshot; a page then costs
-//! its look-ups.
+//! Below the lines of an explanation. What a line came from is found once, together with the other lines of the answer
+//! that ask, and kept with the snapshot; a page then costs its look-ups, which lines share as well.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
+use async_graphql::dataloader::Loader;
 use async_graphql::{ID, OutputType};
+use tokio::sync::OnceCell;
 use tributary_accounting::explain::below;
 use tributary_accounting::{Origins, Stand};
 use tributary_schemas::money::EntitlementRow;
 
 use super::View;
+use super::load::{BatchKey, Loads};
 use crate::error::{ErrorCode, Refusal};
 use crate::page::{Cursor, first};
 use crate::pinned::OriginKey;
@@ -25,6 +29,8 @@ pub(crate) struct Below {
     pub(crate) view: View,
     pub(crate) token: AddressText,
     pub(crate) key: OriginKey,
+    /// What it came from, once somebody asked.
+    pub(crate) found: Arc<OnceCell<Arc<Origins>>>,
 }
 
 impl Below {
@@ -36,16 +42,14 @@ impl Below {
     ) -> Result<InferenceConnection, Refusal> {
         let origins = self.origins().await?;
         let page = self.page(origins.inferences(), asked, after.as_deref())?;
-        let session = self.view.pinned().session().await?;
-        let rows = Box::pin(below::inferences(session, page.list)).await;
-        let rows = rows.map_err(|cause| Refusal::internal("reading inferences", &cause))?;
-        let nodes = rows.into_iter().zip(page.list).map(|(row, (stand, _))| InferencePart {
+        let rows = self.rows(page.list, |stand| stand).await?;
+        let nodes = rows.into_iter().map(|(stand, of, units)| InferencePart {
             below: self.clone(),
-            stand: *stand,
-            inference: row.of.inference.as_deref().and_then(Bytes32::read),
-            subject: row.of.subject.map(ID),
-            batch: row.of.batch.map(batch),
-            amount: self.view.money(self.token, row.amount),
+            stand,
+            inference: of.inference.as_deref().and_then(Bytes32::read),
+            subject: of.subject.map(ID),
+            batch: of.batch.map(batch),
+            amount: self.view.money(self.token, units),
         });
         Ok(self.connection(&page, (origins.total(), origins.untraced()), nodes.collect()))
     }
@@ -55,12 +59,10 @@ impl Below {
         let origins = self.origins().await?;
         let list = origins.batches();
         let page = self.page(&list, asked, after.as_deref())?;
-        let session = self.view.pinned().session().await?;
-        let rows = Box::pin(below::batches(session, page.list)).await;
-        let rows = rows.map_err(|cause| Refusal::internal("reading batches", &cause))?;
+        let rows = self.rows(page.list, BatchKey).await?;
         let nodes = rows
             .into_iter()
-            .map(|row| BatchPart { batch: row.of.map(batch), amount: self.view.money(self.token, row.amount) });
+            .map(|(_, of, units)| BatchPart { batch: of.map(batch), amount: self.view.money(self.token, units) });
         Ok(self.connection(&page, (origins.total(), origins.untraced()), nodes.collect()))
     }
 
@@ -74,21 +76,19 @@ impl Below {
         let origins = self.origins().await?;
         let list = origins.payments(of);
         let page = self.page(&list, asked, after.as_deref())?;
-        let session = self.view.pinned().session().await?;
-        let rows = Box::pin(below::payments(session, page.list)).await;
-        let rows = rows.map_err(|cause| Refusal::internal("reading payments", &cause))?;
+        let rows = self.rows(page.list, |payer| payer).await?;
         let bytes = |text: Option<String>| text.as_deref().and_then(Bytes32::read);
-        let nodes = rows.into_iter().map(|row| PaymentPart {
-            kind: row.of.kind.to_owned(),
-            event: bytes(row.of.event),
-            payment: bytes(row.of.payment),
-            payer: row.of.payer.as_deref().map(AddressText::read),
-            tx: bytes(row.of.tx),
-            block: row.of.block.map(BlockNumber),
-            log_index: row.of.log_index,
-            paid: row.of.paid.and_then(|units| units.parse().ok()).map(|units| self.view.money(self.token, units)),
-            reference: bytes(row.of.reference),
-            amount: self.view.money(self.token, row.amount),
+        let nodes = rows.into_iter().map(|(_, of, units)| PaymentPart {
+            kind: of.kind.to_owned(),
+            event: bytes(of.event),
+            payment: bytes(of.payment),
+            payer: of.payer.as_deref().map(AddressText::read),
+            tx: bytes(of.tx),
+            block: of.block.map(BlockNumber),
+            log_index: of.log_index,
+            paid: of.paid.and_then(|paid| paid.parse().ok()).map(|paid| self.view.money(self.token, paid)),
+            reference: bytes(of.reference),
+            amount: self.view.money(self.token, units),
         });
         Ok(self.connection(&page, Self::whole(&origins, of), nodes.collect()))
     }
@@ -103,21 +103,39 @@ impl Below {
         let origins = self.origins().await?;
         let list = origins.records(of);
         let page = self.page(&list, asked, after.as_deref())?;
-        let session = self.view.pinned().session().await?;
-        let rows = Box::pin(below::records(session, page.list)).await;
-        let rows = rows.map_err(|cause| Refusal::internal("reading records", &cause))?;
-        let nodes = rows.into_iter().map(|row| RecordPart {
-            target: row.of.target.map(str::to_owned),
-            target_id: row.of.target_id.map(ID),
-            row: row.of.row.map(i64::from),
-            score: row.of.score.to_string(),
-            amount: self.view.money(self.token, row.amount),
+        let rows = self.rows(page.list, |record| record).await?;
+        let nodes = rows.into_iter().map(|(_, of, units)| RecordPart {
+            target: of.target.map(str::to_owned),
+            target_id: of.target_id.map(ID),
+            row: of.row.map(i64::from),
+            score: of.score.to_string(),
+            amount: self.view.money(self.token, units),
         });
         Ok(self.connection(&page, Self::whole(&origins, Some(of)), nodes.collect()))
     }
 
     async fn origins(&self) -> Result<Arc<Origins>, Refusal> {
-        self.view.pinned().origins(&self.key).await
+        let find = || async {
+            let found = self.view.0.loads.load_one(self.key.clone()).await?;
+            found.ok_or_else(|| Refusal::internal("taking lines back", &"a line is not there"))
+        };
+        self.found.get_or_try_init(find).await.cloned()
+    }
+
+    /// What stands behind the keys of a page, with the base units of each.
+    async fn rows<K: Copy, L>(
+        &self,
+        list: &[(K, i128)],
+        key: impl Fn(K) -> L,
+    ) -> Result<Vec<(K, <Loads as Loader<L>>::Value, i128)>, Refusal>
+    where
+        L: Send + Sync + Hash + Eq + Clone + 'static,
+        Loads: Loader<L, Error = Refusal>,
+    {
+        let found = self.view.0.loads.load_many(list.iter().map(|(of, _)| key(*of))).await?;
+        let row = |(of, units): &(K, i128)| found.get(&key(*of)).cloned().map(|row| (*of, row, *units));
+        let rows = list.iter().map(row).collect::<Option<Vec<_>>>();
+        rows.ok_or_else(|| Refusal::internal("reading below a line", &"a key has no row"))
     }
 
     /// What a level below an inference, or below everything, adds up to, and what is untraced of it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use datafusion::prelude::SessionContext;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,27 @@ fn adds_up(origins: &Origins, expected: i128, of: &str) {
     }
 }
 
+/// The lines of accounts in an epoch, taken back together, each role by itself, are what they are alone.
+async fn together_as_alone(
+    (explainer, ctx, epoch): (&Explainer, &SessionContext, i64),
+    alone: BTreeMap<(String, String), Vec<(String, Origins)>>,
+) {
+    for ((account, token), alone) in alone {
+        let of = (account.parse().unwrap(), token.parse().unwrap(), epoch);
+        let which = |row: &money::EntitlementRow| alone.iter().position(|(role, _)| *role == row.role);
+        let together = Box::pin(explainer.origins_by(ctx, of, alone.len(), which)).await.unwrap();
+        assert_eq!(together.len(), alone.len());
+        for ((role, alone), together) in alone.iter().zip(together) {
+            assert_eq!(together.total(), alone.total(), "{role} of {account}");
+            assert_eq!(together.inferences(), alone.inferences(), "{role} of {account}");
+            assert_eq!(together.payments(None), alone.payments(None), "{role} of {account}");
+            for (stand, _) in alone.inferences() {
+                assert_eq!(together.records(*stand), alone.records(*stand), "{role} of {account}: {stand}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_level_adds_up_to_the_one_above_in_random_worlds() {
     let mut roles = BTreeSet::new();
@@ -58,6 +80,7 @@ async fn every_level_adds_up_to_the_one_above_in_random_worlds() {
             for row in rows {
                 *lines.entry((row.account.clone(), row.token.clone(), row.role.clone())).or_default() += row.amount.0;
             }
+            let mut alone: BTreeMap<_, Vec<_>> = BTreeMap::new();
             for ((account, token, role), units) in lines {
                 let of = (account.parse().unwrap(), token.parse().unwrap(), *epoch);
                 let origins = explainer.origins(&ctx, of, |row| row.role == role).await.unwrap();
@@ -69,8 +92,10 @@ async fn every_level_adds_up_to_the_one_above_in_random_worlds() {
                         parts += 1;
                     }
                 }
-                roles.insert(role);
+                roles.insert(role.clone());
+                alone.entry((account, token)).or_default().push((role, origins));
             }
+            Box::pin(together_as_alone((&explainer, &ctx, *epoch), alone)).await;
         }
         // Nobody's lines take more out of a payment than was paid, but for what rounding placed.
         let list: Vec<(Payer, i128)> = paid.into_iter().collect();
@@ -118,6 +143,22 @@ fn raw(money: &Value) -> i128 {
     money["raw"].as_str().unwrap().parse().unwrap()
 }
 
+/// A page of lines is traced at once, and says of each what it says alone.
+async fn a_page_says_what_each_line_says(url: &str, of: &money::EntitlementRow) {
+    let asked = |lines: &str| {
+        let below = "inferences(first: 3) { totalCount nodes { inference amount { raw } } } payments { totalCount }";
+        let explanation = format!("explanation(epoch: {}, token: \"{}\")", of.epoch, of.token);
+        format!("{{ account(address: \"{}\") {{ {explanation} {{ {lines} {{ {below} }} }} }} }}", of.account)
+    };
+    let page = ask(url, &asked("lines(first: 4)")).await["account"]["explanation"]["lines"].clone();
+    let page = page.as_array().unwrap();
+    assert!(!page.is_empty());
+    for (at, line) in page.iter().enumerate() {
+        let alone = ask(url, &asked(&format!("line(at: {at})"))).await;
+        assert_eq!(alone["account"]["explanation"]["line"], *line, "line {at}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn graphql_pages_through_what_a_line_came_from() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,12 +181,10 @@ async fn graphql_pages_through_what_a_line_came_from() {
     let rows = lake.read::<money::EntitlementRow>(&snapshot).await.unwrap();
     let data = rows.iter().filter(|row| row.role == "data" && row.account.starts_with("0x"));
     let best = data.max_by_key(|row| row.amount.0).unwrap();
-    let explanation = |below: &str| {
-        format!(
-            "{{ account(address: \"{}\") {{ explanation(epoch: {}, token: \"{}\") {{ total {{ raw }} lines {{ \
-             role dataset contribution model agent amount {{ raw }} {below} }} }} }} }}",
-            best.account, best.epoch, best.token
-        )
+    let explanation = async |asked: &str| {
+        let explanation = format!("explanation(epoch: {}, token: \"{}\") {{ {asked} }}", best.epoch, best.token);
+        let query = format!("{{ account(address: \"{}\") {{ {explanation} }} }}", best.account);
+        ask(&url, &query).await["account"]["explanation"].clone()
     };
     let is_best = |line: &Value| {
         line["role"] == "data"
@@ -153,11 +192,9 @@ async fn graphql_pages_through_what_a_line_came_from() {
             && line["agent"] == json!(best.agent_version_id)
             && raw(&line["amount"]) == best.amount.0
     };
-    let line = async |below: &str| {
-        let found = ask(&url, &explanation(below)).await;
-        let lines = found["account"]["explanation"]["lines"].as_array().unwrap().clone();
-        lines.into_iter().find(|line| is_best(line)).unwrap()
-    };
+    let all = explanation("lines { role contribution agent amount { raw } }").await;
+    let at = all["lines"].as_array().unwrap().iter().position(is_best).unwrap();
+    let line = async |below: &str| explanation(&format!("line(at: {at}) {{ {below} }}")).await["line"].clone();
     let level = "totalCount total { raw } rest { raw } untraced { raw } pageInfo { hasNextPage endCursor }";
     let mut after = String::new();
     let (mut seen, mut sum) = (BTreeSet::new(), 0);
@@ -185,6 +222,7 @@ async fn graphql_pages_through_what_a_line_came_from() {
         after = format!(", after: {}", page["pageInfo"]["endCursor"]);
     }
     assert_eq!(sum, best.amount.0);
+    a_page_says_what_each_line_says(&url, best).await;
     let found = line(&format!("batches {{ {level} nodes {{ amount {{ raw }} batch {{ id blobKey }} }} }}")).await;
     let batches = found["batches"]["nodes"].as_array().unwrap();
     assert_eq!(batches.iter().map(|one| raw(&one["amount"])).sum::<i128>(), best.amount.0);

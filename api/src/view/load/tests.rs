@@ -54,3 +54,32 @@ async fn many_objects_take_as_many_reads_as_one() {
         "two blocks, one of anchors"
     );
 }
+
+#[tokio::test]
+async fn an_explanation_of_thousands_of_lines_takes_as_many_reads_as_one_of_two() {
+    for lines in [2, 3_000] {
+        let published = fixture::publish_wide(fixture::BUYER, lines).await;
+        let last = lines - 1;
+        let parts = [
+            ("lineCount total { raw } rounding { raw } payments blocks { last }".to_owned(), 1),
+            ("lines { role amount { raw } through }".to_owned(), 1),
+            ("lines(first: 2) { role contribution amount { raw } }".to_owned(), 1),
+            // Only what models got needs more than the lines, and for all of them once.
+            ("line(at: 0) { role description depth paths { labels } }".to_owned(), 1),
+            (format!("line(at: {last}) {{ description }}"), 2),
+            ("lines { description depth paths { labels } otherPaths { raw } }".to_owned(), 2),
+            ("blobs { level }".to_owned(), 2),
+            // However many lines are traced, it is one division of the epoch.
+            ("line(at: 0) { inferences { totalCount } batches { totalCount } }".to_owned(), 2),
+            ("lines(first: 2) { inferences { totalCount } payments { totalCount } }".to_owned(), 2),
+        ];
+        for (part, expected) in parts {
+            let query = format!(
+                "{{ account(address: \"{}\") {{ explanation(epoch: 0, token: \"{}\") {{ {part} }} }} }}",
+                fixture::BUYER,
+                fixture::NATIVE
+            );
+            assert_eq!(reads(&published, &query).await, expected, "{lines} lines: {part}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The benchmark of serving: what wrk gets out of a running node's GraphQL, and what that takes from following.
 
+#![expect(clippy::panic, reason = "a benchmark that cannot go on says why and stops")]
+
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -199,8 +201,9 @@ fn wrk(url: &str, script: &Path, connections: u32, seconds: u64) -> Value {
     let mut line: Value = line
         .and_then(|line| serde_json::from_str(line).ok())
         .unwrap_or_else(|| panic!("wrk: {said}{}", String::from_utf8_lossy(&output.stderr)));
-    let per_second = line["requests"].as_f64().unwrap_or_default() * 1e6 / line["microseconds"].as_f64().unwrap_or(1.0);
+    let number = |name: &str| line[name].as_u64().unwrap_or_default();
+    let per_second = number("requests") * 1_000_000 / std::cmp::max(number("microseconds"), 1);
     line["connections"] = connections.into();
-    line["per_second"] = (per_second.round() as u64).into();
+    line["per_second"] = per_second.into();
     line
 }

@@ -70,7 +70,7 @@ mod tests {
     fn answers_are_kept_within_their_bytes() {
         let answered = Answered::default();
         let (one, large) = (batch(1), batch(ANSWER_BYTES_MAX / 8 + 1));
-        answered.keep(key("a", &[1i64.into()]), &[one.clone()]);
+        answered.keep(key("a", &[1i64.into()]), std::slice::from_ref(&one));
         assert_eq!(answered.get(&key("a", &[1i64.into()])), Some(vec![one]));
         assert_eq!(answered.get(&key("a", &[2i64.into()])), None);
         answered.keep("large".to_owned(), &[large]);

@@ -17,6 +17,8 @@
 //! 8. [`seal`]: final blocks whose blobs all have an outcome, as one published snapshot;
 //! 9. [`pipeline`]: all of it together, as one service; [`rebuild`] by other rules, from the blocks that are kept.
 //!
+//! [`vaults`] reads what reward vaults hold when an epoch ends, for whoever settles it.
+//!
 //! [`probe`] looks at endpoints before anything is followed; [`s3`] is where buckets are.
 //!
 //! [`inbox`] reads the other chain: which posting on L1, and so which EigenDA blob, carries an L2 block; it is pure.
@@ -45,6 +47,7 @@ pub mod probe;
 pub mod s3;
 pub mod seal;
 pub mod state;
+pub mod vaults;
 pub mod verify;
 
 pub use block::{Chain, Finality, Heads, L1Origin, Sink, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};

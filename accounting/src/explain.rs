@@ -11,6 +11,7 @@ use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
 use crate::read::{address, amount, rows, standing};
+use crate::standing::Posted;
 
 pub mod below;
 mod made;
@@ -53,7 +54,7 @@ pub struct Explanation {
 pub struct ExplanationLine {
     /// The vault that pays it.
     pub vault: Address,
-    /// platform, agent, model, lineage, data, staker, posted or released.
+    /// platform, agent, model, lineage, data, staker, posted, released, unfunded (below zero) or funded.
     pub role: String,
     /// Dataset, where the money came through one.
     pub dataset: Option<String>,
@@ -196,9 +197,11 @@ fn line(row: EntitlementRow, edges: &Edges, outside: &BTreeSet<String>) -> Resul
     let role = role(&row).to_owned();
     let model = row.model_version_id;
     let depth = model.as_ref().filter(|_| role == "lineage").map_or(0, |model| edges.depth(model).unwrap_or(1));
-    let units = amount(row.amount.0)?;
-    let paths = model.as_ref().filter(|_| comes_over_models(&role));
-    let paths = paths.map(|model| edges.paths(&row.vault, model, role == "lineage", units));
+    let over_models = model.as_ref().filter(|_| comes_over_models(&role));
+    let paths = over_models.map(|model| {
+        Ok::<_, AccountingError>(edges.paths(&row.vault, model, role == "lineage", amount(row.amount.0)?))
+    });
+    let paths = paths.transpose()?;
     let short = |id: &Option<String>| id.as_ref().map_or_else(String::new, |id| id.chars().take(10).collect());
     let keeps = if model.as_ref().is_some_and(|id| outside.contains(id)) {
         "; it is based on models outside this chain only, so it passes nothing on"
@@ -225,6 +228,8 @@ fn line(row: EntitlementRow, edges: &Edges, outside: &BTreeSet<String>) -> Resul
         "staker" => "stake held through the epoch".to_owned(),
         "posted" => "credits whose challenge window is over".to_owned(),
         "released" => "money that was held".to_owned(),
+        Posted::UNFUNDED => "earned, and waiting until the vault has the money".to_owned(),
+        Posted::FUNDED => "earned before, and on the tree now that the vault has the money".to_owned(),
         other => other.to_owned(),
     };
     let description = match row.adjusts_epoch {

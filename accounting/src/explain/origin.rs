@@ -21,6 +21,7 @@ use crate::error::AccountingError;
 use crate::journal::payable;
 use crate::names::{Line, Role};
 use crate::read::{address, amount, hash, rows};
+use crate::standing::Posted;
 use crate::usage::Target;
 
 /// Epochs that are kept made.
@@ -137,7 +138,8 @@ impl Explainer {
         let lines: Vec<EntitlementRow> = lines.into_iter().filter(|row| wanted(row)).collect();
         let total = lines.iter().map(|row| row.amount.0).sum();
         let mut wants: BTreeMap<i64, Vec<Want>> = BTreeMap::new();
-        wants.insert(epoch, wants_of(lines.iter().filter(|row| row.role != "posted"), |_| Waiting::ForAny)?);
+        let divided = |row: &&EntitlementRow| !Posted::ROLES.contains(&row.role.as_str());
+        wants.insert(epoch, wants_of(lines.iter().filter(divided), |_| Waiting::ForAny)?);
         if lines.iter().any(|row| row.role == "posted") {
             let of = lines.iter().filter(|row| row.role == "posted");
             let of = of.map(|row| (row.vault.as_str(), row.adjusts_epoch)).collect();
@@ -215,7 +217,7 @@ async fn posted(
     wants: &mut BTreeMap<i64, Vec<Want>>,
 ) -> Result<(), AccountingError> {
     let filter = format!(
-        "epoch = {epoch} AND phase = 'post' AND credit = '{}' AND token = '{}'",
+        "epoch = {epoch} AND phase = 'post' AND debit LIKE 'pending:%' AND credit = '{}' AND token = '{}'",
         payable(account),
         hex_text(token)
     );
@@ -262,7 +264,8 @@ impl Origins {
         self.total
     }
 
-    /// Base units that stand on less than a sub-unit of everything they could have come from.
+    /// Base units that stand on less than a sub-unit of everything they could have come from, and those of lines that
+    /// say when an increase goes on the tree (unfunded, funded): what these came from, the increase's own lines say.
     #[must_use]
     pub const fn untraced(&self) -> i128 {
         self.untraced

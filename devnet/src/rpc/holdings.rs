@@ -119,7 +119,7 @@ fn at(node: &mut Node, which: &Which) -> Result<(Holdings, u64), RpcError> {
     }
     let contracts = &node.chain.world.contracts;
     let (vault, tokens) = (contracts.reward_vault, (contracts.token_6, contracts.token_18));
-    let wanted = usize::try_from(number).map_err(|_| unknown())?;
+    let Ok(wanted) = usize::try_from(number) else { return Err(unknown()) };
     while node.holdings.len() <= wanted {
         let last = node.holdings.last().copied().unwrap_or_default();
         let block = node.chain.l2.get(node.holdings.len()).ok_or_else(unknown)?.open();

@@ -46,9 +46,8 @@ fn proved() -> (B256, String, Value) {
 #[test]
 fn a_proof_that_leads_to_the_block_s_hash_gives_the_balance_and_no_other_does() {
     let (hash, header, proof) = proved();
-    let balance = |hash, header: &str, account, proof: &Value| {
-        balance_of_proof(hash, header, account, &proof.to_string()).map_err(|reason| reason.clone())
-    };
+    let balance =
+        |hash, header: &str, account, proof: &Value| balance_of_proof(hash, header, account, &proof.to_string());
     assert_eq!(balance(hash, &header, VAULT, &proof), Ok(U256::from(BALANCE)));
     let refused = |result: Result<U256, String>, words: &str| {
         let reason = result.unwrap_err();

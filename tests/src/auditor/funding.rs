@@ -23,6 +23,7 @@ impl Auditor {
 
     /// Puts back what the vaults do not hold, and takes out what they hold now. `before` is where accounts stood when the
     /// epoch's claims were taken off.
+    #[expect(clippy::too_many_lines, reason = "the obvious version is read from top to bottom")]
     pub(super) fn fund(&mut self, cut: &Cut<'_>, before: &Positions, write: &mut impl FnMut(Entry), audit: &mut Audit) {
         let mut purses: BTreeSet<(String, String)> =
             self.unfunded.keys().map(|(vault, token, ..)| (vault.clone(), token.clone())).collect();

@@ -1,10 +1,9 @@
-//! A vault that holds less than it owes, followed through a node: what the balance covers goes on the tree, the rest is
-//! shown to whom it is owed and released when the money is there; whoever settles again comes to the same.
+//! A vault that holds less than it owes, followed through a node: what the balance covers goes on the tree, the rest
+//! waits and is released when the money is there; whoever settles again comes to the same.
 
 use serde_json::Value;
 use std::path::Path;
 use tributary_devnet::{Devnet, DevnetConfig, Fault, L2_CHAIN_ID, Workload, demo_policy};
-use tributary_tests::follower::Follower;
 use tributary_tests::program::{json, run};
 
 /// Up to here the node says that the vault is short; epochs have 30 blocks.
@@ -129,27 +128,4 @@ async fn a_short_vault_is_an_alarm_and_increases_wait_until_it_has_the_money() {
     let never = follow(&configured(third.path(), &honest), end);
     assert_eq!(heads(&never, "roots"), heads(&funded, "roots"));
     assert_ne!(heads(&never, "ledger_digest"), heads(&funded, "ledger_digest"));
-
-    let file = folder.path().join("tributary.toml");
-    let follower = Follower::start(&file);
-    let (account, token) = (text(&waiting[0], "account"), text(&waiting[0], "token"));
-    let pending = |epoch: u64| {
-        format!(
-            "{{ account(address: \"{account}\", asOf: {{epoch: {epoch}}}) \
-               {{ pending {{ kind reason amount {{ raw token {{ address }} }} }} }} }}"
-        )
-    };
-    let shown = follower.ask(&pending(LAST_SHORT)).await;
-    let shown: Vec<&Value> = shown["account"]["pending"].as_array().unwrap().iter().collect();
-    let waits = shown.iter().find(|one| one["kind"] == "UNFUNDED" && is_of(&one["amount"], token));
-    let waits = waits.unwrap_or_else(|| panic!("nothing waits for {account}: {shown:?}"));
-    assert_eq!((&waits["reason"], &waits["amount"]["raw"]), (&Value::from("unfunded"), &waiting[0]["units"]));
-    let later = follower.ask(&pending(settled)).await;
-    let later = later["account"]["pending"].as_array().unwrap().clone();
-    assert!(later.iter().all(|one| one["kind"] != "UNFUNDED"), "{later:?}");
-}
-
-/// Whether an amount is one of a token.
-fn is_of(amount: &Value, token: &str) -> bool {
-    text(&amount["token"], "address").eq_ignore_ascii_case(token)
 }

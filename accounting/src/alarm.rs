@@ -1,5 +1,5 @@
 //! What the chain says and the settlement does not: roots that a vault published and that are not ours, and claims
-//! beyond what was due. Neither is ever adopted.
+//! beyond what was due. Neither is ever adopted. And a vault that held less than it owed when its last epoch ended.
 //!
 //! A root says nothing of its leaves, but who claimed under it showed one: the sum of an account's claims, up to the
 //! last one under that root, is the cumulative amount that the root has for it. So the first account that differs is
@@ -10,12 +10,12 @@ use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::facts::{PublishedRootRow, RewardClaimRow};
-use tributary_schemas::money::{BalanceRow, EpochRow, LedgerEntryRow, MerkleLeafRow};
+use tributary_schemas::money::{BalanceRow, EpochRow, FundingRow, LedgerEntryRow, MerkleLeafRow};
 
 use crate::error::AccountingError;
 use crate::read::{address, amount, list, rows};
 
-/// Something that the chain says and the settlement does not.
+/// Something that the chain says and the settlement does not, or a vault that holds too little.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// What it is.
@@ -44,9 +44,20 @@ pub enum AlarmKind {
     ManifestDiffers,
     /// An account claimed more than was due to it.
     ClaimExceeds,
+    /// A vault held less of a token, at the end of the last settled epoch, than it owed.
+    VaultShort,
 }
 
 impl AlarmKind {
+    /// Whether the chain says otherwise of what is settled: a vault that is short contradicts nothing.
+    #[must_use]
+    pub const fn is_difference(self) -> bool {
+        match self {
+            Self::RootDiffers | Self::ManifestDiffers | Self::ClaimExceeds => true,
+            Self::VaultShort => false,
+        }
+    }
+
     /// Its word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +65,7 @@ impl AlarmKind {
             Self::RootDiffers => "root_differs",
             Self::ManifestDiffers => "manifest_differs",
             Self::ClaimExceeds => "claim_exceeds",
+            Self::VaultShort => "vault_short",
         }
     }
 }
@@ -75,6 +87,7 @@ pub async fn alarms(ctx: &SessionContext) -> Result<Vec<Alarm>, AccountingError>
         out.extend(compare(ctx, &settled, row).await?);
     }
     out.extend(beyond(ctx).await?);
+    out.extend(short(ctx).await?);
     out.sort_by_key(|one| (one.epoch, one.block, one.kind, one.vault, one.token, one.account));
     Ok(out)
 }
@@ -175,6 +188,30 @@ async fn first_difference(
 
 fn difference(account: &str, token: &str, theirs: u128, ours: Option<u128>) -> Result<Difference, AccountingError> {
     Ok(Difference { account: address(account)?, token: address(token)?, theirs, ours })
+}
+
+/// Vaults that are short, as the last settled epoch found them: what was short before and is covered now is no alarm.
+/// One that was not read since was not found to be covered.
+async fn short(ctx: &SessionContext) -> Result<Vec<Alarm>, AccountingError> {
+    let mut found: Vec<FundingRow> = rows(ctx, "state <> 'not_compared'").await?;
+    found.sort_by_key(|row| row.epoch);
+    let newest: BTreeMap<_, _> = found.iter().map(|row| ((&row.vault, &row.token), row)).collect();
+    let alarm = |row: &&FundingRow| {
+        let held = row.held.map_or(0, |held| held.0);
+        Ok(Alarm {
+            kind: AlarmKind::VaultShort,
+            epoch: row.epoch,
+            vault: address(&row.vault)?,
+            token: address(&row.token)?,
+            block: row.block_number,
+            detail: format!(
+                "it held {held} for claims: expected {} at least, what it owes; {} wait unfunded",
+                row.owed.0, row.waiting.0
+            ),
+            account: None,
+        })
+    };
+    newest.values().filter(|row| row.state == "short").map(alarm).collect()
 }
 
 /// Claims beyond what was due: the journal has the rest as owed by the account. The journal has an entry for every payee

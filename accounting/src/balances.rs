@@ -3,8 +3,8 @@
 //! Four counters an account, none of which ever falls: debits and credits, posted and pending. An entry that waits
 //! credits its `pending` account in the pending counter; what posts or voids it debits that account in the pending
 //! counter and credits the other one in the posted counter. Payees are as many as contributors, so in the trial balance
-//! they are one account, `payable`, and what waits is one, `pending`; where each of them stands, [`crate::standing`]
-//! says. What is held under a reason is one account too, `suspense:<reason>`, whatever it is held of.
+//! they are one account, `payable`, and what waits is one, `pending`, or `unfunded` where it waits for the vault's
+//! balance: that is taken from `payable` in the pending counter. Where each of them stands, [`crate::standing`] says. What is held under a reason is one account too, `suspense:<reason>`, whatever it is held of.
 
 use alloy_primitives::U256;
 use datafusion::prelude::SessionContext;
@@ -16,7 +16,7 @@ use tributary_schemas::money::{BalanceRow, LedgerEntryRow};
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
-use crate::journal::{CLEARING, DISTRIBUTOR, Journal, PAYABLE, PENDING, Phase, control};
+use crate::journal::{CLEARING, DISTRIBUTOR, Journal, PAYABLE, PENDING, Phase, UNFUNDED, control};
 use crate::names::Names;
 use crate::read::{address, amount, rows};
 
@@ -147,17 +147,24 @@ impl Balances {
         let units = |map: &BTreeMap<Purse, u128>| map.get(&purse).copied().unwrap_or(0);
         let (payable, distributor) = (self.of(purse, PAYABLE), self.of(purse, DISTRIBUTOR));
         let (entitled, open) = (units(entitled), units(open));
-        hold(&OWED_IS_HELD, payable.stopped() || payable.credits() == U256::from(entitled), || {
-            format!(
-                "{purse:?} credited {} to payees: expected {entitled}, what they are entitled to",
-                payable.credits()
-            )
+        let credited = payable.credits().saturating_sub(U256::from(payable.debits_pending));
+        hold(&OWED_IS_HELD, payable.stopped() || credited == U256::from(entitled), || {
+            format!("{purse:?} credited {credited} to payees: expected {entitled}, what they are entitled to")
         })?;
         // What was claimed beyond what was due left the vault, but not on account of a payee.
         let owed = U256::from(open);
-        let held = distributor.debits().saturating_sub(payable.debits());
+        let held = distributor.debits().saturating_sub(U256::from(payable.debits_posted));
         hold(&OWED_IS_HELD, distributor.stopped() || owed <= held, || {
             format!("{purse:?} owes {owed} to payees: expected at most {held}, what its distributor holds")
+        })
+    }
+
+    /// Whether so many base units wait for the vault's balance, and no others (INV-12).
+    pub(crate) fn check_waiting(&self, purse: Purse, waiting: u128) -> Result<(), AccountingError> {
+        let unfunded = self.of(purse, UNFUNDED);
+        let waits = unfunded.credits().saturating_sub(unfunded.debits());
+        hold(&OWED_IS_HELD, unfunded.stopped() || waits == U256::from(waiting), || {
+            format!("{waits} of {purse:?} are unfunded: expected {waiting}, what waits for its balance")
         })
     }
 
@@ -188,7 +195,7 @@ fn account<'a>(accounts: &'a mut BTreeMap<String, Counters>, name: &str) -> &'a 
 
 /// Whether an account says what the vault owes to somebody.
 fn owes(account: &str) -> bool {
-    account == PAYABLE || account == PENDING || account == "treasury" || account.starts_with("suspense:")
+    [PAYABLE, PENDING, UNFUNDED, "treasury"].contains(&account) || account.starts_with("suspense:")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tributary_schemas::money::{EntitlementRow, EpochRow, MoneyFlowRow};
 
 use crate::error::{AccountingError, hold};
 use crate::read::{address, amount, rows, standing};
+use crate::standing::Posted;
 
 pub mod below;
 mod made;
@@ -53,7 +54,7 @@ pub struct Explanation {
 pub struct ExplanationLine {
     /// The vault that pays it.
     pub vault: Address,
-    /// platform, agent, model, lineage, data, staker, posted or released.
+    /// platform, agent, model, lineage, data, staker, posted, released, unfunded (below zero) or funded.
     pub role: String,
     /// Dataset, where the money came through one.
     pub dataset: Option<String>,
@@ -194,9 +195,9 @@ impl Ways {
     ///
     /// When the line is below zero.
     pub fn paths(&self, row: &EntitlementRow) -> Result<Option<MoneyPaths>, AccountingError> {
+        let Some(model) = row.model_version_id.as_ref().filter(|_| over_models(row)) else { return Ok(None) };
         let units = amount(row.amount.0)?;
-        let model = row.model_version_id.as_ref().filter(|_| over_models(row));
-        Ok(model.map(|model| self.edges.paths(&row.vault, model, role(row) == "lineage", units)))
+        Ok(Some(self.edges.paths(&row.vault, model, role(row) == "lineage", units)))
     }
 
     /// The line in words.
@@ -230,6 +231,8 @@ impl Ways {
             "staker" => "stake held through the epoch".to_owned(),
             "posted" => "credits whose challenge window is over".to_owned(),
             "released" => "money that was held".to_owned(),
+            Posted::UNFUNDED => "earned, and waiting until the vault has the money".to_owned(),
+            Posted::FUNDED => "earned before, and on the tree now that the vault has the money".to_owned(),
             other => other.to_owned(),
         };
         match row.adjusts_epoch {

@@ -1,7 +1,8 @@
 //! The journal: double entry, immutable, every entry with an id made of what identifies it.
 //!
 //! Accounts, per vault and token: `escrow` (what payers left with the vault), `clearing` of the epoch (ends at zero),
-//! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>` and
+//! `treasury`, `payable:<address>`, `pending:<batch>:<release>:<resolve by>:<address>`, `unfunded:<address>` (earned, and
+//! waiting until the vault has the money: `funding`), `suspense:<reason>` and
 //! `suspense:<reason>:<payment or account>` (`suspense`),
 //! `receivable:<address>` (claimed beyond what was due), `receivable:platform` (refunded after settlement: the caller of
 //! the refund supplied the money, and the platform owes the difference), `distributor` (what claims are paid from: each
@@ -18,7 +19,8 @@
 //!
 //! `source` is the id of the event that caused the entry; for entries that a step of the settlement causes,
 //! keccak256("trib/step/1" ‖ name of the step), which is `close`, or `adjust <epoch>` for what adjusts an earlier epoch;
-//! for a post or void, and for what leaves suspense, the id of the entry that held it and 16 zero bytes.
+//! for a post or void, and for what leaves suspense, the id of the entry that held it and 16 zero bytes. What waits for
+//! the vault's balance (`unfunded`, a step) may be posted in parts, in several epochs.
 
 use alloy_primitives::{Address, B256, Keccak256, keccak256};
 use std::collections::BTreeMap;
@@ -50,6 +52,8 @@ pub(crate) const OVERFLOW: &str = "suspense:overflow";
 pub(crate) const PAYABLE: &str = "payable";
 /// All `pending:…` together.
 pub(crate) const PENDING: &str = "pending";
+/// All `unfunded:<address>` together.
+pub(crate) const UNFUNDED: &str = "unfunded";
 /// keccak256("trib/step/1close"): the source of entries that close the epoch's clearing.
 static CLOSING: LazyLock<B256> = LazyLock::new(|| step("close"));
 /// Number of the rule in ids.
@@ -152,6 +156,7 @@ pub(crate) fn control(account: &str) -> &str {
     match account.split_once(':') {
         Some((PAYABLE, _)) => PAYABLE,
         Some((PENDING, _)) => PENDING,
+        Some((UNFUNDED, _)) => UNFUNDED,
         // Beginning and reason, without what it is held of.
         Some(("suspense", held)) => match held.split_once(':') {
             Some((reason, _)) => account.get(.."suspense:".len() + reason.len()).unwrap_or(account),
@@ -163,6 +168,10 @@ pub(crate) fn control(account: &str) -> &str {
 
 pub(crate) fn payable(account: Address) -> String {
     format!("payable:{}", hex_text(account))
+}
+
+pub(crate) fn unfunded(account: Address) -> String {
+    format!("unfunded:{}", hex_text(account))
 }
 
 pub(crate) fn receivable(account: Address) -> String {

@@ -12,8 +12,8 @@
 //! 6. `book`: splits, penalties, payouts, quarantine, holds; `names`: payees and lines as numbers; `remainder`: base
 //!    units and the lines that add up to them;
 //!    `suspense` brings back what was held and is free now, by the epoch that held it;
-//! 7. `journal`, `standing` and `balances`: double entry, cumulative positions, what waits for a challenge, and the trial
-//!    balance that must hold at every close;
+//! 7. `journal`, `standing`, `funding` and `balances`: double entry, cumulative positions, what waits for a challenge or
+//!    until its vault has the money, and the trial balance that must hold at every close;
 //! 8. [`tree`]: what claims are proved against, and trees of other distributors' formats; [`tables`]: what is published,
 //!    in its `order`, with `digest`; [`settle()`] ties 2 to 8 together and writes the manifest. What there is for every
 //!    payee is sorted and hashed on all processors (`threads`), several hashes at a time (`keccak`);
@@ -71,7 +71,10 @@
 //! of. So every level adds up to the one above, and two levels below the same line need not agree to the unit with each
 //! other. What was posted is taken back over the epoch that booked it pending, for the batch that the entry waited for.
 //!
-//! Not checked: what a vault holds on chain against what it owes (ruling 6). No table has that balance.
+//! What a vault held at the cut is an input ([`Input::vault_balances`], ruling 6), kept in `vault_balances`: who settles has
+//! it read ([`Vaults`]), who settles again takes it from there. Where it is less than the vault owes, the epoch's increases
+//! go on the tree pro rata and the rest waits, as `funding` says. Compared are vaults whose contract emits only for what
+//! it received (payments backed by `vault`, funded pools); of others nobody knows where the money is.
 #![deny(clippy::float_arithmetic)]
 
 mod alarm;
@@ -88,6 +91,7 @@ pub mod error;
 pub mod explain;
 mod flow;
 pub mod folder;
+mod funding;
 mod intake;
 mod journal;
 mod keccak;
@@ -126,7 +130,7 @@ pub use explain::{
 };
 pub use folder::Folder;
 pub use log::verify_log;
-pub use next::{SettleOutcome, epoch_folder, settle_next};
+pub use next::{Cut, SettleOutcome, Unread, Vaults, epoch_folder, settle_next};
 pub use progress::{Progress, watched};
 pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};

@@ -2,17 +2,20 @@
 
 use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tributary_schemas::column::hex_text;
+use tributary_schemas::facts::{self, VaultBalanceRow};
 use tributary_schemas::money;
 use tributary_store::{Change, Heads, Lake, Snapshot, Staged, StoreError};
 
 use crate::error::AccountingError;
-use crate::read::query;
+use crate::read::{Columns, address, hash, query};
 use crate::register::register;
 use crate::settle::{Input, Settled, settle};
 use crate::stage::stage;
+use crate::state::Bounds;
 use crate::tree::save;
 
 /// What became of an attempt.
@@ -36,6 +39,36 @@ pub enum SettleOutcome {
     NothingToDo,
 }
 
+/// The end of an epoch, and what is to be read there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The epoch.
+    pub epoch: i64,
+    /// Its last block.
+    pub block_number: i64,
+    /// Hash of that block.
+    pub block_hash: B256,
+    /// Vaults and the tokens they took in, in order.
+    pub vaults: Vec<(Address, Address)>,
+}
+
+/// Who reads what vaults hold: settlement itself asks no node.
+pub trait Vaults: Sync {
+    /// What the vaults hold after the last block of an epoch, as far as it can be read: what is not in the answer is not
+    /// compared with what is owed.
+    fn balances(&self, cut: &Cut) -> impl Future<Output = Vec<VaultBalanceRow>> + Send;
+}
+
+/// Nobody: nothing is compared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unread;
+
+impl Vaults for Unread {
+    async fn balances(&self, _: &Cut) -> Vec<VaultBalanceRow> {
+        Vec::new()
+    }
+}
+
 /// Folder of an epoch's manifest and trees.
 #[must_use]
 pub fn epoch_folder(data_dir: &Path, epoch: i64) -> PathBuf {
@@ -43,11 +76,12 @@ pub fn epoch_folder(data_dir: &Path, epoch: i64) -> PathBuf {
 }
 
 /// Settles the epoch after the last settled one, if a later block is sealed: then all its blocks are final and all their
-/// blobs have an outcome (INV-07). `session` makes the session it runs in.
+/// blobs have an outcome (INV-07). `session` makes the session it runs in, `vaults` reads balances at the cut.
 pub async fn settle_next(
     session: impl Fn() -> Result<SessionContext, AccountingError>,
     lake: &Lake,
     data_dir: &Path,
+    vaults: &impl Vaults,
 ) -> Result<SettleOutcome, AccountingError> {
     let Some(snapshot) = lake.latest().await? else { return Ok(SettleOutcome::NothingToDo) };
     let heads = &snapshot.heads;
@@ -76,17 +110,25 @@ pub async fn settle_next(
     if sealed <= epoch {
         return waiting(epoch);
     }
+    let vault_balances = match cut(&ctx, epoch).await? {
+        Some(cut) if !cut.vaults.is_empty() => vaults.balances(&cut).await,
+        _ => Vec::new(),
+    };
     let input = Input {
         chain_id: heads.chain_id,
         epoch,
         ledger_digest: heads.ledger_digest.unwrap_or_default(),
         manifest_hash: heads.manifest_hash,
         declared_outcomes: heads.declared_outcomes.clone(),
+        vault_balances,
     };
     let settled = settle(&ctx, &input).await?;
     drop(ctx);
     let news = match settled {
-        Some(settled) => Some(write_files(data_dir, epoch, settled).await?),
+        Some(settled) => {
+            let readings = input.vault_balances;
+            Some(News { readings, ..write_files(data_dir, epoch, settled).await? })
+        }
         None => None,
     };
     let snapshot = publish(lake, snapshot, epoch, news).await?;
@@ -101,9 +143,29 @@ async fn first_epoch(ctx: &SessionContext) -> Result<Option<i64>, AccountingErro
     Ok(column.filter(|column| !column.is_empty() && column.is_valid(0)).map(|column| column.value(0)))
 }
 
+/// The cut of an epoch, with the vaults that hold what they say they took in: those whose contract emits for nothing
+/// else. `None` for an epoch without blocks.
+async fn cut(ctx: &SessionContext, epoch: i64) -> Result<Option<Cut>, AccountingError> {
+    let Some(bounds) = Bounds::of(ctx, epoch).await? else { return Ok(None) };
+    let last = bounds.last;
+    let sql = format!(
+        "SELECT vault, token FROM payments WHERE backing = 'vault' AND block_number <= {last} \
+         UNION SELECT vault, token FROM pool_fundings WHERE block_number <= {last}"
+    );
+    let mut vaults = BTreeSet::new();
+    for batch in &query(ctx, &sql).await? {
+        let columns = Columns(batch);
+        vaults.extend(columns.text("vault", address)?.into_iter().zip(columns.text("token", address)?));
+    }
+    let block_hash = hash(&bounds.last_hash)?;
+    Ok(Some(Cut { epoch, block_number: last, block_hash, vaults: vaults.into_iter().collect() }))
+}
+
 /// What a settled epoch brings to a publication.
 #[derive(Debug)]
 pub(crate) struct News {
+    /// What was read for it.
+    readings: Vec<VaultBalanceRow>,
     few: money::Rows,
     staged: Vec<Staged>,
     manifest_hash: B256,
@@ -127,7 +189,7 @@ pub(crate) async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -
     let few = tables.few();
     let roots = tables.trees.iter().map(|(vault, tree)| (*vault, tree.root())).collect();
     let staged = stage(&folder, Arc::new(tables)).await?;
-    Ok(News { few, staged, manifest_hash, ledger_digest, roots })
+    Ok(News { readings: Vec::new(), few, staged, manifest_hash, ledger_digest, roots })
 }
 
 /// Publishes on the newest snapshot. The indexer may publish in between: what it adds lies beyond the epoch, so the
@@ -147,6 +209,7 @@ pub(crate) async fn publish(
             heads.manifest_hash = Some(news.manifest_hash);
             heads.ledger_digest = Some(news.ledger_digest);
             heads.roots.extend(news.roots.iter().copied());
+            change.facts = facts::Rows { vault_balances: news.readings.clone(), ..facts::Rows::default() }.into();
             change.money = news.few.clone().into();
             change.staged.clone_from(&news.staged);
         }

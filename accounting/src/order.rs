@@ -26,7 +26,7 @@ pub(crate) fn order(names: &Names, lines: &BTreeMap<Pot, Vec<Share>>, posted: &[
 }
 
 /// Owner, token, role, vault, place within the role, epoch it adjusts, base units.
-type Key = (u32, u32, u32, u32, u64, Option<i64>, u128);
+type Key = (u32, u32, u32, u32, u64, Option<i64>, i128);
 
 /// Ranks of everything that lines sort by.
 struct Ranks<'a> {
@@ -61,8 +61,7 @@ impl<'a> Ranks<'a> {
             shares,
         };
         let mut words: Vec<Word> = Role::ALL.iter().flat_map(|role| Word::of(*role)).collect();
-        let last = Word(false, "posted");
-        words.push(last);
+        words.extend(Posted::ROLES.map(|role| Word(false, role)));
         words.sort_unstable();
         let mut owners: Vec<Owner> = posted.iter().map(|one| Owner::Account(one.payee)).collect();
         let merged = !posted.is_empty() || names.parties.iter().any(|party| matches!(party, Party::Pending(..)));
@@ -73,7 +72,8 @@ impl<'a> Ranks<'a> {
         }
         let posted = posted.iter().map(|one| {
             let (owner, (vault, token)) = (rank(&owners, &Owner::Account(one.payee)), one.purse);
-            (owner, rank(&tokens, &token), rank(&words, &last), rank(&vaults, &vault), 0, Some(one.adjusts), one.amount)
+            let word = rank(&words, &Word(false, one.role));
+            (owner, rank(&tokens, &token), word, rank(&vaults, &vault), 0, one.adjusts, one.amount)
         });
         let until = |last: fn(&Party) -> bool| u32::try_from(names.parties.partition_point(last)).unwrap_or(u32::MAX);
         let accounts = until(|party| matches!(party, Party::Account(_)));
@@ -103,7 +103,7 @@ impl<'a> Ranks<'a> {
         let word =
             if self.held.contains(&share.party) { 0 } else { words[usize::from(self.pending.contains(&share.party))] };
         let owner = self.owners[index(share.party)];
-        (owner, of.token, word, of.vault, share.line.within_role(), of.adjusts, share.amount)
+        (owner, of.token, word, of.vault, share.line.within_role(), of.adjusts, share.amount.cast_signed())
     }
 }
 

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tributary_schemas::Table;
 use tributary_schemas::column::hex_text;
-use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{
+    ClaimRow, EntitlementRow, EpochRow, FundingRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
+};
 use tributary_store::{DeclaredOutcome, Heads, Lake, Snapshot};
 
 use crate::error::AccountingError;
@@ -182,6 +184,14 @@ async fn compare_tables(
     .await?;
     rows_of::<MerkleLeafRow>(contexts, epoch, findings, |rows| {
         rows.sort_by(|a, b| (&a.vault, a.leaf_index).cmp(&(&b.vault, b.leaf_index)));
+    })
+    .await?;
+    // Epochs from before this table have no rows in it.
+    if rows::<FundingRow>(published, &format!("epoch = {epoch}")).await?.is_empty() {
+        return Ok(());
+    }
+    rows_of::<FundingRow>(contexts, epoch, findings, |rows| {
+        rows.sort_by(|a, b| (&a.vault, &a.token).cmp(&(&b.vault, &b.token)));
     })
     .await
 }

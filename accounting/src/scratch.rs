@@ -90,6 +90,7 @@ impl<'a, S: Fn() -> Result<SessionContext, AccountingError>> Scratch<'a, S> {
             ledger_digest: heads.ledger_digest.unwrap_or_default(),
             manifest_hash: heads.manifest_hash,
             declared_outcomes,
+            vault_balances: rows(&ctx, &format!("epoch = {epoch}")).await?,
         };
         if let (None, Facts::Folder(..)) = (heads.settled_epoch, self.facts)
             && let Some((digest, manifest)) = last(&ctx, epoch).await?

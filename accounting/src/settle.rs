@@ -4,18 +4,20 @@ use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::column::{Decimal38, hex_text};
+use tributary_schemas::facts::VaultBalanceRow;
 use tributary_schemas::invariant::{SETTLED_ONCE, SPLIT_IS_WHOLE};
-use tributary_schemas::money::EpochRow;
+use tributary_schemas::money::{EpochRow, LedgerEntryRow};
 use tributary_store::DeclaredOutcome;
 
 use crate::balances::Balances;
 use crate::book::{Book, Closed, Line, Pot, Purse, Role};
 use crate::error::{AccountingError, hold};
 use crate::flow::{DataIn, amounts, spread};
+use crate::funding::{self, Funding, Queue};
 use crate::intake::{Intake, Receipt, fits};
 use crate::journal::{CLEARING, Code, DISTRIBUTOR, ESCROW, Entry, Journal, OVERFLOW, Phase, of_party, step};
 use crate::names::{Names, Party, Share};
-use crate::read::{Columns, address, amount, query};
+use crate::read::{Columns, address, amount, query, rows};
 use crate::remainder::{parties, round, sub_digits};
 use crate::standing::Standing;
 use crate::state::{Bounds, State};
@@ -40,6 +42,8 @@ pub struct Input {
     pub manifest_hash: Option<B256>,
     /// Outcomes that depend on time and luck (ruling 10); those of references up to the cut enter the manifest.
     pub declared_outcomes: Vec<DeclaredOutcome>,
+    /// What vaults held at the cut, as far as it was read (ruling 6): an input too.
+    pub vault_balances: Vec<VaultBalanceRow>,
 }
 
 /// A settled epoch: what is to be published.
@@ -67,19 +71,25 @@ impl Settled {
 /// `None` when the epoch has no block.
 pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settled>, AccountingError> {
     let Some(bounds) = Bounds::of(ctx, input.epoch).await? else { return Ok(None) };
+    let held = funding::held(&input.vault_balances, input.epoch, &bounds)?;
     let Opened { mut run, intake, released, weightless } = Opened::of(ctx, bounds, input.epoch).await?;
     let Closed { names, mut pots, flows } = run.divide(ctx, (&intake, &weightless), &released, input.epoch).await?;
 
     let mut standing = Standing::before(ctx, input.epoch).await?;
     standing.claim(ctx, input.epoch, &mut run.journal).await?;
-    let posted = standing.release(ctx, &run.state, &mut run.journal).await?;
-    for posted in &posted {
-        run.purses.entry(posted.purse).or_default();
-    }
+    let in_two_phases: Vec<LedgerEntryRow> = rows(ctx, "phase <> 'single'").await?;
+    let queue = Queue::of(&in_two_phases)?;
+    let mut posted = standing.release(&in_two_phases, &run.state, &mut run.journal)?;
+    drop(in_two_phases);
     for (pot, shares) in &mut pots {
         run.credit(*pot, shares, &names, &mut standing)?;
     }
     run.adjust(ctx, &intake).await?;
+    let mut funding = Funding::compare(input.epoch, held, queue, &mut standing, &mut run.journal)?;
+    posted.append(&mut funding.lines);
+    for posted in &posted {
+        run.purses.entry(posted.purse).or_default();
+    }
     let earned = standing.settle(input.epoch)?;
     run.fund(&earned)?;
     run.journal.check()?;
@@ -87,6 +97,10 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     balances.add(&run.journal, &names);
     let (entitled, open) = standing.owed();
     balances.check(&entitled, &open)?;
+    let fundings = funding.rows(run.state.bounds.last, &open, &earned);
+    for purse in entitled.keys() {
+        balances.check_waiting(*purse, funding.waiting(*purse))?;
+    }
     let least = run.least_payouts(&standing);
     let digits = run.purses.iter().map(|(purse, total)| (*purse, total.sub_digits())).collect();
     let Run { state, mut journal, purses: mut totals, policies, .. } = run;
@@ -109,6 +123,7 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
         trees,
         epochs: Vec::new(),
         balances: balances.rows(input.epoch),
+        fundings,
         state,
     };
     tables.check(&earned)?;
@@ -498,7 +513,7 @@ fn manifest(
         .collect();
     let roots: BTreeMap<String, String> =
         tables.trees.iter().map(|(vault, tree)| (hex_text(vault), hex_text(tree.root()))).collect();
-    serde_json::json!({
+    let mut manifest = serde_json::json!({
         "chain_id": input.chain_id.to_string(),
         "epoch": input.epoch.to_string(),
         "rule": RULE,
@@ -513,8 +528,12 @@ fn manifest(
         "ledger_digest": hex_text(ledger_digest),
         "outputs": outputs,
         "previous": input.manifest_hash.map(hex_text),
-    })
-    .to_string()
+    });
+    // A settlement that compared nothing says nothing of it.
+    if !input.vault_balances.is_empty() {
+        manifest["vault_balances"] = funding::inputs(&input.vault_balances);
+    }
+    manifest.to_string()
 }
 
 /// What each vault took in before this epoch, per token.

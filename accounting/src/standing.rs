@@ -11,7 +11,7 @@ use tributary_schemas::money::LedgerEntryRow;
 
 use crate::book::Purse;
 use crate::error::{AccountingError, hold};
-use crate::journal::{Code, Entry, Journal, Phase, payable, receivable};
+use crate::journal::{Code, Entry, Journal, PENDING, Phase, control, payable, receivable};
 use crate::names::index;
 use crate::read::{address, amount, each, hash, rows};
 use crate::state::State;
@@ -36,14 +36,23 @@ pub(crate) struct Standing {
     earned: Vec<(Address, u32, u128)>,
 }
 
-/// A pending entry that was posted: what its payee earned now.
+/// A line that an entry of its own makes: a pending one that was posted is what its payee earned now.
 #[derive(Debug, Clone)]
 pub(crate) struct Posted {
     pub(crate) purse: Purse,
     pub(crate) payee: Address,
-    pub(crate) amount: u128,
+    pub(crate) role: &'static str,
+    pub(crate) amount: i128,
     /// The epoch that booked it pending.
-    pub(crate) adjusts: i64,
+    pub(crate) adjusts: Option<i64>,
+}
+
+impl Posted {
+    /// Their roles: what a challenge window held, and what waits, or waited, for the vault's balance.
+    pub(crate) const ROLES: [&str; 3] = [Self::POSTED, Self::UNFUNDED, Self::FUNDED];
+    pub(crate) const POSTED: &str = "posted";
+    pub(crate) const UNFUNDED: &str = "unfunded";
+    pub(crate) const FUNDED: &str = "funded";
 }
 
 impl Standing {
@@ -108,15 +117,37 @@ impl Standing {
         self.earned.push((account, purse, amount));
     }
 
+    /// What each account earned in a vault and token that is in no position yet.
+    pub(crate) fn increases(&self, purse: Purse) -> BTreeMap<Address, u128> {
+        let mut sums = BTreeMap::new();
+        for (account, _, amount) in self.earned.iter().filter(|(_, one, _)| self.purses[index(*one)] == purse) {
+            *sums.entry(*account).or_default() += amount;
+        }
+        sums
+    }
+
+    /// The sums of all increases, by vault and token.
+    pub(crate) fn increase(&self) -> BTreeMap<Purse, u128> {
+        let mut sums: BTreeMap<Purse, u128> = BTreeMap::new();
+        for (_, purse, amount) in &self.earned {
+            *sums.entry(self.purses[index(*purse)]).or_default() += amount;
+        }
+        sums
+    }
+
+    /// Puts others in the place of the increases in a vault and token.
+    pub(crate) fn replace(&mut self, purse: Purse, increases: impl IntoIterator<Item = (Address, u128)>) {
+        let number = self.purse(purse);
+        self.earned.retain(|(_, one, _)| *one != number);
+        self.earned.extend(increases.into_iter().map(|(account, amount)| (account, number, amount)));
+    }
+
     /// Adds what was earned to the positions. A cumulative entitlement never falls (INV-09), and an account has one
     /// position. Returns what was earned, per vault and token.
     pub(crate) fn settle(&mut self, epoch: i64) -> Result<BTreeMap<Purse, u128>, AccountingError> {
         let count = self.positions.len();
+        let sums = self.increase();
         let earned = std::mem::take(&mut self.earned);
-        let mut sums: BTreeMap<Purse, u128> = BTreeMap::new();
-        for (_, purse, amount) in &earned {
-            *sums.entry(self.purses[index(*purse)]).or_default() += amount;
-        }
         self.positions.reserve_exact(earned.len());
         for (account, purse, amount) in earned {
             self.positions.push(Position { account, purse, cumulative: amount, claimed: 0 });
@@ -178,18 +209,19 @@ impl Standing {
         self.positions.len()
     }
 
-    /// Pending entries whose window is over at the cut: posted to their payees, or voided into suspense.
-    pub(crate) async fn release(
+    /// Pending entries, of those in two phases, whose window is over at the cut: posted to their payees, or voided into
+    /// suspense.
+    pub(crate) fn release(
         &mut self,
-        ctx: &SessionContext,
+        entries: &[LedgerEntryRow],
         state: &State,
         journal: &mut Journal,
     ) -> Result<Vec<Posted>, AccountingError> {
-        let entries: Vec<LedgerEntryRow> = rows(ctx, "phase <> 'single'").await?;
         let done: std::collections::BTreeSet<String> =
             entries.iter().filter(|row| row.phase != "pending").map(|row| row.source.clone()).collect();
         let mut posted = Vec::new();
-        for row in entries.iter().filter(|row| row.phase == "pending") {
+        let waits = |row: &&LedgerEntryRow| row.phase == "pending" && control(&row.credit) == PENDING;
+        for row in entries.iter().filter(waits) {
             let source = format!("{}{}", row.entry_id, "0".repeat(32));
             if done.contains(&source) {
                 continue;
@@ -204,7 +236,8 @@ impl Standing {
             let purse = (address(&row.vault)?, address(&row.token)?);
             let amount = amount(row.amount.0)?;
             let (credit, code, phase) = if stands {
-                posted.push(Posted { purse, payee, amount, adjusts: row.epoch });
+                let (role, units) = (Posted::POSTED, amount.cast_signed());
+                posted.push(Posted { purse, payee, role, amount: units, adjusts: Some(row.epoch) });
                 self.earn(purse, payee, amount);
                 (payable(payee), Code::Credit, Phase::Post)
             } else {

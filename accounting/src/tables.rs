@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::invariant::SPLIT_IS_WHOLE;
 use tributary_schemas::money::{
-    self, BalanceRow, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
+    self, BalanceRow, ClaimRow, EntitlementRow, EpochRow, FundingRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
 };
 
 use crate::book::{Edge, MoneyFlows, Node, Pot, Purse};
@@ -39,6 +39,7 @@ pub struct Tables {
     pub(crate) trees: BTreeMap<Address, Tree>,
     pub(crate) epochs: Vec<EpochRow>,
     pub(crate) balances: Vec<BalanceRow>,
+    pub(crate) fundings: Vec<FundingRow>,
     pub(crate) state: State,
 }
 
@@ -70,7 +71,8 @@ impl Tables {
 
     /// The rows of the tables that have a row for every vault and token, or few more.
     pub(crate) fn few(&self) -> money::Rows {
-        money::Rows { epochs: self.epochs.clone(), balances: self.balances.clone(), ..money::Rows::default() }
+        let (epochs, balances, fundings) = (self.epochs.clone(), self.balances.clone(), self.fundings.clone());
+        money::Rows { epochs, balances, fundings, ..money::Rows::default() }
     }
 
     /// The lines of accounts add up to what they earned (INV-05), per vault and token.
@@ -81,7 +83,7 @@ impl Tables {
         for (pot, place) in &self.order {
             if *pot == POSTED {
                 let one = &self.posted[index(*place)];
-                *lines.entry(one.purse).or_default() += one.amount.cast_signed();
+                *lines.entry(one.purse).or_default() += one.amount;
                 continue;
             }
             let share = &pots[index(*pot)].1[index(*place)];
@@ -222,11 +224,11 @@ impl Tables {
                 purse: one.purse,
                 party: Party::Account(one.payee),
                 pending: false,
-                role: "posted",
+                role: one.role,
                 line: None,
-                amount: one.amount.cast_signed(),
+                amount: one.amount,
                 rounding: 0,
-                adjusts: Some(one.adjusts),
+                adjusts: one.adjusts,
             };
         }
         let ((purse, adjusts), shares) = pots[index(pot)];

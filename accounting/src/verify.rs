@@ -5,6 +5,7 @@ use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tributary_schemas::column::hex_text;
+use tributary_schemas::facts::VaultBalanceRow;
 use tributary_schemas::money::{
     BalanceRow, ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
 };
@@ -12,6 +13,7 @@ use tributary_schemas::money::{
 use crate::balances::Balances;
 use crate::digest::of_rows;
 use crate::error::AccountingError;
+use crate::funding;
 use crate::journal;
 use crate::names::Names;
 use crate::next::epoch_folder;
@@ -75,6 +77,9 @@ pub async fn verify_epoch(
     let digest = journal.digest(&Names::default(), previous.0);
     findings.expect("the journal's digest", hex_text(digest), said("/ledger_digest"));
     balances(ctx, epoch, &journal, &manifest, &mut findings).await?;
+    let readings: Vec<VaultBalanceRow> = rows(ctx, &of_epoch).await?;
+    let said_of_vaults = manifest.get("vault_balances").cloned().unwrap_or_else(|| serde_json::json!([]));
+    findings.expect("what vaults held", funding::inputs(&readings), said_of_vaults);
     findings.expect("the rows of the journal", entries.len(), said("/outputs/ledger_entries/rows"));
     findings.expect(
         "the hash of the manifest before",

@@ -154,7 +154,7 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Faults to inject, comma-separated: reorg, lower-head, same-height, omitted-log, altered-log, missing-blob,
-    /// late-blob, corrupt-blob, missing-sidecar, corrupt-sidecar, slow, 429, drop
+    /// late-blob, corrupt-blob, missing-sidecar, corrupt-sidecar, short-vault, slow, 429, drop
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) faults: Vec<String>,
     /// Blocks that the batcher never posts to L1, comma-separated; then no block waits for L1 before it is sealed (as with

@@ -20,6 +20,7 @@ use crate::config::{Config, RawBlocks};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::node::{exit_of, indexer_config};
 use crate::settler::Settler;
+use crate::vaults::Readings;
 use crate::{cluster, environment, output};
 
 /// How often two generations are compared.
@@ -235,6 +236,7 @@ impl Side {
         let tail = Tail::open_in(data_dir, &folder, TailOptions { feed, ..options }).or_exit(Exit::Store)?;
         let archive = Archive::open(data_dir).or_exit(Exit::Store)?;
         let cluster = cluster::configured(config, folder.join("jobs")).or_exit(Exit::Configuration)?;
+        let vaults = Readings::of(config, &indexer, &folder).await?;
         let (sealed_sender, sealed) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let (indexed, stop_indexer) = (lake.clone(), stop.clone());
@@ -257,6 +259,7 @@ impl Side {
             stop: stop.clone(),
             config: config.clone(),
             cluster,
+            vaults,
         };
         tasks.spawn(settler.run());
         Ok(Self { lake, tasks, stop })

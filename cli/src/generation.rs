@@ -19,6 +19,7 @@ use crate::following::{Plan, heads, is_as_far, plan, reached, unheld};
 use crate::node::{exit_of, indexer_config};
 use crate::settler::Settler;
 use crate::signals::Signals;
+use crate::vaults::Readings;
 use crate::{cluster, environment, output};
 
 /// Runs a command of `generation`.
@@ -124,6 +125,7 @@ async fn built(
     let archive = Archive::open(&config.storage.data_dir).or_exit(Exit::Store)?;
     let clock = Arc::new(environment::SystemClock);
     let progress = watch::channel(Followed::default()).0;
+    let vaults = Readings::of(config, &indexer, &to.folder).await?;
     let done = tributary_indexer::rebuild(indexer, tail, lake.clone(), archive, clock, stop.clone(), progress).await;
     done.map_err(|error| Failure::new(exit_of(&error), error))?;
     let settler = Settler {
@@ -135,6 +137,7 @@ async fn built(
         stop: stop.clone(),
         config: config.clone(),
         cluster: cluster::configured(config, to.folder.join("jobs")).or_exit(Exit::Configuration)?,
+        vaults,
     };
     settler.run().await
 }

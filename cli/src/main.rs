@@ -34,6 +34,7 @@ mod sql;
 mod status;
 mod store;
 mod tree;
+mod vaults;
 mod verify;
 
 use clap::Parser as _;

@@ -12,6 +12,7 @@ use tributary_store::{Lake, Settling};
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::settling;
+use crate::vaults::Readings;
 
 /// How often the settler looks for a new snapshot.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -30,6 +31,7 @@ pub(crate) struct Settler {
     pub(crate) stop: CancellationToken,
     pub(crate) config: Config,
     pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) vaults: Readings,
 }
 
 impl Settler {
@@ -96,7 +98,7 @@ impl Settler {
                 }
                 Ok(tributary_accounting::watched(session, &progress))
             };
-            let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir));
+            let work = Box::pin(tributary_accounting::settle_next(session, &self.lake, &self.dir, &self.vaults));
             match self.watched(&progress, work).await? {
                 Ok(SettleOutcome::Settled { epoch, .. }) => tracing::info!(epoch, "an epoch settled"),
                 Ok(SettleOutcome::Waiting { epoch, why }) => {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
+use tributary_accounting::Alarm;
 
 use crate::arguments::Verify;
 use crate::config::{Config, Storage};
@@ -23,7 +24,8 @@ pub(crate) async fn verify(config: &Config, arguments: &Verify) -> Result<ExitCo
                 return Err(anyhow!("epoch {epoch} is not settled in {}", tables.folder().display()).into());
             }
             let alarms = tributary_accounting::alarms(&ctx).await?;
-            let said = alarms.iter().filter(|alarm| alarm.epoch == epoch).map(ToString::to_string);
+            let differs = |alarm: &&Alarm| alarm.epoch == epoch && alarm.kind.is_difference();
+            let said = alarms.iter().filter(differs).map(ToString::to_string);
             named(epochs).into_iter().chain(said).collect()
         }
         ("epoch", None) => return Err(anyhow!("`verify epoch` needs the epoch's number").into()),
@@ -50,7 +52,7 @@ pub(crate) async fn whole(storage: &Storage) -> Result<Vec<String>, Failure> {
     };
     let log = tributary_accounting::verify_log(&ctx, &tables.snapshot().heads).await?;
     let alarms = tributary_accounting::alarms(&ctx).await?;
-    let said = alarms.iter().map(ToString::to_string);
+    let said = alarms.iter().filter(|alarm| alarm.kind.is_difference()).map(ToString::to_string);
     Ok(log.differences.into_iter().chain(named(epochs)).chain(said).collect())
 }
 

@@ -56,6 +56,8 @@ faults! {
     VoidClaim = "void-claim",
     /// A proxy serves another blob's payload for some commitments at first.
     WrongBlob = "wrong-blob",
+    /// Up to block 200 the node says that the reward vault holds a tenth of what it took in.
+    ShortVault = "short-vault",
     /// The certificate verifier on L1 fails on its own account now and then (answer 7).
     VerifierDown = "verifier-down",
     /// Some answers take their time.

@@ -18,6 +18,7 @@ use crate::{
     config::{DevnetConfig, POSTED_WITHIN},
     fault::{Dice, Fault},
     keys::stream,
+    rpc::Holdings,
 };
 
 /// After so many looks at the head a fork ends by itself.
@@ -54,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) dice: Dice,
     /// How often each blob was spoiled by each fault.
     spoiled: BTreeMap<(Fault, B256), u32>,
+    /// What the reward vault holds after each block, as far as somebody asked.
+    pub(crate) holdings: Vec<Holdings>,
     forks: ChaCha8Rng,
     fork: Option<Fork>,
     forks_shown: u64,
@@ -80,6 +83,7 @@ impl Node {
             chain,
             dice,
             spoiled: BTreeMap::new(),
+            holdings: Vec::new(),
             fork: None,
             forks_shown: 0,
             finalized: 0,

@@ -5,8 +5,11 @@
 //! (delay, 429, a broken connection) is the transport's business, see `serve`.
 
 pub(crate) mod answer;
+mod holdings;
 pub(crate) mod query;
 mod verifier;
+
+pub(crate) use holdings::Holdings;
 
 use alloy::consensus::Header;
 use alloy_primitives::B256;
@@ -144,6 +147,7 @@ fn call(node: &mut Node, layer: Layer, method: &str, params: &[Value]) -> Result
             Ok(if deployed { r#""0xfe""# } else { r#""0x""# }.to_owned())
         }
         "eth_call" => verifier::call(node, layer, params),
+        "eth_getBalance" => holdings::balance(node, layer, params),
         "eth_getLogs" => logs(node, layer, params),
         "eth_getTransactionByHash" | "eth_getTransactionReceipt" => {
             let hash = query::hash(params, 0)?;

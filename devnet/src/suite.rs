@@ -15,6 +15,7 @@ alloy_sol_types::sol! {
     contract Erc20 {
         event Transfer(address indexed from, address indexed to, uint256 value);
         function transfer(address to, uint256 value) external returns (bool);
+        function balanceOf(address account) external view returns (uint256);
     }
 }
 

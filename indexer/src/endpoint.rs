@@ -308,8 +308,9 @@ fn classify(error: &TransportError) -> Failure {
         RpcError::ErrorResp(payload) => {
             let reason = format!("error {}: {}", payload.code, payload.message);
             match payload.code {
-                // Method not found, invalid params, invalid request: ours or theirs, but the same every time.
-                -32602..=-32600 => Failure::Refused(reason),
+                // Method not found, invalid params, invalid request, and a call that reverts (3): ours or theirs, but the
+                // same every time.
+                -32602..=-32600 | 3 => Failure::Refused(reason),
                 // -32005 limit exceeded, 429 and -32029 by some providers.
                 -32005 | 429 | -32029 => Failure::Transient { reason, after: None, limited: true },
                 _ => Failure::transient(reason),

@@ -18,6 +18,7 @@
 //! 9. [`pipeline`]: all of it together, as one service; [`rebuild`] by other rules, from the blocks that are kept.
 //!
 //! [`reads`] is what rules ask of the state of contracts, and how far the answers are believed.
+//! [`vaults`] reads what reward vaults hold when an epoch ends, for whoever settles it.
 //!
 //! [`probe`] looks at endpoints before anything is followed; [`s3`] is where buckets are.
 //!
@@ -48,6 +49,7 @@ pub mod reads;
 pub mod s3;
 pub mod seal;
 pub mod state;
+pub mod vaults;
 pub mod verify;
 
 pub use block::{Chain, Finality, Heads, L1Origin, Sink, Topics, Trust, TxInfo, VerifiedBlock, VerifiedLog};

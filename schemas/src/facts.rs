@@ -903,4 +903,26 @@ tables! {
         /// Whether the parent that the batch names for its first block was seen to be right; false when that block was not read, or when nothing carries the block.
         parent_checked: bool,
     }
+    /// What reward vaults held at the end of an epoch, read from nodes by the hash of its last block. An input of the
+    /// settlement of that epoch, published with it: what was not read has no row and is not compared.
+    Fact vault_balances as VaultBalanceRow sort &["epoch", "vault", "token"], key &[], bloom &[] => {
+        /// The epoch.
+        epoch: i64,
+        /// Its last block.
+        block_number: i64,
+        /// Hash of that block.
+        block_hash: String,
+        /// Vault.
+        vault: String,
+        /// Token; the zero address is the native token.
+        token: String,
+        /// Base units the vault held after that block; 10^38 − 1 stands for that or more.
+        balance: Decimal38,
+        /// Base units of them that are stake, which no claim is paid from.
+        stake: Decimal38,
+        /// How the balance is known: proved, by an account proof that leads to the block's hash; read, as endpoints said.
+        known: String,
+        /// Endpoints that said so, none of those that answered saying otherwise.
+        endpoints: i32,
+    }
 }

@@ -63,8 +63,8 @@ tables! {
         adjusts_epoch: Option<i64>,
     }
     /// The trial balance after an epoch: what every account was debited and credited since the beginning. Payees are one
-    /// account here, `payable`, and so is what waits for challenges, `pending`, and what is held under a reason,
-    /// `suspense:<reason>`; `claims` has the payees. Counters never fall; 10^38 − 1 stands for that or more.
+    /// account here, `payable`, and so is what waits for challenges, `pending`, what waits for the vault's balance,
+    /// `unfunded`, and what is held under a reason, `suspense:<reason>`; `claims` has the payees. Counters never fall; 10^38 − 1 stands for that or more.
     Fact balances as BalanceRow sort &["epoch", "vault", "token", "account"], key &[], bloom &[] => {
         /// Epoch.
         epoch: i64,
@@ -93,8 +93,8 @@ tables! {
         account: String,
         /// Token.
         token: String,
-        /// platform, agent, model, lineage, data or staker; posted or released of what was held; suspense lines name their
-        /// reason.
+        /// platform, agent, model, lineage, data or staker; posted or released of what was held; unfunded (below zero) for
+        /// what waits until the vault has the money, funded once it has; suspense lines name their reason.
         role: String,
         /// Dataset, where the money came through one.
         dataset_id: Option<String>,
@@ -165,5 +165,27 @@ tables! {
         token: String,
         /// Cumulative base units.
         cumulative: Decimal38,
+    }
+    /// What vaults hold against what they owe, after an epoch: one row for each vault and token that owes something or was
+    /// read. What the balance at the cut does not cover is not on the tree: it waits, `unfunded`.
+    Fact fundings as FundingRow sort &["epoch", "vault", "token"], key &[], bloom &[] => {
+        /// Epoch.
+        epoch: i64,
+        /// Its last block.
+        block_number: i64,
+        /// Vault.
+        vault: String,
+        /// Token.
+        token: String,
+        /// covered, short, or `not_compared` where the balance was not read.
+        state: String,
+        /// Base units owed to payees: earned and not claimed at the cut, what waits included.
+        owed: Decimal38,
+        /// Base units that claims can be paid from: the balance without stake; NULL where it was not read.
+        held: Option<Decimal38>,
+        /// Base units that cumulative positions rose by in the epoch.
+        granted: Decimal38,
+        /// Base units earned, in this epoch or before, that wait for the vault's balance.
+        waiting: Decimal38,
     }
 }

@@ -27,6 +27,8 @@ pub async fn run(
     let mut last = None;
     for epoch in &world.epochs {
         input.epoch = *epoch;
+        let readings = world.facts.vault_balances.iter().filter(|row| row.epoch == *epoch);
+        input.vault_balances = readings.cloned().collect();
         let ctx = context(shape, &world.facts, &all);
         let settled = settle(&ctx, &input).await.map_err(|error| format!("epoch {epoch}: {error}: {error:?}"))?;
         let settled = settled.ok_or("the world has blocks in every epoch")?;
@@ -51,7 +53,9 @@ pub fn compare(
     let mut roles = BTreeMap::new();
     for row in all.entitlements.iter().filter(|row| row.epoch == epoch) {
         let key = (row.vault.clone(), row.token.clone(), row.account.clone(), row.role.clone(), row.adjusts_epoch);
-        *roles.entry(key).or_insert(BigUint::ZERO) += big(row.amount.0);
+        // What begins to wait is taken off; everything else adds.
+        let units = if row.role == "unfunded" { -row.amount.0 } else { row.amount.0 };
+        *roles.entry(key).or_insert(BigUint::ZERO) += big(units);
     }
     same("payees", epoch, &roles, &audit.roles)?;
     let claims: BTreeMap<_, _> = all
@@ -79,6 +83,13 @@ pub fn compare(
         settled.trees().iter().map(|(vault, tree)| (hex_text(vault), tree.root())).collect();
     same("roots", epoch, &roots, &audit.roots)?;
     in_order(epoch, all)?;
+    let waiting: BTreeMap<_, _> = all
+        .fundings
+        .iter()
+        .filter(|row| row.epoch == epoch && row.waiting.0 > 0)
+        .map(|row| ((row.vault.clone(), row.token.clone()), big(row.waiting.0)))
+        .collect();
+    same("what waits for balances", epoch, &waiting, &auditor.waiting())?;
     same("the ledger digest", epoch, &settled.ledger_digest, &auditor.digest)
 }
 
@@ -108,6 +119,7 @@ pub async fn audit(world: World) -> Result<BTreeSet<String>, String> {
     let mut seen = drawn(&world);
     run(&world, Shape::default(), |epoch, settled, all| {
         seen.extend(all.entitlements.iter().map(|row| row.role.clone()));
+        seen.extend(all.fundings.iter().map(|row| format!("vault {}", row.state)));
         seen.extend(all.ledger_entries.iter().map(|row| format!("{} {}", row.code, row.phase)));
         seen.extend(
             all.ledger_entries

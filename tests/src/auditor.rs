@@ -4,6 +4,7 @@
 //! settled once because they are remembered, and money is never kept in fewer bits than it needs.
 
 mod data;
+mod funding;
 mod held;
 mod ledger;
 
@@ -43,6 +44,7 @@ pub struct Auditor {
     pub balances: BTreeMap<(String, String, String), [BigUint; 4]>,
     settled: BTreeSet<i64>,
     pending: BTreeMap<[u8; 16], Entry>,
+    unfunded: funding::Unfunded,
     /// What is in suspense, with the epoch that held it.
     held: BTreeMap<[u8; 16], (i64, Entry)>,
     /// Revenue since the beginning by vault and token.

@@ -6,7 +6,7 @@ use parquet::arrow::ArrowWriter;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use tributary_accounting::{Input, SettleOutcome, Settled, register, settle, settle_next};
+use tributary_accounting::{Input, SettleOutcome, Settled, Unread, register, settle, settle_next};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Decimal38, Micros, hex_text};
 use tributary_schemas::facts::{
@@ -138,7 +138,7 @@ impl Epoch {
     pub async fn publish(&self, shape: Shape) -> Result<(), Box<dyn std::error::Error>> {
         let lake = Lake::open(&self.folder).await?;
         let session = || tributary_accounting::session_with_batches(shape.memory, shape.partitions, shape.rows);
-        match settle_next(session, &lake, &self.folder).await? {
+        match settle_next(session, &lake, &self.folder, &Unread).await? {
             SettleOutcome::Settled { .. } => Ok(()),
             other => Err(format!("expected a settled epoch: {other:?}").into()),
         }

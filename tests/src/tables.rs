@@ -65,6 +65,7 @@ pub fn extend(all: &mut money::Rows, epoch: money::Rows) {
     all.epochs.extend(epoch.epochs);
     all.ledger_entries.extend(epoch.ledger_entries);
     all.balances.extend(epoch.balances);
+    all.fundings.extend(epoch.fundings);
     all.entitlements.extend(epoch.entitlements);
     all.money_flows.extend(epoch.money_flows);
     all.claims.extend(epoch.claims);

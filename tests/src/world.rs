@@ -2,8 +2,9 @@
 //!
 //! Heavy tails, inferences without a usable record, diamonds and chains of models, tokens of 6 and 18 decimals, missing,
 //! late and malformed blobs, releases of what is held, refunds before and after settlement, penalties, stakes, splits, quarantine, policies that
-//! change, records out of lineage, challenge windows, late edges.
+//! change, records out of lineage, challenge windows, late edges, vaults that hold less than they owe.
 
+mod funding;
 mod graph;
 mod money;
 mod usage;
@@ -48,6 +49,7 @@ impl World {
         maker.graph();
         maker.usage();
         maker.money();
+        maker.fundings(seed, &epochs);
         Self { facts: maker.facts, epochs }
     }
 }

@@ -21,6 +21,7 @@ use crate::error::AccountingError;
 use crate::journal::payable;
 use crate::names::{Line, Role};
 use crate::read::{address, amount, hash, rows};
+use crate::standing::Posted;
 use crate::usage::Target;
 
 /// Epochs that are kept made.
@@ -187,9 +188,10 @@ async fn wanted(
     of: (Address, Address, i64),
     lines: &[EntitlementRow],
 ) -> Result<BTreeMap<i64, Vec<Want>>, AccountingError> {
-    let (posts, others): (Vec<_>, Vec<_>) = lines.iter().partition(|row| row.role == "posted");
+    let divided = lines.iter().filter(|row| !Posted::ROLES.contains(&row.role.as_str()));
+    let posts = lines.iter().filter(|row| row.role == Posted::POSTED).collect::<Vec<_>>();
     let mut wants: BTreeMap<i64, Vec<Want>> = BTreeMap::new();
-    wants.insert(of.2, wants_of(others.into_iter(), |_| Waiting::ForAny)?);
+    wants.insert(of.2, wants_of(divided, |_| Waiting::ForAny)?);
     if !posts.is_empty() {
         let pots = posts.iter().map(|row| (row.vault.as_str(), row.adjusts_epoch)).collect();
         posted(ctx, of, &pots, &mut wants).await?;
@@ -260,7 +262,7 @@ async fn posted(
     wants: &mut BTreeMap<i64, Vec<Want>>,
 ) -> Result<(), AccountingError> {
     let filter = format!(
-        "epoch = {epoch} AND phase = 'post' AND credit = '{}' AND token = '{}'",
+        "epoch = {epoch} AND phase = 'post' AND debit LIKE 'pending:%' AND credit = '{}' AND token = '{}'",
         payable(account),
         hex_text(token)
     );
@@ -307,7 +309,8 @@ impl Origins {
         self.total
     }
 
-    /// Base units that stand on less than a sub-unit of everything they could have come from.
+    /// Base units that stand on less than a sub-unit of everything they could have come from, and those of lines that
+    /// say when an increase goes on the tree (unfunded, funded): what these came from, the increase's own lines say.
     #[must_use]
     pub const fn untraced(&self) -> i128 {
         self.untraced

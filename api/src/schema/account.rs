@@ -147,6 +147,8 @@ pub(crate) enum PendingKind {
     Challenge,
     /// It is held: `reason` says why.
     Suspended,
+    /// For the vault's balance: it is earned, and goes on the tree once the vault has the money.
+    Unfunded,
 }
 
 /// Money that waits.
@@ -154,7 +156,7 @@ pub(crate) enum PendingKind {
 pub(crate) struct PendingMoney {
     /// Why it waits.
     pub(crate) kind: PendingKind,
-    /// For what is held, the reason by name.
+    /// For what is held or unfunded, the reason by name.
     pub(crate) reason: Option<String>,
     /// For a challenge window, its last block.
     pub(crate) until_block: Option<BlockNumber>,
@@ -260,9 +262,9 @@ pub(crate) struct StatementLine {
     pub(crate) entry: String,
     /// Vault.
     pub(crate) vault: AddressText,
-    /// credit, claim or adjust.
+    /// credit, claim, adjust, or hold for what begins to wait for the vault's balance.
     pub(crate) code: String,
-    /// single, or post for what waited for a challenge window.
+    /// single; pending for what begins to wait, post for what waited.
     pub(crate) phase: String,
     /// The journal's account on the other side.
     pub(crate) counterpart: String,
@@ -372,7 +374,8 @@ impl ExplanationLine {
     async fn vault(&self) -> AddressText {
         AddressText::read(&self.row.vault)
     }
-    /// platform, agent, model, lineage, data, staker; posted or released for what waited in an earlier epoch.
+    /// platform, agent, model, lineage, data, staker; posted, released or funded for what waited in an earlier epoch;
+    /// unfunded, below zero, for what waits until the vault has the money.
     async fn role(&self) -> &str {
         role(&self.row)
     }

@@ -132,7 +132,8 @@ impl Status {
     async fn generations(&self) -> Result<Vec<Generation>, Refusal> {
         self.view.generations().await
     }
-    /// What the chain says of settled epochs and the settlement does not; empty when all is well.
+    /// What the chain says of settled epochs and the settlement does not, and vaults that hold less than they owe; empty
+    /// when all is well.
     async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
         self.view.alarms().await
     }
@@ -168,10 +169,10 @@ pub(crate) struct Generation {
     pub(crate) waiting: Vec<String>,
 }
 
-/// Something that the chain says and the settlement does not.
+/// Something that the chain says and the settlement does not, or a vault that holds too little.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Alarm {
-    /// `root_differs`, `manifest_differs` or `claim_exceeds`.
+    /// `root_differs`, `manifest_differs`, `claim_exceeds` or `vault_short`.
     pub(crate) kind: String,
     /// The settled epoch it is about.
     pub(crate) epoch: i64,

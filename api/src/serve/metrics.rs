@@ -105,12 +105,12 @@ pub(super) async fn text(app: &App) -> Result<String, Refusal> {
     // Without a snapshot there is nothing to say of it; that is what /readyz is for.
     if let Ok(pinned) = app.shelf.newest().await {
         snapshot(&mut page, &pinned);
-        page.one(
-            "settlement_alarms",
-            "gauge",
-            "What the chain says of settled epochs and the settlement does not.",
-            Some(pinned.alarms().await?.len()),
-        );
+        let (differences, short): (Vec<_>, Vec<_>) =
+            pinned.alarms().await?.iter().partition(|alarm| alarm.kind.is_difference());
+        let help = "What the chain says of settled epochs and the settlement does not.";
+        page.one("settlement_alarms", "gauge", help, Some(differences.len()));
+        let help = "Vaults and tokens that held less than they owed when the last settled epoch ended.";
+        page.one("settlement_vaults_short", "gauge", help, Some(short.len()));
     }
     page.head("settlement_invariant_broken_total", "counter", "How often an invariant was found broken.");
     for one in invariant::ALL {

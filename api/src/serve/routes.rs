@@ -328,10 +328,11 @@ async fn ready(State(app): State<Arc<App>>, Extension(RequestId(id)): Extension<
     }
     match pinned.alarms().await {
         Err(refusal) => return problem(&refusal, &id),
-        Ok([]) => {}
-        Ok([first, ..]) => {
-            let message = format!("epoch {} is not what the chain says: {}", first.epoch, first.detail);
-            return problem(&Refusal::new(ErrorCode::NotReady, message), &id);
+        Ok(found) => {
+            if let Some(first) = found.iter().find(|alarm| alarm.kind.is_difference()) {
+                let message = format!("epoch {} is not what the chain says: {}", first.epoch, first.detail);
+                return problem(&Refusal::new(ErrorCode::NotReady, message), &id);
+            }
         }
     }
     let heads = &pinned.snapshot.heads;

@@ -245,7 +245,8 @@ impl Loader<PendingKey> for Loads {
         let mut out = Loaded::<PendingKey, Vec<Waiting>>::new();
         for (cut, accounts) in groups {
             let side = |account: &str, units: &str| {
-                let waits = format!("{account} LIKE 'pending:%' OR {account} LIKE 'suspense:%'");
+                let beginnings = ["pending", "suspense", "unfunded"];
+                let waits = beginnings.map(|one| format!("{account} LIKE '{one}:%'")).join(" OR ");
                 let whose = format!("right({account}, 42) IN ({})", accounts.join(", "));
                 format!(
                     "SELECT {account} AS account, vault, token, {units} AS units FROM ledger_entries \

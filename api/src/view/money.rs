@@ -194,13 +194,18 @@ impl View {
         let Some(cut) = self.cut() else { return Ok(Vec::new()) };
         let found = self.0.loads.load_one(PendingKey { account, cut }).await?.unwrap_or_default();
         let line = |(name, vault, token, units): Waiting| {
-            // `pending:<batch>:<release>:<resolve by>:<address>` or `suspense:<reason>:<address>`
+            // `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>:<address>` or `unfunded:<address>`
             let mut parts = name.split(':');
-            let (challenge, second, third) = (parts.next() == Some("pending"), parts.next(), parts.next());
-            let until = third.filter(|_| challenge).and_then(|block| block.parse().ok());
+            let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+            let (kind, reason) = match first {
+                "pending" => (PendingKind::Challenge, None),
+                "unfunded" => (PendingKind::Unfunded, Some(first)),
+                _ => (PendingKind::Suspended, second),
+            };
+            let until = third.filter(|_| kind == PendingKind::Challenge).and_then(|block| block.parse().ok());
             PendingMoney {
-                kind: if challenge { PendingKind::Challenge } else { PendingKind::Suspended },
-                reason: second.filter(|_| !challenge).map(str::to_owned),
+                kind,
+                reason: reason.map(str::to_owned),
                 until_block: until.map(BlockNumber),
                 vault: AddressText::read(&vault),
                 amount: self.money(AddressText::read(&token), units),

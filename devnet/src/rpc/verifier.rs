@@ -1,4 +1,5 @@
-//! `eth_call`, as far as it can be answered without executing anything: the certificate verifier on L1.
+//! `eth_call`, as far as it can be answered without executing anything: the certificate verifier on L1, and on L2 what
+//! the vault holds ([`holdings`]).
 
 use alloy_primitives::{Address, Bytes, U256, hex};
 use alloy_sol_types::SolCall as _;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::{
     fault::Fault,
     node::{Layer, Node},
-    rpc::{RpcError, query},
+    rpc::{RpcError, holdings, query},
     suite::CertVerifier::checkDACertCall,
 };
 
@@ -23,14 +24,18 @@ const DOWN_EVERY: u32 = 3;
 /// The answer to a call of the verifier. Any other contract is refused: there is no EVM here.
 pub(crate) fn call(node: &mut Node, layer: Layer, params: &[Value]) -> Result<String, RpcError> {
     let (to, input) = asked(params)?;
-    if params.len() > 1 {
-        query::block(params, 1)?;
+    let which = if params.len() > 1 { query::block(params, 1)? } else { query::Which::Latest };
+    if layer == Layer::L2
+        && let Some(answer) = holdings::call(node, to, &input, &which)
+    {
+        return answer;
     }
     let disperser = &node.chain.world.disperser;
     if layer != Layer::L1 || to != Some(disperser.router) {
         let router = disperser.router;
         return Err(RpcError::server(format!(
-            "this node executes no contracts: eth_call is answered for the certificate verifier {router} on L1 only"
+            "this node executes no contracts: eth_call is answered for the certificate verifier {router} on L1, \
+             and on L2 about what the reward vault holds"
         )));
     }
     let Ok(asked) = checkDACertCall::abi_decode_validate(&input) else {

@@ -21,12 +21,12 @@ const ROLES: [&str; 8] = ["platform", "agent", "model", "lineage", "data", "stak
 pub struct Entry {
     pub(super) vault: String,
     pub(super) token: String,
-    debit: String,
+    pub(super) debit: String,
     pub(super) credit: String,
     pub(super) amount: BigUint,
-    code: u8,
-    phase: u8,
-    source: [u8; 32],
+    pub(super) code: u8,
+    pub(super) phase: u8,
+    pub(super) source: [u8; 32],
     pub(super) adjusts: Option<i64>,
 }
 
@@ -247,7 +247,7 @@ impl Auditor {
             }
             sums
         };
-        let entitled_before = entitled(&self.positions);
+        let (entitled_before, before) = (entitled(&self.positions), self.positions.clone());
         let mut claims: Vec<_> = cut.facts.reward_claims.iter().filter(|c| c.epoch == cut.epoch).collect();
         claims.sort_by_key(|c| (c.block_number, c.log_index));
         for c in claims {
@@ -318,6 +318,7 @@ impl Auditor {
             let whole = &pots[&(vault.clone(), token.clone(), adjusts)];
             assert_eq!(credited, *whole, "credited and held are what came in");
         }
+        self.fund(cut, &before, &mut write, &mut audit);
         let fund = keccak256(b"trib/step/1fund").0;
         for ((vault, token), sum) in entitled(&self.positions) {
             let earned = sum - entitled_before.get(&(vault.clone(), token.clone())).cloned().unwrap_or_default();
@@ -326,7 +327,7 @@ impl Auditor {
                 entries.insert(id(cut.epoch, &e), e);
             }
         }
-        for (id, e) in entries.iter().filter(|(_, e)| e.phase == 1) {
+        for (id, e) in entries.iter().filter(|(_, e)| e.phase == 1 && e.credit.starts_with("pending:")) {
             self.pending.insert(*id, Entry { adjusts: Some(cut.epoch), ..e.clone() });
         }
         for (id, e) in entries.iter().filter(|(_, e)| e.credit.starts_with("suspense:")) {
@@ -353,7 +354,7 @@ impl Auditor {
         for (account, counter) in [(&e.debit, debit), (&e.credit, credit)] {
             let parts: Vec<&str> = account.split(':').collect();
             let class = match parts[0] {
-                "payable" | "pending" => parts[0].to_owned(),
+                "payable" | "pending" | "unfunded" => parts[0].to_owned(),
                 "suspense" => format!("suspense:{}", parts[1]),
                 _ => account.clone(),
             };
@@ -440,7 +441,7 @@ fn largest_remainder(shares: BTreeMap<Party, BTreeMap<Line, BigUint>>, scale: &B
         .collect()
 }
 
-fn id(epoch: i64, e: &Entry) -> [u8; 16] {
+pub(super) fn id(epoch: i64, e: &Entry) -> [u8; 16] {
     let mut bytes = b"trib/jrn/1".to_vec();
     bytes.extend(epoch.to_be_bytes());
     bytes.extend(1u32.to_be_bytes());

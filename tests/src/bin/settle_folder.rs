@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use tributary_accounting::{AccountingError, SettleOutcome, session, settle_next};
+use tributary_accounting::{AccountingError, SettleOutcome, Unread, session, settle_next};
 use tributary_store::Lake;
 
 fn main() -> ExitCode {
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 async fn settle_all(folder: &Path) -> Result<(), AccountingError> {
     let lake = Lake::open(folder).await?;
     loop {
-        match Box::pin(settle_next(|| session(None, 2), &lake, folder)).await? {
+        match Box::pin(settle_next(|| session(None, 2), &lake, folder, &Unread)).await? {
             SettleOutcome::Settled { .. } => {}
             SettleOutcome::Waiting { .. } | SettleOutcome::NothingToDo => return Ok(()),
         }

@@ -5,7 +5,7 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::{PublishedRootRow, RewardClaimRow, Rows};
 use tributary_schemas::money;
 use tributary_tests::tables::{Shape, context, extend};
-use tributary_tests::world::World;
+use tributary_tests::world::{World, token, vault};
 
 /// A world with its first epoch settled and published as it should be, one row a token.
 async fn published() -> (Rows, money::Rows, Vec<PublishedRootRow>) {
@@ -98,4 +98,35 @@ async fn a_root_on_chain_that_is_not_ours_is_an_alarm_that_names_the_first_accou
         (row.settled_epoch, row.root) = (row.settled_epoch + 9, hex_text([0xab; 32]));
     }
     assert!(found(&facts, &rows, &early, &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_vault_that_is_short_is_an_alarm_until_it_is_not() {
+    let row = |epoch, state: &str, held: Option<i128>| money::FundingRow {
+        epoch,
+        block_number: epoch * 100,
+        vault: vault(0),
+        token: token(1),
+        state: state.to_owned(),
+        owed: Decimal38(70),
+        held: held.map(Decimal38),
+        granted: Decimal38(0),
+        waiting: Decimal38(if state == "covered" { 0 } else { 25 }),
+    };
+    let (short, covered) = (row(3, "short", Some(45)), row(4, "covered", Some(70)));
+    let unread = row(5, "not_compared", None);
+    let other = money::FundingRow { vault: vault(1), ..row(3, "covered", Some(70)) };
+    let found_in = async |rows: &[&money::FundingRow]| {
+        let rows = money::Rows { fundings: rows.iter().copied().cloned().collect(), ..money::Rows::default() };
+        found(&Rows::default(), &rows, &[], &[]).await
+    };
+    let one = found_in(&[&short, &other]).await;
+    assert_eq!(one.len(), 1);
+    assert_eq!((one[0].kind, one[0].epoch, one[0].block), (AlarmKind::VaultShort, 3, 300));
+    assert_eq!((hex_text(one[0].vault), hex_text(one[0].token)), (vault(0), token(1)));
+    assert_eq!(one[0].detail, "it held 45 for claims: expected 70 at least, what it owes; 25 wait unfunded");
+    assert!(!one[0].kind.is_difference(), "nothing on chain contradicts the settlement");
+    // Not to look is not to find that it holds enough.
+    assert_eq!(found_in(&[&short, &unread]).await, one);
+    assert_eq!(found_in(&[&short, &covered, &unread]).await, []);
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use tributary_accounting::Settled;
-use tributary_schemas::column::hex_text;
+use tributary_schemas::column::{Decimal38, hex_text};
+use tributary_schemas::facts::VaultBalanceRow;
 use tributary_schemas::money;
 use tributary_tests::audit::{self, audit_many};
 use tributary_tests::tables::Shape;
@@ -31,7 +32,7 @@ async fn two_hundred_worlds_come_to_the_same_to_the_unit() {
         batch final|batch rejected|batch superseded|batch unavailable|batch malformed|batch challenged|batch found late|\
         inference superseded|inference without weight|fee near 2^63|negative score|score near 2^63|\
         record out of lineage|record for a dataset|record for a model|late edge|external upstream|split|pool|refund|\
-        contribution removed";
+        contribution removed|unfunded|funded|vault short|vault covered|vault not_compared|hold pending";
     for what in expected.split('|') {
         assert!(seen.contains(what), "no world has {what}: {seen:?}");
     }
@@ -54,6 +55,46 @@ async fn one_digest_for_any_partitions_memory_batches_and_order() {
             assert_eq!(settled.manifest, expected.manifest, "seed {seed} as {shape:?}");
         }
     }
+}
+
+/// A reading of a vault that holds enough moves no root and no entry: only the manifest says that somebody looked.
+#[tokio::test]
+async fn a_vault_that_holds_enough_settles_as_one_that_nobody_looked_at() {
+    let (mut compared, mut waited) = (0, 0);
+    for seed in 0..12 {
+        let mut world = World::new(seed);
+        let mut as_drawn = BTreeMap::new();
+        run(&world, Shape::default(), |epoch, settled, all| {
+            let waits = all.fundings.iter().any(|row| row.waiting.0 > 0);
+            as_drawn.insert(epoch, (waits, settled.ledger_digest));
+        })
+        .await;
+        let enough = |row: &VaultBalanceRow| VaultBalanceRow {
+            balance: Decimal38(10i128.pow(38) - 1),
+            stake: Decimal38(0),
+            ..row.clone()
+        };
+        let covered: Vec<VaultBalanceRow> = world.facts.vault_balances.iter().map(enough).collect();
+        world.facts.vault_balances = Vec::new();
+        let mut alone = BTreeMap::new();
+        run(&world, Shape::default(), |epoch, settled, _| {
+            let roots: Vec<_> = settled.trees().values().map(tributary_accounting::tree::Tree::root).collect();
+            alone.insert(epoch, (roots, settled.ledger_digest));
+        })
+        .await;
+        world.facts.vault_balances = covered;
+        run(&world, Shape::default(), |epoch, settled, all| {
+            let roots: Vec<_> = settled.trees().values().map(tributary_accounting::tree::Tree::root).collect();
+            assert_eq!((roots, settled.ledger_digest), alone[&epoch], "seed {seed}, epoch {epoch}");
+            compared += all.fundings.iter().filter(|row| row.state == "covered").count();
+            // The journal is a chain: where anything waited, everything after it differs.
+            let (waits, digest) = as_drawn[&epoch];
+            assert_eq!(waits, digest != settled.ledger_digest, "seed {seed}, epoch {epoch}");
+            waited += usize::from(waits);
+        })
+        .await;
+    }
+    assert!(compared > 20 && waited > 5, "{compared} vaults compared, {waited} epochs with something that waits");
 }
 
 #[tokio::test]
@@ -91,6 +132,19 @@ pub(crate) fn as_changes(mut facts: tributary_schemas::facts::Rows) -> tributary
     facts
 }
 
+/// What a world has, as if it were read.
+struct Drawn(Vec<VaultBalanceRow>);
+
+impl tributary_accounting::Vaults for Drawn {
+    async fn balances(&self, cut: &tributary_accounting::Cut) -> Vec<VaultBalanceRow> {
+        let asked = |row: &&VaultBalanceRow| {
+            let purse = (row.vault.parse().unwrap(), row.token.parse().unwrap());
+            row.epoch == cut.epoch && cut.vaults.contains(&purse)
+        };
+        self.0.iter().filter(asked).cloned().collect()
+    }
+}
+
 const VIEWS: [&str; 7] = [
     "earnings",
     "earnings_daily",
@@ -106,8 +160,12 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
     use tributary_accounting::{
         SettleOutcome, explain, proof, register, session, settle_next, verify_proof, verify_store,
     };
-    let world = World::new(11);
+    let read = |world: &World| !world.facts.vault_balances.is_empty();
+    let world = (11..).map(World::new).find(read).unwrap();
     let expected = run(&world, Shape::default(), |_, _, _| ()).await;
+    let vaults = Drawn(world.facts.vault_balances.clone());
+    // They are published with the epochs that they are inputs of.
+    let sealed = tributary_schemas::facts::Rows { vault_balances: Vec::new(), ..world.facts.clone() };
     let folder = tempfile::tempdir().unwrap();
     let lake = tributary_store::Lake::open(folder.path()).await.unwrap();
     let first = world.epochs[0];
@@ -117,12 +175,11 @@ async fn a_data_folder_settles_explains_proves_and_verifies() {
         block_timestamp: u64::try_from(*world.epochs.last().unwrap()).unwrap() + 1,
         ..tributary_store::Heads::default()
     };
-    let change =
-        tributary_store::Change { facts: as_changes(world.facts.clone()).into(), ..tributary_store::Change::default() };
+    let change = tributary_store::Change { facts: as_changes(sealed).into(), ..tributary_store::Change::default() };
     lake.publish(None, heads, change).await.unwrap();
     let mut epoch = first;
     loop {
-        match settle_next(|| session(None, 2), &lake, folder.path()).await.unwrap() {
+        match settle_next(|| session(None, 2), &lake, folder.path(), &vaults).await.unwrap() {
             SettleOutcome::Settled { epoch: settled, .. } => {
                 assert_eq!(settled, epoch);
                 epoch += 1;

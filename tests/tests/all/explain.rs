@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_accounting::explain::{Payer, below};
-use tributary_accounting::{Explainer, Origins, SettleOutcome, session, settle_next};
+use tributary_accounting::{Explainer, Origins, SettleOutcome, Unread, session, settle_next};
 use tributary_api::ApiConfig;
 use tributary_schemas::money;
 use tributary_store::Lake;
@@ -129,7 +129,7 @@ pub(crate) async fn published(folder: &Path, world: &World) -> Lake {
 /// A data folder with a settled world.
 async fn settled(folder: &Path, world: &World) {
     let lake = published(folder, world).await;
-    while let SettleOutcome::Settled { .. } = settle_next(|| session(None, 2), &lake, folder).await.unwrap() {}
+    while let SettleOutcome::Settled { .. } = settle_next(|| session(None, 2), &lake, folder, &Unread).await.unwrap() {}
 }
 
 async fn ask(url: &str, query: &str) -> Value {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tributary_accounting::{
-    Input, SettleOutcome, explain, register, session, settle, settle_next, verify_log, verify_store,
+    Input, SettleOutcome, Unread, explain, register, session, settle, settle_next, verify_log, verify_store,
 };
 use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload};
 use tributary_indexer::clock::ManualClock;
@@ -163,7 +163,7 @@ async fn follow(devnet: &Devnet, dir: &Path, until: u64, imported: Option<Import
 
 async fn settle_all(dir: &Path) {
     let lake = Lake::open(dir).await.unwrap();
-    while let SettleOutcome::Settled { .. } = settle_next(|| session(None, 2), &lake, dir).await.unwrap() {}
+    while let SettleOutcome::Settled { .. } = settle_next(|| session(None, 2), &lake, dir, &Unread).await.unwrap() {}
 }
 
 async fn latest(dir: &Path) -> Snapshot {

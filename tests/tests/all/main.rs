@@ -38,6 +38,8 @@ mod flight;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod funding;
+#[cfg(test)]
 mod generations;
 #[cfg(test)]
 mod house;

@@ -3,6 +3,7 @@
 //! One test a rule. [`scene`] says how to read the text; each scene is settled by the product and by the auditor.
 
 mod events;
+mod funding;
 mod origin;
 mod policy;
 mod registry;

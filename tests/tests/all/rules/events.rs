@@ -43,6 +43,7 @@ impl Scene {
             "refund" => self.refund(words),
             "fund" => self.fund(words),
             "claim" => self.claim(words),
+            "vault" => self.hold(words),
             "stake" | "slash" => self.stake(words),
             "penalty" => self.penalise(words),
             "quarantine" => self.set_account(words[1], |row| row.quarantined = true),

@@ -19,6 +19,7 @@
 //! refund 30 of p1 · fund 50 for base (or all; later: epoch 2) · claim 20 by alice
 //! stake 10 by erin in base (or all) · slash 4 of erin in base · penalty 50 of alice in fruit (or nothing: everywhere)
 //! quarantine alice · release alice · payout alice to wallet · split bot alice 70 bob 30 · transfer base to bob
+//! vault holds 70 stake 10              what the vault holds at the close, `usd` for the other token; else nobody looked
 //! remove apples · wait 5 · amend p1 about nothing     (a row that changed: no indexer does that)
 //! settle                              closes the epoch; then, indented, every line of every statement:
 //!   alice data apples 45              account, role, what for (where there is one thing), base units
@@ -156,6 +157,7 @@ impl Scene {
 
     async fn settle(&mut self, expected: &[&str]) {
         self.input.epoch = self.epoch;
+        self.input.vault_balances = self.readings();
         let settled = self.close().await;
         let settled = match (settled, expected.first().and_then(|line| line.strip_prefix("refused "))) {
             (Err(why), Some(words)) => return assert!(why.contains(words), "{why}: expected {words:?}"),

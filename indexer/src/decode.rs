@@ -249,9 +249,7 @@ impl<'a> Decoder<'a> {
                 Ok(()) => {
                     for (payload, speaker) in facts.drain(..) {
                         let stranger = !rule.emitters.hear(&log.address, at, known);
-                        let refused = stranger.then(|| {
-                            (Reason::Unauthorized, format!("{:#x} is not among the contracts of the rule", log.address))
-                        });
+                        let refused = stranger.then(|| (Reason::Unauthorized, unlisted(log)));
                         let mut fact = self.decoded(log, yielded + out.len() - first, rule, payload, refused);
                         // What a stranger says is of the stranger, whatever it names.
                         if !stranger {
@@ -301,6 +299,11 @@ impl<'a> Decoder<'a> {
         if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
             return Ok(());
         }
+        let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
+        // Nodes are not asked because of what a stranger says with authority's words.
+        if rule.authority && rule.reads_state() && !believed() {
+            return Err(BuildError::Stranger(unlisted(log)));
+        }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
         let called = rule.call.as_ref().map(|call| {
             let read = || Called::read(call, rule, tx, Self::logs_of(self.block, log.tx_index));
@@ -337,7 +340,6 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
-        let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
         let counts = rule.revenue == Some(Revenue::Recognise) && believed();
         let backing = found.as_ref().map_or(log.log_index, |(log, _)| log.log_index);
         if counts && self.spent.contains(&backing) {
@@ -349,6 +351,10 @@ impl<'a> Decoder<'a> {
         }
         Ok(())
     }
+}
+
+fn unlisted(log: &VerifiedLog) -> String {
+    format!("{:#x} is not among the contracts of the rule", log.address)
 }
 
 /// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with

@@ -66,6 +66,8 @@ pub(crate) enum BuildError {
     Unknown(String),
     /// What would back it backs something else.
     Spent(String),
+    /// Whoever says it is not asked about further.
+    Stranger(String),
     /// Anything else.
     Shape(String),
 }
@@ -73,9 +75,11 @@ pub(crate) enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Range(reason) | Self::Unknown(reason) | Self::Spent(reason) | Self::Shape(reason) => {
-                f.write_str(reason)
-            }
+            Self::Range(reason)
+            | Self::Unknown(reason)
+            | Self::Spent(reason)
+            | Self::Stranger(reason)
+            | Self::Shape(reason) => f.write_str(reason),
         }
     }
 }

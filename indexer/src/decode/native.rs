@@ -99,6 +99,7 @@ impl super::BuildError {
             Self::Range(detail) => (Reason::OutOfRange, detail),
             Self::Unknown(detail) => (Reason::UnknownRef, detail),
             Self::Spent(detail) => (Reason::DuplicateFact, detail),
+            Self::Stranger(detail) => (Reason::Unauthorized, detail),
             Self::Shape(detail) => (Reason::DecodeError, detail),
         }
     }

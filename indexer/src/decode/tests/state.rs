@@ -192,6 +192,28 @@ fn one_log_asks_for_so_much_and_not_more() {
 }
 
 #[test]
+fn a_stranger_with_the_words_of_authority_asks_nothing_of_nodes() {
+    const PAYOUT: &str = "PayoutAddressSet(address indexed account, address indexed payout)";
+    let rules = format!(
+        "[[rule]]\nname = \"payout\"\nemitter = \"mall\"\nauthority = true\nevent = \"{PAYOUT}\"\n\
+         emit = \"PayoutAddressSet\"\n[rule.fields]\naccount = \"account\"\n\
+         payout = {{ state = \"payoutOf(address) returns (address)\", of = {{ from = \"emitter\" }}, with = [\"account\"] }}\n"
+    );
+    let mapping = load(&rules, &[("mall".to_owned(), [EMITTER].into())].into());
+    let account = Address::repeat_byte(0xaa);
+    let (_, topics, data) = super::language::log(PAYOUT, &[V::Address(account), V::Address(account)]);
+    let said = |emitter: Address| block(vec![(emitter, topics.clone(), data.clone())], Vec::new());
+    assert_eq!(
+        unread(&mapping, &said(EMITTER)),
+        [call(EMITTER, "payoutOf(address)", vec![V::Address(account)])].into()
+    );
+    let strangers = said(Address::repeat_byte(9));
+    assert!(unread(&mapping, &strangers).is_empty());
+    let refused = decode_block(&mapping, &strangers, &Unknown).remove(0).refused.map(|(reason, _)| reason);
+    assert_eq!(refused, Some(Reason::Unauthorized));
+}
+
+#[test]
 fn what_cannot_be_asked_is_refused_with_the_reason() {
     let deep = |inner: &str| format!("{{ state = \"f(address a) returns (address)\", of = \"a\", with = [{inner}] }}");
     for (attester, words) in [

@@ -1,9 +1,9 @@
 //! What many objects of one answer ask for, read with one query for all of them: the loader behind every edge that
 //! reads tables. What the graph in memory answers needs none.
 
-use std::collections::BTreeMap;
 #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
 use std::collections::HashMap as Loaded;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alloy_primitives::B256;
@@ -37,6 +37,11 @@ pub(crate) struct Standing {
     pub(crate) claimed: i128,
 }
 
+/// The items of a list in SQL. Keys come in any order: here in one, so that the same question is known again.
+fn listed(items: impl IntoIterator<Item = String>) -> String {
+    items.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+}
+
 /// Loads rows of a snapshot, with one query a table however many objects ask.
 #[derive(Debug)]
 pub(crate) struct Loads(Arc<Pinned>);
@@ -49,7 +54,7 @@ impl Loads {
     }
 
     async fn rows<T: Table>(&self, accounts: &[String], below: (&str, i64)) -> Result<Vec<T>, Refusal> {
-        let accounts = accounts.iter().map(|account| format!("'{account}'")).collect::<Vec<_>>().join(", ");
+        let accounts = listed(accounts.iter().map(|account| format!("'{account}'")));
         let query = format!("SELECT * FROM {} WHERE account IN ({accounts}) AND {} <= $1", T::NAME, below.0);
         self.0.rows(&query, vec![below.1.into()]).await
     }
@@ -120,7 +125,7 @@ impl Loader<BlobKey> for Loads {
         }
         let mut out = Loaded::new();
         for (number, owners) in groups {
-            let query = format!("SELECT * {} AND owner_id IN ({})", super::blob::LAST_OUTCOMES, owners.join(", "));
+            let query = format!("SELECT * {} AND owner_id IN ({})", super::blob::LAST_OUTCOMES, listed(owners));
             for row in self.0.rows::<BlobRow>(&query, vec![number.into()]).await? {
                 let Ok(owner) = row.owner_id.parse() else { continue };
                 out.insert(BlobKey { owner, number }, row);
@@ -140,7 +145,7 @@ impl Loader<AnchorKey> for Loads {
 
     #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
     async fn load(&self, keys: &[AnchorKey]) -> Result<Loaded<AnchorKey, Vec<AnchorRow>>, Refusal> {
-        let blocks = keys.iter().map(|key| key.0.to_string()).collect::<Vec<_>>().join(", ");
+        let blocks = listed(keys.iter().map(|key| key.0.to_string()));
         let query = format!("SELECT * FROM anchors WHERE l2_block IN ({blocks}) ORDER BY l2_block, part");
         let mut out = Loaded::<AnchorKey, Vec<AnchorRow>>::new();
         for row in self.0.rows::<AnchorRow>(&query, vec![]).await? {
@@ -169,7 +174,7 @@ impl Loader<LeafKey> for Loads {
         }
         let mut out = Loaded::<LeafKey, Vec<MerkleLeafRow>>::new();
         for (epoch, accounts) in groups {
-            let accounts = accounts.join(", ");
+            let accounts = listed(accounts);
             let query = format!("SELECT * FROM merkle_leaves WHERE epoch = $1 AND account IN ({accounts})");
             for row in self.0.rows::<MerkleLeafRow>(&query, vec![epoch.into()]).await? {
                 out.entry(LeafKey { account: AddressText::read(&row.account), epoch }).or_default().push(row);
@@ -203,7 +208,7 @@ impl Loader<EarningsKey> for Loads {
         }
         let mut out = Loaded::<EarningsKey, Vec<Grouped>>::new();
         for ((name, (from, to)), keys) in groups {
-            let accounts = keys.iter().map(|key| format!("'{}'", key.account.lower())).collect::<Vec<_>>().join(", ");
+            let accounts = listed(keys.iter().map(|key| format!("'{}'", key.account.lower())));
             let query = format!(
                 "SELECT account, {name}, token, sum(amount) FROM earnings \
                  WHERE account IN ({accounts}) AND epoch BETWEEN $1 AND $2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
@@ -244,10 +249,11 @@ impl Loader<PendingKey> for Loads {
         }
         let mut out = Loaded::<PendingKey, Vec<Waiting>>::new();
         for (cut, accounts) in groups {
+            let accounts = listed(accounts);
             let side = |account: &str, units: &str| {
                 let beginnings = ["pending", "suspense", "unfunded"];
                 let waits = beginnings.map(|one| format!("{account} LIKE '{one}:%'")).join(" OR ");
-                let whose = format!("right({account}, 42) IN ({})", accounts.join(", "));
+                let whose = format!("right({account}, 42) IN ({accounts})");
                 format!(
                     "SELECT {account} AS account, vault, token, {units} AS units FROM ledger_entries \
                      WHERE epoch <= $1 AND ({waits}) AND {whose}"

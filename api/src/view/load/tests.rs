@@ -12,10 +12,7 @@ use crate::{graphql, schema, view};
 /// Queries over tables that an answer takes.
 async fn reads(published: &fixture::Published, query: &str) -> u64 {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
-    let first = reads_of(&shelf, query).await;
-    // What was read of a snapshot once is not read again.
-    assert_eq!(reads_of(&shelf, query).await, first, "{query}");
-    first
+    reads_of(&shelf, query).await
 }
 
 async fn reads_of(shelf: &Shelf, query: &str) -> u64 {
@@ -45,6 +42,10 @@ async fn many_objects_take_as_many_reads_as_one() {
         for accounts in [1, 3] {
             let query = format!("{{ accounts(first: {accounts}) {{ nodes {{ {edge} }} }} }}");
             assert_eq!(reads(&published, &query).await, 2 + expected, "{query}");
+            // What was read of a snapshot once is not read again.
+            let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
+            let first = reads_of(&shelf, &query).await;
+            assert_eq!(reads_of(&shelf, &query).await, first, "{query}");
         }
     }
     let block = |number: i64| format!("b{number}: block(number: {number}) {{ anchor {{ state }} }}");

@@ -114,7 +114,7 @@ fn configured(devnet: &Devnet, folder: &Path) -> String {
          [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
          attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
          [settlement]\nepoch_origin = {}\nepoch_seconds = {EPOCH}\n\
-         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 4000000000\nrate_window_seconds = 1\n",
+         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\nrate_window_seconds = 1\n",
         devnet.l2_http(),
         devnet.proxy_url(),
         contracts.datanet_registry,

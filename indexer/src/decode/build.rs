@@ -100,6 +100,7 @@ impl BuildError {
             Self::Range(reason) => Self::Range(format!("field {field}: {reason}")),
             Self::Unknown(reason) => Self::Unknown(format!("field {field}: {reason}")),
             Self::Spent(reason) => Self::Spent(format!("field {field}: {reason}")),
+            Self::Stranger(reason) => Self::Stranger(reason),
             Self::Shape(reason) => Self::Shape(format!("field {field}: {reason}")),
         }
     }

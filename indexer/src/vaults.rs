@@ -232,9 +232,12 @@ fn selector(signature: &str) -> Vec<u8> {
     keccak256(signature).iter().take(4).copied().collect()
 }
 
+/// A quantity as nodes write it: hexadecimal digits, at least one, after 0x.
 fn quantity(json: &str) -> Result<Option<U256>, String> {
-    let units = serde_json::from_str(json).map_err(|error| format!("{json:?} is no quantity: {error}"))?;
-    Ok(Some(units))
+    let text: String = serde_json::from_str(json).map_err(|error| format!("{json:?} is no quantity: {error}"))?;
+    let digits = text.strip_prefix("0x").filter(|digits| !digits.is_empty());
+    let digits = digits.ok_or_else(|| format!("{json:?} is no quantity: expected 0x and digits"))?;
+    U256::from_str_radix(digits, 16).map(Some).map_err(|error| format!("{json:?} is no quantity: {error}"))
 }
 
 /// The one word of an answer; none where nothing is at the address, or no such function.

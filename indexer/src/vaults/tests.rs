@@ -78,7 +78,9 @@ fn a_word_is_read_as_a_word_and_nothing_as_nothing() {
     assert!(word("\"0x01\"").unwrap_err().contains("1 bytes"));
     assert!(word("null").is_err());
     assert_eq!(quantity("\"0xff\""), Ok(Some(U256::from(255))));
-    assert!(quantity("\"\"").is_err());
+    for nothing in ["\"\"", "\"0x\"", "\"255\"", "\"0xfg\"", "null"] {
+        assert!(quantity(nothing).is_err(), "{nothing}");
+    }
     assert_eq!(selector("balanceOf(address)"), BALANCE_OF);
 }
 

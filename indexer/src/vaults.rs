@@ -12,6 +12,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Encodable as _, RlpEncodable};
 use alloy_trie::{Nibbles, proof::verify_proof};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::VaultBalanceRow;
 use url::Url;
 
-use crate::endpoint::{EndpointId, EndpointOptions, Pool, Preference};
+use crate::endpoint::{self, EndpointId, EndpointOptions, Pool, Preference};
 use crate::{Clock, IndexerError, Trust, verify};
 
 /// How often nodes are asked for one value while none answers: an epoch waits for it.
@@ -54,7 +55,7 @@ pub struct VaultReader {
 }
 
 /// How an answer is read; `None` is the answer that there is nothing.
-type Read = fn(&str) -> Result<Option<U256>, String>;
+type Read = fn(&RawValue) -> Result<Option<U256>, String>;
 
 /// A value and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,16 +210,8 @@ impl VaultReader {
         read: Read,
     ) -> Result<Option<U256>, (String, bool)> {
         match self.pool.call(Preference::Once(id), method, params).await {
-            Ok(answer) => read(answer.json.get()).map_err(|reason| (reason, true)),
-            Err(error) => match &error {
-                // What the contract does not have, it reverts: an answer, and the same every time.
-                IndexerError::Refused { reason, .. } | IndexerError::Unanswered { reason, .. }
-                    if reason.contains("revert") =>
-                {
-                    Ok(None)
-                }
-                other => Err((other.to_string(), matches!(other, IndexerError::Unanswered { .. }))),
-            },
+            Ok(answer) => read(&answer.json).map_err(|reason| (reason, true)),
+            Err(error) => Err((error.to_string(), matches!(error, IndexerError::Unanswered { .. }))),
         }
     }
 }
@@ -233,15 +226,20 @@ fn selector(signature: &str) -> Vec<u8> {
 }
 
 /// A quantity as nodes write it: hexadecimal digits, at least one, after 0x.
-fn quantity(json: &str) -> Result<Option<U256>, String> {
+fn quantity(answer: &RawValue) -> Result<Option<U256>, String> {
+    let json = answer.get();
     let text: String = serde_json::from_str(json).map_err(|error| format!("{json:?} is no quantity: {error}"))?;
     let digits = text.strip_prefix("0x").filter(|digits| !digits.is_empty());
     let digits = digits.ok_or_else(|| format!("{json:?} is no quantity: expected 0x and digits"))?;
     U256::from_str_radix(digits, 16).map(Some).map_err(|error| format!("{json:?} is no quantity: {error}"))
 }
 
-/// The one word of an answer; none where nothing is at the address, or no such function.
-fn word(json: &str) -> Result<Option<U256>, String> {
+/// The one word of an answer; none where nothing is at the address, or no such function: then the call reverts.
+fn word(answer: &RawValue) -> Result<Option<U256>, String> {
+    if endpoint::is_reverted(answer) {
+        return Ok(None);
+    }
+    let json = answer.get();
     let data: Bytes = serde_json::from_str(json).map_err(|error| format!("{json:?} is no answer: {error}"))?;
     match data.len() {
         0 => Ok(None),

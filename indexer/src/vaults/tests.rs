@@ -73,6 +73,10 @@ fn a_proof_that_leads_to_the_block_s_hash_gives_the_balance_and_no_other_does() 
 
 #[test]
 fn a_word_is_read_as_a_word_and_nothing_as_nothing() {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    let (word, quantity) = (|json: &str| word(&raw(json)), |json: &str| quantity(&raw(json)));
+    // As the pool says that a call reverted: the contract has no such function.
+    assert_eq!(word("{\"reverted\":true}"), Ok(None));
     assert_eq!(word(&json!(B256::with_last_byte(9)).to_string()), Ok(Some(U256::from(9))));
     assert_eq!(word("\"0x\""), Ok(None));
     assert!(word("\"0x01\"").unwrap_err().contains("1 bytes"));

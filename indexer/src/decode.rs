@@ -301,7 +301,7 @@ impl<'a> Decoder<'a> {
         }
         let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
         // Nodes are not asked because of what a stranger says with authority's words.
-        if rule.authority && rule.reads_state() && !believed() {
+        if rule.authority && rule.reads_state && !believed() {
             return Err(BuildError::Stranger(unlisted(log)));
         }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));

@@ -250,6 +250,8 @@ pub(crate) struct Rule {
     pub(crate) source: usize,
     /// Whether it asks about entities.
     pub(crate) late: bool,
+    /// Whether it asks the state of a contract.
+    pub(crate) reads_state: bool,
 }
 
 /// A whole file as it is written.
@@ -401,7 +403,7 @@ impl Mapping {
     /// The rules that ask the state of contracts, so that they need an archive endpoint where blocks are old.
     #[must_use]
     pub fn reading_state(&self) -> Vec<&str> {
-        let reading = self.rules.iter().filter(|rule| rule.reads_state());
+        let reading = self.rules.iter().filter(|rule| rule.reads_state);
         let mut names: Vec<&str> = reading.map(|rule| &*rule.name).collect();
         names.dedup();
         names
@@ -486,8 +488,8 @@ impl Rule {
         self.topic0 == OF_TRANSACTIONS
     }
 
-    /// Whether it asks the state of a contract.
-    pub(crate) fn reads_state(&self) -> bool {
+    /// Whether an expression of it asks the state of a contract.
+    fn has_state_read(&self) -> bool {
         let of_call = self.call.iter().flat_map(|call| &call.on).map(|(_, expr)| expr);
         let of_join = self.join.iter().flat_map(|join| &join.on).filter_map(|(_, on)| match on {
             On::Same(expr) => Some(expr),

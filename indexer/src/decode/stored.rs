@@ -91,7 +91,7 @@ fn reads_more(rule: &Rule) -> bool {
         || rule.late
         || rule.call.is_some()
         || rule.join.is_some()
-        || rule.reads_state()
+        || rule.reads_state
         || exprs.any(|expr| expr.any(&mut more))
 }
 

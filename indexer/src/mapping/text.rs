@@ -227,6 +227,7 @@ impl RuleText {
                 call: None,
                 dedupe: self.dedupe(kind)?,
                 late: false,
+                reads_state: false,
             };
             let mut scope = Scope::of(&shape, elsewhere, contracts);
             let join = self.join.as_ref().map(|join| join.compile(&scope, contracts)).transpose()?;
@@ -243,6 +244,7 @@ impl RuleText {
             self.fill(&mut rule, &mut scope, contracts)?;
             Self::check_backing(&rule, join.is_some())?;
             rule.join = join;
+            rule.reads_state = rule.has_state_read();
             Ok(rule)
         });
         rules.collect()

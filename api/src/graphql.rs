@@ -9,17 +9,20 @@ use std::time::Duration;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{PathSegment, ServerError, Value, Variables};
 use axum::http::{HeaderMap, StatusCode, header};
+use futures::stream::{BoxStream, StreamExt as _};
 use serde::Deserialize;
 
 use crate::error::{ErrorCode, Refusal};
 use crate::guard::{self, GuardLimits};
-use crate::schema::Tributary;
+use crate::schema::{self, Tributary};
 use crate::serve::Documents;
 use crate::view;
 
 mod arrange;
+mod known;
 
-pub(crate) use arrange::Order;
+use arrange::Order;
+use known::{Judged, Known};
 
 /// What was asked.
 #[derive(Debug, Default, Deserialize)]
@@ -106,45 +109,119 @@ fn named(query: &str) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Ready {
     request: async_graphql::Request,
-    /// What it costs of the quota, beside the one that every request costs.
-    pub(crate) units: u32,
-    /// What the guard counted.
-    complexity: u64,
-    /// Whether it is a subscription.
-    pub(crate) watches: bool,
-    /// The order of its answer's fields.
-    order: Order,
+    judged: Arc<Judged>,
 }
 
 impl Ready {
-    /// The request, to be given what it may read, and the order of its answers' fields.
-    pub(crate) fn into_request(self) -> (async_graphql::Request, Order) {
-        (self.request, self.order)
+    /// What it costs of the quota, beside the one that every request costs.
+    pub(crate) fn units(&self) -> u32 {
+        self.judged.units()
+    }
+
+    /// Whether it is a subscription.
+    pub(crate) fn watches(&self) -> bool {
+        self.judged.watches
     }
 }
 
-/// Judges what was asked.
-pub(crate) fn prepare(asked: Asked, limits: &GuardLimits) -> Result<Ready, Refusal> {
-    if asked.query.trim().is_empty() {
-        return Err(Refusal::new(ErrorCode::BadRequest, "query is empty"));
+/// What answers: the schema behind the guard.
+pub(crate) struct Engine {
+    limits: GuardLimits,
+    schema: Tributary,
+    /// The same for documents that are known to fit it: nothing is validated again.
+    fitting: Tributary,
+    known: Known,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.limits).finish_non_exhaustive()
     }
-    let variables = Variables::from_json(serde_json::Value::Object(asked.variables.unwrap_or_default()));
-    let admitted = guard::admit(&asked.query, &variables, limits)?;
-    let operation = operation(&admitted.document, asked.operation_name.as_deref());
+}
+
+impl Engine {
+    /// One that lets in what is within the limits.
+    pub(crate) fn new(limits: GuardLimits) -> Self {
+        Self { limits, schema: schema::build(), fitting: schema::build_fitting(), known: Known::default() }
+    }
+
+    /// Judges what was asked.
+    pub(crate) fn prepare(&self, asked: Asked) -> Result<Ready, Refusal> {
+        if asked.query.trim().is_empty() {
+            return Err(Refusal::new(ErrorCode::BadRequest, "query is empty"));
+        }
+        let key = known::key(&asked);
+        let judged = key.as_ref().and_then(|key| self.known.get(key));
+        let variables = Variables::from_json(serde_json::Value::Object(asked.variables.unwrap_or_default()));
+        let judged = match judged {
+            Some(judged) => judged,
+            None => {
+                let judged = judge(&asked.query, &variables, asked.operation_name.as_deref(), &self.limits)?;
+                if let Some(key) = key {
+                    self.known.keep(key, &judged);
+                }
+                judged
+            }
+        };
+        let mut request = async_graphql::Request::new(asked.query).variables(variables);
+        if let Some(name) = asked.operation_name {
+            request = request.operation_name(name);
+        }
+        request.set_parsed_query(judged.document.clone());
+        Ok(Ready { request, judged })
+    }
+
+    /// Runs a request over a snapshot.
+    pub(crate) async fn run(
+        &self,
+        Ready { request, judged }: Ready,
+        reads: &Arc<view::Request>,
+        deadline: Duration,
+    ) -> async_graphql::Response {
+        let units = u64::from(judged.units()).saturating_add(1);
+        let cost = [("complexity", judged.complexity), ("units", units)];
+        let schema = if judged.fits() { &self.fitting } else { &self.schema };
+        let answer = tokio::time::timeout(deadline, Box::pin(schema.execute(request.data(Arc::clone(reads))))).await;
+        let mut response = answer.unwrap_or_else(|_| {
+            let message = format!("the request took longer than {} ms", deadline.as_millis());
+            refuse(&Refusal::new(ErrorCode::Timeout, message))
+        });
+        // What does not fit the schema is said of the whole document, not of a field.
+        if response.errors.iter().all(|error| !error.path.is_empty()) {
+            judged.found_to_fit();
+        }
+        judged.order.arrange(&mut response);
+        response.extensions.insert("asOf".to_owned(), reads.as_of());
+        let cost = cost.into_iter().map(|(name, value)| (async_graphql::Name::new(name), Value::from(value)));
+        response.extensions.insert("cost".to_owned(), Value::Object(cost.collect()));
+        response
+    }
+
+    /// The events of a subscription, each in the order of the query.
+    pub(crate) fn watch(
+        &self,
+        Ready { request, judged }: Ready,
+        with: impl FnOnce(async_graphql::Request) -> async_graphql::Request,
+    ) -> BoxStream<'static, async_graphql::Response> {
+        let events = self.schema.execute_stream(with(request)).map(move |mut response| {
+            judged.order.arrange(&mut response);
+            response
+        });
+        events.boxed()
+    }
+}
+
+fn judge(query: &str, variables: &Variables, name: Option<&str>, limits: &GuardLimits) -> Result<Arc<Judged>, Refusal> {
+    let admitted = guard::admit(query, variables, limits)?;
+    let operation = operation(&admitted.document, name);
     let watches = operation.is_some_and(|operation| operation.ty == OperationType::Subscription);
     let order = operation.map(|operation| Order::of(&admitted.document, operation)).unwrap_or_default();
-    let units = u32::try_from(admitted.complexity / 100).unwrap_or(u32::MAX);
-    let mut request = async_graphql::Request::new(asked.query).variables(variables);
-    if let Some(name) = asked.operation_name {
-        request = request.operation_name(name);
-    }
-    request.set_parsed_query(admitted.document);
-    Ok(Ready { request, units, complexity: admitted.complexity, watches, order })
+    Ok(Judged::new(admitted.document, admitted.complexity, watches, order))
 }
 
 /// Refuses a subscription where there is one answer.
 pub(crate) fn not_watching(ready: Ready) -> Result<Ready, Refusal> {
-    if ready.watches {
+    if ready.watches() {
         let message = "a subscription needs a WebSocket (graphql-transport-ws) or `accept: text/event-stream`";
         return Err(Refusal::new(ErrorCode::BadRequest, message));
     }
@@ -160,27 +237,6 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option
         (DocumentOperations::Multiple(many), None) => many.values().next().filter(|_| many.len() == 1),
     };
     found.map(|operation| &operation.node)
-}
-
-/// Runs a request over a snapshot.
-pub(crate) async fn run(
-    schema: &Tributary,
-    ready: Ready,
-    reads: &Arc<view::Request>,
-    deadline: Duration,
-) -> async_graphql::Response {
-    let cost = [("complexity", ready.complexity), ("units", u64::from(ready.units).saturating_add(1))];
-    let request = ready.request.data(Arc::clone(reads));
-    let answer = tokio::time::timeout(deadline, Box::pin(schema.execute(request))).await;
-    let mut response = answer.unwrap_or_else(|_| {
-        let message = format!("the request took longer than {} ms", deadline.as_millis());
-        refuse(&Refusal::new(ErrorCode::Timeout, message))
-    });
-    ready.order.arrange(&mut response);
-    response.extensions.insert("asOf".to_owned(), reads.as_of());
-    let cost = cost.into_iter().map(|(name, value)| (async_graphql::Name::new(name), Value::from(value)));
-    response.extensions.insert("cost".to_owned(), Value::Object(cost.collect()));
-    response
 }
 
 /// An answer that is nothing but a refusal.

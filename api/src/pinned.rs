@@ -8,7 +8,7 @@ mod answered;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use alloy_primitives::{Address, B256};
 use arrow::array::{ArrayRef, RecordBatch};
@@ -27,6 +27,7 @@ use answered::Answered;
 use crate::earned::Earned;
 use crate::error::{ErrorCode, Refusal};
 use crate::session;
+use crate::view::load::{Keeping, Loads};
 use crate::world::{ROWS_MAX, TABLES, World};
 
 /// Snapshots kept.
@@ -141,7 +142,7 @@ impl Shelf {
             kept.push(Arc::clone(&found));
             return Ok(found);
         }
-        let pinned = Arc::new(Pinned::new(lake, folder, snapshot, Some(self.generations.clone())));
+        let pinned = Pinned::new(lake, folder, snapshot, Some(self.generations.clone()));
         kept.push(Arc::clone(&pinned));
         if kept.len() > KEPT {
             kept.remove(0);
@@ -166,6 +167,8 @@ pub(crate) struct Pinned {
     alarms: OnceCell<Vec<Alarm>>,
     reads: AtomicU64,
     answered: Answered,
+    /// What requests load of it that is a few rows a key.
+    pub(crate) loads: Keeping,
 }
 
 impl std::fmt::Debug for Pinned {
@@ -176,8 +179,13 @@ impl std::fmt::Debug for Pinned {
 
 impl Pinned {
     /// A snapshot, of which nothing is read yet.
-    pub(crate) fn new(lake: Lake, folder: PathBuf, snapshot: Arc<Snapshot>, generations: Option<Generations>) -> Self {
-        Self {
+    pub(crate) fn new(
+        lake: Lake,
+        folder: PathBuf,
+        snapshot: Arc<Snapshot>,
+        generations: Option<Generations>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|pinned| Self {
             snapshot,
             folder,
             generations,
@@ -189,7 +197,8 @@ impl Pinned {
             alarms: OnceCell::new(),
             reads: AtomicU64::new(0),
             answered: Answered::default(),
-        }
+            loads: Loads::keeping(Weak::clone(pinned)),
+        })
     }
 
     /// The tables it is of.

@@ -16,7 +16,7 @@ pub(crate) mod provenance;
 pub(crate) mod status;
 pub(crate) mod subscription;
 
-use async_graphql::{Context, EmptyMutation, Enum, ID, InputObject, Object, Schema};
+use async_graphql::{Context, EmptyMutation, Enum, ID, InputObject, Object, Schema, ValidationMode};
 
 use crate::error::Refusal;
 use crate::filter::{
@@ -44,6 +44,12 @@ pub(crate) type Tributary = Schema<Query, EmptyMutation, Subscription>;
 /// The schema with its own limits as a second line behind [`guard`](crate::guard).
 pub(crate) fn build() -> Tributary {
     Schema::build(Query, EmptyMutation, Subscription).limit_depth(64).limit_recursive_depth(64).finish()
+}
+
+/// The same schema for documents that are known to fit it.
+pub(crate) fn build_fitting() -> Tributary {
+    let schema = Schema::build(Query, EmptyMutation, Subscription).validation_mode(ValidationMode::Fast);
+    schema.limit_depth(64).limit_recursive_depth(64).finish()
 }
 
 /// The schema in the schema definition language: what is committed as `schemas/graphql/schema.graphql`.

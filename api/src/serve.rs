@@ -31,12 +31,13 @@ use tokio_util::sync::CancellationToken;
 use tributary_store::{ArchiveReader, Lake};
 
 use crate::error::ApiError;
+use crate::graphql::Engine;
 use crate::guard::GuardLimits;
 use crate::keys::Ring;
 use crate::limits::{Limiter, RateLimit};
 use crate::live::Live;
 use crate::pinned::Shelf;
-use crate::schema::{self, Tributary};
+use crate::schema;
 use crate::sql_gate::SqlLimits;
 use crate::view::{Token, Tokens};
 
@@ -215,7 +216,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ApiError
 pub(crate) struct App {
     pub(crate) config: ApiConfig,
     tokens: Arc<Tokens>,
-    schema: Tributary,
+    engine: Engine,
     sdl: String,
     pub(crate) shelf: Arc<Shelf>,
     live: Arc<Live>,
@@ -253,7 +254,7 @@ impl App {
         let live = Live::new(Arc::clone(&shelf), Arc::clone(&tokens), config.subscriptions_max);
         Ok(Arc::new(Self {
             tokens,
-            schema: schema::build(),
+            engine: Engine::new(config.guard),
             sdl: schema::sdl(),
             archive,
             keys,

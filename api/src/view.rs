@@ -6,7 +6,7 @@ mod blocks;
 mod explain;
 mod generation;
 mod graph;
-mod load;
+pub(crate) mod load;
 mod money;
 mod origin;
 
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Request {
 impl Request {
     /// A request that reads `pinned`.
     pub(crate) fn new(pinned: Arc<Pinned>, tokens: Arc<Tokens>) -> Self {
-        let loads = Arc::new(Loads::loader(Arc::clone(&pinned)));
+        let loads = Arc::new(Loads::loader(&pinned));
         Self {
             pinned,
             tokens,

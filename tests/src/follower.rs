@@ -143,11 +143,20 @@ impl Follower {
     /// # Panics
     /// When it is not answered, or with errors.
     pub async fn ask(&self, query: &str) -> Value {
-        self.try_ask(query).await.unwrap_or_else(|error| panic!("{query}: {error}\n{}", self.heard()))
+        self.ask_with(query, &Value::Null).await
     }
 
-    async fn try_ask(&self, query: &str) -> Result<Value, String> {
-        let request = self.http.post(&self.url).json(&json!({ "query": query }));
+    /// Asks with variables.
+    ///
+    /// # Panics
+    /// When there is no answer, or one with errors.
+    pub async fn ask_with(&self, query: &str, variables: &Value) -> Value {
+        let answer = self.try_ask(query, variables).await;
+        answer.unwrap_or_else(|error| panic!("{query} {variables}: {error}\n{}", self.heard()))
+    }
+
+    async fn try_ask(&self, query: &str, variables: &Value) -> Result<Value, String> {
+        let request = self.http.post(&self.url).json(&json!({ "query": query, "variables": variables }));
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let mut body: Value = answer.json().await.map_err(|error| error.to_string())?;
         if body["errors"].is_null() { Ok(body["data"].take()) } else { Err(body["errors"].to_string()) }
@@ -160,7 +169,7 @@ impl Follower {
     pub async fn wait(&self, query: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Err("never asked".to_owned());
         for _ in 0..ASK_TIMES {
-            last = self.try_ask(query).await;
+            last = self.try_ask(query, &Value::Null).await;
             if let Ok(data) = &last
                 && wanted(data)
             {

@@ -30,8 +30,12 @@ pub struct Load {
     pub connections: Vec<u32>,
 }
 
-/// What is asked: a name, and the requests that take turns.
-type Question = (&'static str, Vec<String>);
+/// What is asked: one document, as clients keep them, with variables that take turns.
+struct Question {
+    name: &'static str,
+    query: &'static str,
+    variables: Vec<Value>,
+}
 
 /// Starts a node over an embedded chain and measures it: a line for each question and number of connections, and one
 /// for following.
@@ -58,15 +62,17 @@ pub async fn bench(binary: &Path, load: &Load) -> Vec<Value> {
 
     let questions = questions(&node).await;
     let mut lines = Vec::new();
-    for (name, requests) in &questions {
+    for question in &questions {
+        let name = question.name;
         for connections in &load.connections {
             let script = folder.path().join(format!("{name}.lua"));
-            std::fs::write(&script, lua(requests)).expect("a file can be written");
+            std::fs::write(&script, lua(question)).expect("a file can be written");
             let before = reads(&node).await;
             let mut line = wrk(node.url(), &script, *connections, load.seconds);
             let asked = line["requests"].as_u64().unwrap_or_default();
             assert!(asked > 0 && line["failed"] == 0, "{name}: {line}");
-            line["question"] = (*name).into();
+            line["question"] = name.into();
+            line["asked"] = question.variables.len().into();
             line["table_reads"] = (reads(&node).await - before).into();
             line["rss_mib"] = (measure::rss(node.process_id()) >> 20).into();
             line["peak_rss_mib"] = (measure::peak_rss(node.process_id()) >> 20).into();
@@ -127,54 +133,70 @@ fn configured(devnet: &Devnet, folder: &Path) -> String {
     )
 }
 
-/// What an account earned, a page of accounts, where a model comes from, an account's statement.
+/// What an account earned, pages, where a model comes from, an account's statement.
+const ACCOUNT: &str = "query ($of: Address!) { account(address: $of) { address payout entitlements { vault token \
+     cumulative { raw } claimed { raw } claimable { raw } } } }";
+const ACCOUNTS: &str = "query ($after: String) { accounts(first: 50, after: $after) { nodes { address payout quarantined } \
+     pageInfo { endCursor hasNextPage } } }";
+const PAYMENTS: &str = "query ($after: String) { payments(first: 50, after: $after) { nodes { id amount { raw } } \
+     pageInfo { endCursor hasNextPage } } }";
+const PROVENANCE: &str = "query ($of: ID!) { provenance(of: $of, depth: 2) { nodes { id kind label } edges { source \
+     target } } }";
+const STATEMENT: &str = "query ($of: Address!, $token: Address!, $epoch: Int!) { account(address: $of) { statement(token: \
+     $token, from: $epoch, to: $epoch) { opening { raw } lines { epoch entry } closing { raw } } } }";
+
 async fn questions(node: &Follower) -> Vec<Question> {
+    let accounts = pages(node, ACCOUNTS, "accounts").await;
+    let payments = pages(node, PAYMENTS, "payments").await;
     let found = node
         .ask(&format!(
-            "{{ accounts(first: {ASKED}) {{ nodes {{ address entitlements {{ token epoch }} }} pageInfo {{ endCursor }} }} \
+            "{{ accounts(first: {ASKED}) {{ nodes {{ address entitlements {{ token epoch }} }} }} \
              models(first: {ASKED}) {{ nodes {{ id }} }} }}"
         ))
         .await;
-    let accounts = found["accounts"]["nodes"].as_array().cloned().unwrap_or_default();
-    let addresses = || accounts.iter().filter_map(|one| one["address"].as_str());
-    let account = addresses().map(|address| {
-        format!("{{ account(address: {address:?}) {{ address payout entitlements {{ vault token cumulative {{ raw }} claimed {{ raw }} claimable {{ raw }} }} }} }}")
-    });
-    let page = [
-        "{ accounts(first: 50) { nodes { address payout quarantined } pageInfo { endCursor hasNextPage } } }"
-            .to_owned(),
-        "{ payments(first: 50) { nodes { id amount { raw } } pageInfo { endCursor hasNextPage } } }".to_owned(),
-    ];
+    let known = found["accounts"]["nodes"].as_array().cloned().unwrap_or_default();
+    let account = known.iter().map(|one| json!({ "of": one["address"] }));
     let models = found["models"]["nodes"].as_array().cloned().unwrap_or_default();
-    let provenance = models.iter().filter_map(|model| model["id"].as_str()).map(|id| {
-        format!("{{ provenance(of: {id:?}, depth: 2) {{ nodes {{ id kind label }} edges {{ source target }} }} }}")
+    let provenance = models.iter().map(|model| json!({ "of": model["id"] }));
+    let statement = known.iter().filter_map(|one| {
+        let owed = one["entitlements"].get(0)?;
+        Some(json!({ "of": one["address"], "token": owed["token"], "epoch": owed["epoch"] }))
     });
-    let statement = accounts.iter().filter_map(|one| {
-        let (address, owed) = (one["address"].as_str()?, one["entitlements"].get(0)?);
-        let (token, epoch) = (owed["token"].as_str()?, owed["epoch"].as_i64()?);
-        Some(format!(
-            "{{ account(address: {address:?}) {{ statement(token: {token:?}, from: {epoch}, to: {epoch}) {{ opening {{ raw }} lines {{ epoch entry }} closing {{ raw }} }} }} }}"
-        ))
-    });
-    let questions: Vec<Question> = vec![
-        ("account", account.collect()),
-        ("page", page.to_vec()),
-        ("provenance", provenance.collect()),
-        ("statement", statement.collect()),
+    let questions = vec![
+        Question { name: "account", query: ACCOUNT, variables: account.collect() },
+        Question { name: "accounts", query: ACCOUNTS, variables: accounts },
+        Question { name: "payments", query: PAYMENTS, variables: payments },
+        Question { name: "provenance", query: PROVENANCE, variables: provenance.collect() },
+        Question { name: "statement", query: STATEMENT, variables: statement.collect() },
     ];
     // Each is answered, without an error, before it is asked in numbers.
-    for (name, requests) in &questions {
-        let first = requests.first().unwrap_or_else(|| panic!("there is nothing to ask of {name}"));
-        let _answer = node.ask(first).await;
+    for Question { name, query, variables } in &questions {
+        let first = variables.first().unwrap_or_else(|| panic!("there is nothing to ask of {name}"));
+        let _answer = node.ask_with(query, first).await;
     }
     questions
 }
 
+/// The variables of a list's pages, from the first on: full ones where there are any.
+async fn pages(node: &Follower, query: &str, list: &str) -> Vec<Value> {
+    let mut pages = vec![json!({ "after": null })];
+    while pages.len() < ASKED / 10 {
+        let last = pages.last().unwrap_or(&Value::Null);
+        let page = node.ask_with(query, last).await[list]["pageInfo"].take();
+        if page["hasNextPage"] != true {
+            pages.truncate(std::cmp::max(pages.len() - 1, 1));
+            break;
+        }
+        pages.push(json!({ "after": page["endCursor"] }));
+    }
+    pages
+}
+
 /// A script for wrk that asks in turn and prints one line of JSON at the end.
-fn lua(requests: &[String]) -> String {
+fn lua(question: &Question) -> String {
     let mut text = String::from("local bodies = {\n");
-    for request in requests {
-        let body = json!({ "query": request }).to_string();
+    for variables in &question.variables {
+        let body = json!({ "query": question.query, "variables": variables }).to_string();
         writeln!(text, "[==[{body}]==],").expect("a string takes it");
     }
     text.push_str(

@@ -5,17 +5,19 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixture::{self, ANN, BOB, BUYER, OWNER, Published, id};
+use crate::graphql::Engine;
 use crate::guard::GuardLimits;
 use crate::pinned::Shelf;
 use crate::serve::ApiConfig;
-use crate::{graphql, schema, view};
+use crate::{graphql, view};
 
 async fn answer(published: &Published, query: &str) -> Value {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
+    let engine = Engine::new(GuardLimits::default());
+    let ready = engine.prepare(asked).unwrap();
     let reads = Arc::new(view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens)));
-    let mut response = graphql::run(&schema::build(), ready, &reads, Duration::from_secs(60)).await;
+    let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
     graphql::finish(&mut response, "r1", true);
     serde_json::to_value(&response).unwrap()
 }

@@ -4,20 +4,71 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fixture::{self, ANN, BOB, BUYER, NATIVE, OWNER, Published, VAULT, id};
+use crate::graphql::Engine;
 use crate::guard::GuardLimits;
 use crate::pinned::Shelf;
 use crate::serve::ApiConfig;
-use crate::{graphql, schema, view};
+use crate::{graphql, view};
 
 /// The whole answer to a query, as a client of the newer media type sees it.
 async fn answer(published: &Published, query: &str) -> Value {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
+    let engine = Engine::new(GuardLimits::default());
+    let ready = engine.prepare(asked).unwrap();
     let reads = Arc::new(view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens)));
-    let mut response = graphql::run(&schema::build(), ready, &reads, Duration::from_secs(60)).await;
+    let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
     graphql::finish(&mut response, "r1", true);
     serde_json::to_value(&response).unwrap()
+}
+
+#[tokio::test]
+async fn a_document_that_was_judged_before_is_answered_as_the_first_time() {
+    let published = fixture::publish().await;
+    let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
+    let pinned = shelf.newest().await.unwrap();
+    let account = "query A($address: Address!, $by: EarningsGroup) { account(address: $address) { address \
+         earnings(groupBy: $by) { key amount { raw } } } } query B($first: Int) { accounts(first: $first) { totalCount } }";
+    let mut asked = Vec::new();
+    for variables in [
+        json!({ "address": ANN.to_string() }),
+        json!({ "address": BOB.to_string(), "by": "EPOCH" }),
+        json!({ "address": BOB.to_string(), "by": "NEVER" }),
+        json!({ "address": BOB.to_string(), "by": "0" }),
+        json!({ "address": "0x12" }),
+        json!({ "address": "ann" }),
+        json!({ "address": 5 }),
+        json!({ "address": null }),
+        json!({}),
+    ] {
+        asked.push(json!({ "query": account, "operationName": "A", "variables": variables }));
+    }
+    for name in ["B", "C", ""] {
+        asked.push(json!({ "query": account, "operationName": name, "variables": { "first": 2 } }));
+    }
+    asked.push(json!({ "query": account, "operationName": "B", "variables": { "first": "2" } }));
+    asked.push(json!({ "query": "{ account { address } }" }));
+    asked.push(json!({ "query": "{ nothing }" }));
+    let answer = async |engine: &Engine, asked: &Value| {
+        let ready = engine.prepare(serde_json::from_value(asked.clone()).unwrap()).unwrap();
+        let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens)));
+        let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
+        let status = graphql::finish(&mut response, "r1", true);
+        (status, serde_json::to_string(&response).unwrap())
+    };
+    let mut first = Vec::new();
+    for asked in &asked {
+        first.push(answer(&Engine::new(GuardLimits::default()), asked).await);
+    }
+    assert!(
+        first.iter().any(|(status, _)| status.is_success()) && first.iter().any(|(status, _)| !status.is_success())
+    );
+    let engine = Engine::new(GuardLimits::default());
+    for _ in 0..3 {
+        for (asked, first) in asked.iter().zip(&first).rev() {
+            assert_eq!(answer(&engine, asked).await, *first, "{asked}");
+        }
+    }
 }
 
 async fn data(published: &Published, query: &str) -> Value {
@@ -223,8 +274,8 @@ async fn lines_come_in_parts_and_too_many_are_not_traced_at_once() {
         ("lines(first: 200) { inferences { nodes { inference } } }", "QUERY_TOO_COMPLEX"),
     ] {
         let query = asked(part);
-        let prepared =
-            graphql::prepare(serde_json::from_value(json!({ "query": query })).unwrap(), &GuardLimits::default());
+        let engine = Engine::new(GuardLimits::default());
+        let prepared = engine.prepare(serde_json::from_value(json!({ "query": query })).unwrap());
         let got = match prepared {
             Ok(_) => code(&published, &query).await,
             Err(refusal) => refusal.code.as_str().to_owned(),

@@ -250,13 +250,13 @@ async fn graphql_answer(
     asked: Result<Asked, Refusal>,
 ) -> Response {
     let (mut left, mut fixed, mut generation) = (None, false, String::new());
-    let ready = asked.and_then(|asked| graphql::prepare(asked, &app.config.guard));
+    let ready = asked.and_then(|asked| app.engine.prepare(asked));
     let ready = ready.and_then(graphql::not_watching);
     let mut response = match ready {
         Err(refusal) => graphql::refuse(&refusal),
         Ok(ready) => {
-            if ready.units > 0 {
-                match app.limiter.charge(asking, ready.units) {
+            if ready.units() > 0 {
+                match app.limiter.charge(asking, ready.units()) {
                     Ok(now) => left = Some(now),
                     Err(none) => return too_many(app, none, id),
                 }
@@ -266,7 +266,7 @@ async fn graphql_answer(
                 Err(refusal) => graphql::refuse(&refusal),
                 Ok(pinned) => {
                     let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
-                    let response = graphql::run(&app.schema, ready, &reads, app.config.deadline).await;
+                    let response = app.engine.run(ready, &reads, app.config.deadline).await;
                     // Another generation may answer one day, unless this one is named.
                     fixed = reads.is_fixed() && headers.contains_key(sql::GENERATION);
                     generation = reads.mapping_set_hash();

@@ -53,13 +53,13 @@ impl Answering {
     /// The answers to a request that passed the guard: one, or an event after the other.
     fn answers(&self, ready: Ready) -> Result<BoxStream<'static, async_graphql::Response>, Refusal> {
         let (app, id) = (Arc::clone(&self.app), self.id.clone());
-        if !ready.watches {
+        if !ready.watches() {
             let answer = async move {
                 let mut response = match app.shelf.newest().await {
                     Err(refusal) => graphql::refuse(&refusal),
                     Ok(pinned) => {
                         let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
-                        graphql::run(&app.schema, ready, &reads, app.config.deadline).await
+                        app.engine.run(ready, &reads, app.config.deadline).await
                     }
                 };
                 graphql::finish(&mut response, &id, true);
@@ -71,14 +71,12 @@ impl Answering {
         let place = Arc::clone(&app.live.room).try_acquire_owned().map_err(full)?;
         let own = Arc::clone(&self.room).try_acquire_owned().map_err(full)?;
         let (live, spoken): (Arc<Live>, _) = (Arc::clone(&app.live), Arc::new(Spoken::default()));
-        let (request, order) = ready.into_request();
-        let request = request.data(live).data(Arc::clone(&spoken));
-        let events = app.schema.execute_stream(request).map(move |mut response| {
+        let told = Arc::clone(&spoken);
+        let events = app.engine.watch(ready, |request| request.data(live).data(told)).map(move |mut response| {
             let _places = (&place, &own);
             if let Some(as_of) = spoken.as_of() {
                 response.extensions.insert("asOf".to_owned(), as_of);
             }
-            order.arrange(&mut response);
             graphql::finish(&mut response, &id, true);
             response
         });
@@ -86,8 +84,8 @@ impl Answering {
     }
 
     fn asked(&self, asked: Asked) -> Result<BoxStream<'static, async_graphql::Response>, Refusal> {
-        let ready = graphql::prepare(asked, &self.app.config.guard)?;
-        let charged = self.app.limiter.charge(self.asking.0, ready.units.saturating_add(1));
+        let ready = self.app.engine.prepare(asked)?;
+        let charged = self.app.limiter.charge(self.asking.0, ready.units().saturating_add(1));
         charged.map_err(|none| {
             let wait = none.wait.unwrap_or_default().as_secs().saturating_add(1);
             Refusal::new(ErrorCode::RateLimited, format!("too many requests: try again in {wait} s"))

@@ -40,7 +40,7 @@ impl View {
     pub(crate) async fn blob_of(&self, owner: &str) -> Result<Option<Blob>, Refusal> {
         let Some(owner) = Bytes32::read(owner) else { return Ok(None) };
         let key = BlobKey { owner: owner.0, number: self.number() };
-        Ok(self.0.loads.load_one(key).await?.map(|row| Blob { row }))
+        Ok(self.pinned().loads.load_one(key).await?.map(|row| Blob { row }))
     }
 
     /// The blobs with these payloads, in the order of their references; each payload once.

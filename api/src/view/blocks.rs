@@ -14,7 +14,7 @@ impl View {
 
     /// What carries a sealed block.
     pub(crate) async fn anchor(&self, number: i64) -> Result<BlockAnchor, Refusal> {
-        let rows = self.0.loads.load_one(AnchorKey(number)).await?.unwrap_or_default();
+        let rows = self.pinned().loads.load_one(AnchorKey(number)).await?.unwrap_or_default();
         let state = match rows.first() {
             Some(row) => row.state.clone(),
             None if self.pinned().snapshot.heads.anchors.is_some() => "pending".to_owned(),

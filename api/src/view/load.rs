@@ -4,10 +4,10 @@
 #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
 use std::collections::HashMap as Loaded;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use alloy_primitives::B256;
-use async_graphql::dataloader::{DataLoader, Loader};
+use async_graphql::dataloader::{CacheFactory, DataLoader, Loader, LruCache, NoCache};
 use tributary_schemas::Table;
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::{AnchorRow, BlobRow, RewardClaimRow};
@@ -37,26 +37,46 @@ pub(crate) struct Standing {
     pub(crate) claimed: i128,
 }
 
+/// A loader whose answers are kept.
+pub(crate) type Keeping = DataLoader<Loads, LruCache>;
+
+/// Answers of each kind that are kept per snapshot: of some hundred bytes each.
+const KEPT: usize = 1 << 14;
+
 /// The items of a list in SQL. Keys come in any order: here in one, so that the same question is known again.
 fn listed(items: impl IntoIterator<Item = String>) -> String {
     items.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Loads rows of a snapshot, with one query a table however many objects ask.
+/// Loads rows of a snapshot, with one query a table however many objects ask. Whoever asks holds the snapshot.
 #[derive(Debug)]
-pub(crate) struct Loads(Arc<Pinned>);
+pub(crate) struct Loads(Weak<Pinned>);
 
 impl Loads {
-    /// A loader over a snapshot, for one request.
-    pub(crate) fn loader(pinned: Arc<Pinned>) -> DataLoader<Self> {
+    /// A loader over a snapshot, for one request: what it loads may be large.
+    pub(crate) fn loader(pinned: &Arc<Pinned>) -> DataLoader<Self> {
+        Self::with_cache(Arc::downgrade(pinned), NoCache)
+    }
+
+    /// A loader over a snapshot, for all requests: what it loaded last is kept, and asking for it again waits for
+    /// nothing. For what is a few rows a key.
+    pub(crate) fn keeping(pinned: Weak<Pinned>) -> Keeping {
+        Self::with_cache(pinned, LruCache::new(KEPT))
+    }
+
+    fn with_cache<C: CacheFactory>(pinned: Weak<Pinned>, cache: C) -> DataLoader<Self, C> {
         #[expect(clippy::disallowed_methods, reason = "the loader's own task; it ends with the answer it loads")]
-        DataLoader::new(Self(pinned), tokio::spawn).max_batch_size(500)
+        DataLoader::with_cache(Self(pinned), tokio::spawn, cache).max_batch_size(500)
+    }
+
+    fn pinned(&self) -> Result<Arc<Pinned>, Refusal> {
+        self.0.upgrade().ok_or_else(|| Refusal::internal("loading rows", &"nobody holds the snapshot any more"))
     }
 
     async fn rows<T: Table>(&self, accounts: &[String], below: (&str, i64)) -> Result<Vec<T>, Refusal> {
         let accounts = listed(accounts.iter().map(|account| format!("'{account}'")));
         let query = format!("SELECT * FROM {} WHERE account IN ({accounts}) AND {} <= $1", T::NAME, below.0);
-        self.0.rows(&query, vec![below.1.into()]).await
+        self.pinned()?.rows(&query, vec![below.1.into()]).await
     }
 
     async fn of(&self, number: i64, cut: i64, accounts: &[String]) -> Result<BTreeMap<String, Vec<Standing>>, Refusal> {
@@ -98,7 +118,10 @@ impl Loader<StandingKey> for Loads {
         }
         let mut out = Loaded::new();
         for ((number, cut), accounts) in groups {
-            for (account, standings) in self.of(number, cut, &accounts).await? {
+            let mut found = self.of(number, cut, &accounts).await?;
+            // That somebody is owed nothing is an answer, too.
+            for account in accounts {
+                let standings = found.remove(&account).unwrap_or_default();
                 out.insert(StandingKey { account, number, cut }, standings);
             }
         }
@@ -126,7 +149,7 @@ impl Loader<BlobKey> for Loads {
         let mut out = Loaded::new();
         for (number, owners) in groups {
             let query = format!("SELECT * {} AND owner_id IN ({})", super::blob::LAST_OUTCOMES, listed(owners));
-            for row in self.0.rows::<BlobRow>(&query, vec![number.into()]).await? {
+            for row in self.pinned()?.rows::<BlobRow>(&query, vec![number.into()]).await? {
                 let Ok(owner) = row.owner_id.parse() else { continue };
                 out.insert(BlobKey { owner, number }, row);
             }
@@ -148,7 +171,7 @@ impl Loader<AnchorKey> for Loads {
         let blocks = listed(keys.iter().map(|key| key.0.to_string()));
         let query = format!("SELECT * FROM anchors WHERE l2_block IN ({blocks}) ORDER BY l2_block, part");
         let mut out = Loaded::<AnchorKey, Vec<AnchorRow>>::new();
-        for row in self.0.rows::<AnchorRow>(&query, vec![]).await? {
+        for row in self.pinned()?.rows::<AnchorRow>(&query, vec![]).await? {
             out.entry(AnchorKey(row.l2_block)).or_default().push(row);
         }
         Ok(out)
@@ -172,11 +195,11 @@ impl Loader<LeafKey> for Loads {
         for key in keys {
             groups.entry(key.epoch).or_default().push(format!("'{}'", key.account.lower()));
         }
-        let mut out = Loaded::<LeafKey, Vec<MerkleLeafRow>>::new();
+        let mut out = keys.iter().map(|key| (*key, Vec::new())).collect::<Loaded<_, Vec<MerkleLeafRow>>>();
         for (epoch, accounts) in groups {
             let accounts = listed(accounts);
             let query = format!("SELECT * FROM merkle_leaves WHERE epoch = $1 AND account IN ({accounts})");
-            for row in self.0.rows::<MerkleLeafRow>(&query, vec![epoch.into()]).await? {
+            for row in self.pinned()?.rows::<MerkleLeafRow>(&query, vec![epoch.into()]).await? {
                 out.entry(LeafKey { account: AddressText::read(&row.account), epoch }).or_default().push(row);
             }
         }
@@ -213,7 +236,7 @@ impl Loader<EarningsKey> for Loads {
                 "SELECT account, {name}, token, sum(amount) FROM earnings \
                  WHERE account IN ({accounts}) AND epoch BETWEEN $1 AND $2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             );
-            for batch in self.0.batches(&query, vec![from.into(), to.into()]).await? {
+            for batch in self.pinned()?.batches(&query, vec![from.into(), to.into()]).await? {
                 let (accounts, groups) = (column::<String>(&batch, 0)?, column::<Option<String>>(&batch, 1)?);
                 let sums = column::<String>(&batch, 2)?.into_iter().zip(column::<Decimal38>(&batch, 3)?);
                 for ((account, group), (token, sum)) in accounts.iter().zip(groups).zip(sums) {
@@ -264,7 +287,7 @@ impl Loader<PendingKey> for Loads {
                 side("credit", "amount"),
                 side("debit", "-amount")
             );
-            for batch in self.0.batches(&query, vec![cut.into()]).await? {
+            for batch in self.pinned()?.batches(&query, vec![cut.into()]).await? {
                 let (names, vaults) = (column::<String>(&batch, 0)?, column::<String>(&batch, 1)?);
                 let sums = column::<String>(&batch, 2)?.into_iter().zip(column::<Decimal38>(&batch, 3)?);
                 for ((name, vault), (token, sum)) in names.into_iter().zip(vaults).zip(sums) {

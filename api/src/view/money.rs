@@ -248,7 +248,7 @@ impl View {
     ) -> Result<Vec<Entitlement>, Refusal> {
         let Some(cut) = self.cut() else { return Ok(Vec::new()) };
         let key = StandingKey { account: account.lower(), number: self.number(), cut };
-        let standings = self.0.loads.load_one(key).await?.unwrap_or_default();
+        let standings = self.pinned().loads.load_one(key).await?.unwrap_or_default();
         let asked = token.map(AddressText::lower);
         let of_token = standings.into_iter().filter(|one| asked.as_ref().is_none_or(|token| *token == one.token));
         Ok(of_token
@@ -296,7 +296,7 @@ impl View {
         vault: AddressText,
         epoch: i64,
     ) -> Result<Option<Proof>, Refusal> {
-        let leaves = self.0.loads.load_one(LeafKey { account, epoch }).await?.unwrap_or_default();
+        let leaves = self.pinned().loads.load_one(LeafKey { account, epoch }).await?.unwrap_or_default();
         let of = |row: &MerkleLeafRow| row.token == token.lower() && row.vault == vault.lower();
         let Some(row) = leaves.into_iter().find(of) else { return Ok(None) };
         let leaf = Bytes32::read(&row.leaf).map_or(B256::ZERO, |leaf| leaf.0);

@@ -22,7 +22,7 @@ impl Loader<OriginKey> for Loads {
 
     #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
     async fn load(&self, keys: &[OriginKey]) -> Result<Loaded<OriginKey, Self::Value>, Refusal> {
-        Ok(self.0.origins(keys).await?.into_iter().collect())
+        Ok(self.pinned()?.origins(keys).await?.into_iter().collect())
     }
 }
 
@@ -34,8 +34,9 @@ macro_rules! levels {
 
             #[expect(clippy::disallowed_types, reason = "the loader's interface; it is looked into by key, never walked")]
             async fn load(&self, keys: &[$key]) -> Result<Loaded<$key, Self::Value>, Refusal> {
-                self.0.count_read();
-                let session = self.0.session().await?;
+                let pinned = self.pinned()?;
+                pinned.count_read();
+                let session = pinned.session().await?;
                 // What each of them brought is the line's to say.
                 let page = keys.iter().copied().map($part).map(|key| (key, 0)).collect::<Vec<_>>();
                 let rows = Box::pin($read(session, &page)).await;

@@ -4,10 +4,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::fixture;
+use crate::graphql::Engine;
 use crate::guard::GuardLimits;
 use crate::pinned::Shelf;
 use crate::serve::ApiConfig;
-use crate::{graphql, schema, view};
+use crate::view;
 
 /// Queries over tables that an answer takes.
 async fn reads(published: &fixture::Published, query: &str) -> u64 {
@@ -17,10 +18,11 @@ async fn reads(published: &fixture::Published, query: &str) -> u64 {
 
 async fn reads_of(shelf: &Shelf, query: &str) -> u64 {
     let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let ready = graphql::prepare(asked, &GuardLimits::default()).unwrap();
+    let engine = Engine::new(GuardLimits::default());
+    let ready = engine.prepare(asked).unwrap();
     let pinned = shelf.newest().await.unwrap();
     let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens)));
-    let response = graphql::run(&schema::build(), ready, &reads, Duration::from_secs(60)).await;
+    let response = engine.run(ready, &reads, Duration::from_secs(60)).await;
     assert_eq!(response.errors, vec![], "{query}");
     pinned.reads()
 }

@@ -5,7 +5,9 @@
 //! descendants, not the whole component. Real graphs have nodes with thousands of neighbours, so each level takes those
 //! with most money first and counts what it leaves out.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use async_graphql::ID;
 
@@ -32,7 +34,7 @@ pub(crate) fn around(
     depth: usize,
     first: usize,
 ) -> Option<Provenance> {
-    let walk = Walk { world: view.world(), earned, number: view.number() };
+    let walk = Walk { world: view.world(), earned, number: view.number(), versions: RefCell::default() };
     let focus = walk.focus(of)?;
     let mut shown = BTreeSet::from([focus.clone()]);
     if direction != Direction::Downstream {
@@ -115,6 +117,18 @@ struct Link {
 }
 
 impl Link {
+    /// From a contributor to a dataset version; no contribution is counted yet.
+    fn contributed(contributor: &str, version_id: &str) -> Self {
+        Self {
+            source: contributor.to_owned(),
+            target: version_id.to_owned(),
+            relation: CONTRIBUTED_BY.to_owned(),
+            share_ppb: None,
+            contributions: Some(0),
+            money: Tokens::new(),
+        }
+    }
+
     /// Most money first, then the larger share, then by id.
     fn rank(&self) -> (std::cmp::Reverse<i128>, std::cmp::Reverse<Option<i64>>, &str, &str) {
         let most = self.money.values().copied().max().unwrap_or(0);
@@ -140,9 +154,11 @@ struct Walk<'a> {
     world: &'a World,
     earned: &'a Earned,
     number: i64,
+    /// Versions of datasets that contributors are shown with, by dataset: each of its contributors asks.
+    versions: RefCell<BTreeMap<i64, Rc<[(i64, &'a str)]>>>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// The node an id means: an entity stands for its last version, a contribution for its contributor.
     fn focus(&self, of: &str) -> Option<String> {
         let number = self.number;
@@ -262,39 +278,47 @@ impl Walk<'_> {
         for member in self.world.members(dataset, version, self.number) {
             let row = self.world.entity(Kind::Contribution, member.contribution_sk, self.number);
             let Some((contribution, contributor)) = row else { continue };
-            let link = links.entry(contributor).or_insert_with(|| Link {
-                source: contributor.to_owned(),
-                target: id.to_owned(),
-                relation: CONTRIBUTED_BY.to_owned(),
-                share_ppb: None,
-                contributions: Some(0),
-                money: Tokens::new(),
-            });
-            link.contributions = link.contributions.map(|count| count + 1);
-            add_all(&mut link.money, self.earned.thing(contribution));
+            self.count(links.entry(contributor).or_insert_with(|| Link::contributed(contributor, id)), contribution);
         }
         links.into_values().collect()
     }
 
-    /// The dataset versions that hold something of an account: of each dataset the last one, and those in use.
+    /// One link for each dataset version that is shown and holds something of an account.
     fn contributed(&self, account: &str) -> Vec<Link> {
-        let mut versions = BTreeSet::new();
+        let mut links = BTreeMap::<&str, Link>::new();
         for sk in self.world.contributed_by(account) {
             let Some(row) = self.world.contributions.at(sk, self.number) else { continue };
+            let versions = self.versions_shown(row.dataset_sk);
             for (from, to) in self.world.held_in(row.dataset_sk, *sk, self.number) {
-                let all = self.world.versions(Kind::Dataset, row.dataset_sk).collect::<Vec<_>>();
-                for version in &all {
-                    let Some(state) = self.world.dataset_versions.at(version, self.number) else { continue };
-                    let holds = state.version >= from && to.is_none_or(|to| state.version < to);
-                    let used = self.world.downstream(&state.version_id, self.number).next().is_some();
-                    if holds && (used || all.last() == Some(version)) {
-                        versions.insert((state.version_id.clone(), row.dataset_sk, state.version));
-                    }
+                let holds = |version: i64| version >= from && to.is_none_or(|to| version < to);
+                for (_, id) in versions.iter().filter(|(version, _)| holds(*version)) {
+                    let link = links.entry(id).or_insert_with(|| Link::contributed(account, id));
+                    self.count(link, &row.contribution_id);
                 }
             }
         }
-        let links = versions.iter().flat_map(|(id, dataset, version)| self.contributors(id, *dataset, *version));
-        links.filter(|link| link.source == account).collect()
+        links.into_values().collect()
+    }
+
+    /// The versions of a dataset that contributors are shown with: the last one, and those in use.
+    fn versions_shown(&self, dataset: i64) -> Rc<[(i64, &'a str)]> {
+        let mut known = self.versions.borrow_mut();
+        let found = known.entry(dataset).or_insert_with(|| {
+            let last = self.world.versions(Kind::Dataset, dataset).next_back();
+            let states = self.world.versions(Kind::Dataset, dataset).filter_map(|sk| {
+                let state = self.world.dataset_versions.at(&sk, self.number)?;
+                let used = || self.world.downstream(&state.version_id, self.number).next().is_some();
+                (last == Some(sk) || used()).then_some((state.version, state.version_id.as_str()))
+            });
+            states.collect()
+        });
+        Rc::clone(found)
+    }
+
+    /// Adds a contribution to the link that stands for it.
+    fn count(&self, link: &mut Link, contribution: &str) {
+        link.contributions = link.contributions.map(|count| count + 1);
+        add_all(&mut link.money, self.earned.thing(contribution));
     }
 
     fn node(&self, view: &View, id: &str, kind: &str, (layer, x, y): (i64, i64, i64), hidden: i64) -> ProvenanceNode {

@@ -133,6 +133,7 @@ pub(crate) struct World {
     edges: Vec<EdgeRow>,
     up: BTreeMap<String, Vec<usize>>,
     down: BTreeMap<String, Vec<usize>>,
+    /// By dataset, in the order of contributions.
     members: BTreeMap<i64, Vec<MembershipRow>>,
     ids: BTreeMap<String, Thing>,
     versions: BTreeMap<(Kind, i64), BTreeMap<i64, i64>>,
@@ -191,6 +192,7 @@ impl World {
         for row in lake.read::<MembershipRow>(snapshot).await? {
             members.entry(row.dataset_sk).or_default().push(row);
         }
+        members.values_mut().for_each(|rows| rows.sort_by_key(|row| (row.contribution_sk, row.from_version)));
         let mut epochs = BTreeMap::<i64, Vec<EpochRow>>::new();
         for row in lake.read::<EpochRow>(snapshot).await? {
             epochs.entry(row.epoch).or_default().push(row);
@@ -259,10 +261,10 @@ impl World {
 
     /// Versions of a dataset that hold a contribution, as (first, first without), at block `number`.
     pub(crate) fn held_in(&self, dataset: i64, contribution: i64, number: i64) -> Vec<(i64, Option<i64>)> {
-        let rows = self.members.get(&dataset).into_iter().flatten();
-        rows.filter(|row| row.contribution_sk == contribution && row.holds(number))
-            .map(|row| (row.from_version, row.to_version))
-            .collect()
+        let rows = self.members.get(&dataset).map_or(&[][..], Vec::as_slice);
+        let first = rows.partition_point(|row| row.contribution_sk < contribution);
+        let rows = rows.get(first..).unwrap_or_default().iter().take_while(|row| row.contribution_sk == contribution);
+        rows.filter(|row| row.holds(number)).map(|row| (row.from_version, row.to_version)).collect()
     }
 
     /// Contributions of an account, in the order of submission.

@@ -37,12 +37,12 @@ struct Question {
     variables: Vec<Value>,
 }
 
-/// Starts a node over an embedded chain and measures it: a line for each question and number of connections, and one
-/// for following.
+/// Starts a node over an embedded chain and measures it, and tells a line for each question and number of connections,
+/// and one for following.
 ///
 /// # Panics
 /// When a part of it fails, or an answer is not what was asked for.
-pub async fn bench(binary: &Path, load: &Load) -> Vec<Value> {
+pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
     let workload = Workload {
         blocks: load.blocks + 2 * load.followed,
         policy: demo_policy(),
@@ -61,7 +61,6 @@ pub async fn bench(binary: &Path, load: &Load) -> Vec<Value> {
     node.wait(settled, |data| data["status"]["settledEpoch"].is_number()).await;
 
     let questions = questions(&node).await;
-    let mut lines = Vec::new();
     for question in &questions {
         let name = question.name;
         for connections in &load.connections {
@@ -76,11 +75,10 @@ pub async fn bench(binary: &Path, load: &Load) -> Vec<Value> {
             line["table_reads"] = (reads(&node).await - before).into();
             line["rss_mib"] = (measure::rss(node.process_id()) >> 20).into();
             line["peak_rss_mib"] = (measure::peak_rss(node.process_id()) >> 20).into();
-            lines.push(line);
+            tell(&line);
         }
     }
-    lines.push(following(&devnet, &node, load, folder.path()).await);
-    lines
+    tell(&following(&devnet, &node, load, folder.path()).await);
 }
 
 /// Follows as many blocks with nobody asking as with sixteen connections that ask for accounts all the time.

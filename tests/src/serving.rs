@@ -57,8 +57,7 @@ pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
     std::fs::write(&file, configured(&devnet, folder.path())).expect("a file can be written");
     let node = Follower::of(binary, &file);
     node.sealed(devnet.finalized()).await;
-    let settled = "{ status { settledEpoch sealed { number } } }";
-    node.wait(settled, |data| data["status"]["settledEpoch"].is_number()).await;
+    settled(&node).await;
 
     let questions = questions(&node).await;
     for question in &questions {
@@ -84,6 +83,7 @@ pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
 /// Follows as many blocks with nobody asking as with sixteen connections that ask for accounts all the time.
 async fn following(devnet: &Devnet, node: &Follower, load: &Load, folder: &Path) -> Value {
     let quiet = followed(devnet, node, load.blocks + load.followed).await;
+    settled(node).await;
     let (url, script) = (node.url().to_owned(), folder.join("account.lua"));
     // More than it takes: it is ended when the blocks are there.
     let mut asking = wrk_command(&url, &script, 16, 3_600).stdout(std::process::Stdio::null()).spawn().expect("wrk");
@@ -97,6 +97,15 @@ async fn following(devnet: &Devnet, node: &Follower, load: &Load, folder: &Path)
         "milliseconds_a_block": quiet.as_secs_f64() * 1_000.0 / blocks as f64,
         "milliseconds_a_block_while_asked": busy.as_secs_f64() * 1_000.0 / blocks as f64,
     })
+}
+
+/// Waits until every epoch that is over is settled.
+async fn settled(node: &Follower) {
+    let wanted = |data: &Value| {
+        let of = |name: &str| data["status"][name].as_i64();
+        of("settledEpoch").zip(of("openEpoch")).is_some_and(|(settled, open)| settled + 1 >= open)
+    };
+    node.wait("{ status { settledEpoch openEpoch } }", wanted).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]

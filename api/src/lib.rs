@@ -56,6 +56,7 @@ mod schema;
 mod serve;
 mod session;
 pub mod sql_gate;
+mod standing;
 mod view;
 mod world;
 

@@ -27,6 +27,7 @@ use answered::Answered;
 use crate::earned::Earned;
 use crate::error::{ErrorCode, Refusal};
 use crate::session;
+use crate::standing::Standings;
 use crate::view::load::{Keeping, Loads};
 use crate::world::{ROWS_MAX, TABLES, World};
 
@@ -142,7 +143,9 @@ impl Shelf {
             kept.push(Arc::clone(&found));
             return Ok(found);
         }
-        let pinned = Pinned::new(lake, folder, snapshot, Some(self.generations.clone()));
+        let before = kept.iter().rfind(|one| one.folder == folder);
+        let before = before.filter(|one| one.snapshot.version < snapshot.version).map(Arc::as_ref);
+        let pinned = Pinned::after(before, lake, folder, snapshot, Some(self.generations.clone()));
         kept.push(Arc::clone(&pinned));
         if kept.len() > KEPT {
             kept.remove(0);
@@ -167,6 +170,9 @@ pub(crate) struct Pinned {
     alarms: OnceCell<Vec<Alarm>>,
     reads: AtomicU64,
     answered: Answered,
+    standings: OnceCell<Option<Arc<Standings>>>,
+    /// Those of the snapshot before.
+    standings_before: Option<Arc<Standings>>,
     /// What requests load of it that is a few rows a key.
     pub(crate) loads: Keeping,
 }
@@ -185,6 +191,17 @@ impl Pinned {
         snapshot: Arc<Snapshot>,
         generations: Option<Generations>,
     ) -> Arc<Self> {
+        Self::after(None, lake, folder, snapshot, generations)
+    }
+
+    /// A snapshot that takes over what is known of one before, of the same generation, and cannot have changed.
+    fn after(
+        before: Option<&Self>,
+        lake: Lake,
+        folder: PathBuf,
+        snapshot: Arc<Snapshot>,
+        generations: Option<Generations>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|pinned| Self {
             snapshot,
             folder,
@@ -192,11 +209,13 @@ impl Pinned {
             lake,
             session: OnceCell::new(),
             world: OnceCell::new(),
-            earned: Default::default(),
+            earned: tokio::sync::Mutex::new(before.map(|before| before.earned_so_far()).unwrap_or_default()),
             drill: Drill::default(),
             alarms: OnceCell::new(),
             reads: AtomicU64::new(0),
             answered: Answered::default(),
+            standings: OnceCell::new(),
+            standings_before: before.and_then(|before| before.standings.get().cloned().flatten()),
             loads: Loads::keeping(Weak::clone(pinned)),
         })
     }
@@ -239,6 +258,20 @@ impl Pinned {
             world.map(Arc::new).map_err(|cause| Refusal::internal("reading the graph", &cause))
         };
         self.world.get_or_try_init(load).await.cloned()
+    }
+
+    /// What all accounts are owed at the head; `None` where there are too many to be kept in memory.
+    pub(crate) async fn standings(&self) -> Result<Option<&Standings>, Refusal> {
+        let load = || {
+            let before = self.standings_before.clone();
+            Standings::load(&self.lake, &self.snapshot, before, || self.count_read())
+        };
+        self.standings.get_or_try_init(load).await.map(Option::as_deref)
+    }
+
+    /// What is known of what was earned up to some epochs: those are settled, so it stays.
+    fn earned_so_far(&self) -> BTreeMap<i64, Arc<Earned>> {
+        self.earned.try_lock().map(|kept| kept.clone()).unwrap_or_default()
     }
 
     /// What everything earned up to epoch `cut`.

@@ -2,15 +2,20 @@
 //! there is room.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
 /// Most bytes that answers take together; then those of before are forgotten.
 const BYTES_MAX: usize = 64 << 20;
 /// Larger answers are not kept.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Answers of more rows are not even measured.
+const ANSWER_ROWS_MAX: usize = 1 << 16;
 
 /// Answers by query.
 #[derive(Debug, Default)]
@@ -20,6 +25,21 @@ pub(super) struct Answered(Mutex<Kept>);
 struct Kept {
     bytes: usize,
     answers: BTreeMap<String, Vec<RecordBatch>>,
+}
+
+/// The same rows in memory of their own; `None` where they cannot be copied.
+fn compact(batch: &RecordBatch) -> Option<RecordBatch> {
+    let rows = UInt64Array::from_iter_values(0..u64::try_from(batch.num_rows()).ok()?);
+    let columns = batch.columns().iter().map(|column| {
+        let copied = take(column, &rows, None).ok()?;
+        let compact: ArrayRef = match copied.data_type() {
+            DataType::Utf8View => Arc::new(copied.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(copied.as_binary_view().gc()),
+            _ => copied,
+        };
+        Some(compact)
+    });
+    RecordBatch::try_new(batch.schema(), columns.collect::<Option<Vec<ArrayRef>>>()?).ok()
 }
 
 /// A query with its values, as a key.
@@ -35,6 +55,12 @@ impl Answered {
 
     /// Keeps an answer.
     pub(super) fn keep(&self, key: String, batches: &[RecordBatch]) {
+        let rows = batches.iter().map(RecordBatch::num_rows).fold(0, usize::saturating_add);
+        if rows > ANSWER_ROWS_MAX {
+            return;
+        }
+        // What comes of a table is a view of the pages it was read from: a row of text would keep all of them.
+        let Some(batches) = batches.iter().map(compact).collect::<Option<Vec<_>>>() else { return };
         let arrays = batches.iter().map(RecordBatch::get_array_memory_size).fold(0, usize::saturating_add);
         let bytes = arrays.saturating_add(key.len());
         if bytes > ANSWER_BYTES_MAX {
@@ -45,7 +71,7 @@ impl Answered {
             *kept = Kept::default();
         }
         // Two that asked at once gave the same.
-        if kept.answers.insert(key, batches.to_vec()).is_none() {
+        if kept.answers.insert(key, batches).is_none() {
             kept.bytes = kept.bytes.saturating_add(bytes);
         }
     }
@@ -53,10 +79,8 @@ impl Answered {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::Int64Array;
-    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::array::{Int64Array, StringViewArray};
+    use arrow::datatypes::{Field, Schema};
 
     use super::*;
 
@@ -64,6 +88,18 @@ mod tests {
         let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
         let numbers = Int64Array::from(vec![7; rows]);
         RecordBatch::try_new(Arc::new(schema), vec![Arc::new(numbers)]).unwrap()
+    }
+
+    #[test]
+    fn a_row_of_text_does_not_keep_the_page_it_came_from() {
+        let page = StringViewArray::from_iter_values((0..100_000).map(|number| format!("a text with number {number}")));
+        let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8View, false)]));
+        let one = RecordBatch::try_new(schema, vec![Arc::new(page.slice(7, 1))]).unwrap();
+        assert!(one.get_array_memory_size() > 1 << 20);
+        let answered = Answered::default();
+        answered.keep("one".to_owned(), std::slice::from_ref(&one));
+        assert_eq!(answered.get("one"), Some(vec![one]));
+        assert!(answered.0.lock().unwrap().bytes < 1 << 12);
     }
 
     #[test]

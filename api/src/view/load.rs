@@ -17,6 +17,7 @@ use crate::error::Refusal;
 use crate::pinned::{Pinned, column};
 use crate::scalar::AddressText;
 use crate::schema::account::EarningsGroup;
+use crate::standing::{Standing, by_account};
 
 /// An account at a block, up to a settled epoch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,17 +25,6 @@ pub(crate) struct StandingKey {
     pub(crate) account: String,
     pub(crate) number: i64,
     pub(crate) cut: i64,
-}
-
-/// What an account is owed by a vault in a token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) vault: String,
-    pub(crate) token: String,
-    pub(crate) epoch: i64,
-    pub(crate) cumulative: i128,
-    pub(crate) on_tree: i128,
-    pub(crate) claimed: i128,
 }
 
 /// A loader whose answers are kept.
@@ -80,29 +70,11 @@ impl Loads {
     }
 
     async fn of(&self, number: i64, cut: i64, accounts: &[String]) -> Result<BTreeMap<String, Vec<Standing>>, Refusal> {
-        let mut all = BTreeMap::<(String, String, String), Standing>::new();
-        for row in self.rows::<ClaimRow>(accounts, ("epoch", cut)).await? {
-            let (vault, token, epoch) = (row.vault, row.token, row.epoch);
-            let at = all.entry((row.account, vault.clone(), token.clone())).or_default();
-            if at.vault.is_empty() || at.epoch < epoch {
-                *at = Standing { vault, token, epoch, cumulative: row.cumulative.0, ..Standing::default() };
-            }
-        }
-        for row in self.rows::<MerkleLeafRow>(accounts, ("epoch", cut)).await? {
-            if let Some(at) = all.get_mut(&(row.account, row.vault, row.token)).filter(|at| at.epoch == row.epoch) {
-                at.on_tree = row.cumulative.0;
-            }
-        }
-        for row in self.rows::<RewardClaimRow>(accounts, ("block_number", number)).await? {
-            if let Some(at) = all.get_mut(&(row.account, row.vault, row.token)) {
-                at.claimed = at.claimed.saturating_add(row.amount.0);
-            }
-        }
-        let mut out = BTreeMap::<String, Vec<Standing>>::new();
-        for ((account, ..), standing) in all {
-            out.entry(account).or_default().push(standing);
-        }
-        Ok(out)
+        let claims = self.rows::<ClaimRow>(accounts, ("epoch", cut));
+        let leaves = self.rows::<MerkleLeafRow>(accounts, ("epoch", cut));
+        let claimed = self.rows::<RewardClaimRow>(accounts, ("block_number", number));
+        let (claims, leaves, claimed) = tokio::try_join!(claims, leaves, claimed)?;
+        Ok(by_account(claims, leaves, claimed))
     }
 }
 

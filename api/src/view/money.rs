@@ -25,6 +25,7 @@ use crate::schema::status::{
     Alarm, Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot,
 };
 use crate::schema::subscription::EarningsChange;
+use crate::standing::Standing;
 
 /// Accounts that earned something up to an epoch; every epoch holds the position of all of them.
 const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
@@ -247,8 +248,7 @@ impl View {
         token: Option<AddressText>,
     ) -> Result<Vec<Entitlement>, Refusal> {
         let Some(cut) = self.cut() else { return Ok(Vec::new()) };
-        let key = StandingKey { account: account.lower(), number: self.number(), cut };
-        let standings = self.pinned().loads.load_one(key).await?.unwrap_or_default();
+        let standings = self.standings(account.lower(), cut).await?;
         let asked = token.map(AddressText::lower);
         let of_token = standings.into_iter().filter(|one| asked.as_ref().is_none_or(|token| *token == one.token));
         Ok(of_token
@@ -263,6 +263,15 @@ impl View {
                 claimed: one.claimed,
             })
             .collect())
+    }
+
+    async fn standings(&self, account: String, cut: i64) -> Result<Vec<Standing>, Refusal> {
+        let (pinned, number) = (self.pinned(), self.number());
+        let newest = number == pinned.number() && Some(cut) == pinned.snapshot.heads.settled_epoch;
+        if newest && let Some(all) = pinned.standings().await? {
+            return Ok(all.of(&account).to_vec());
+        }
+        Ok(pinned.loads.load_one(StandingKey { account, number, cut }).await?.unwrap_or_default())
     }
 
     /// Whether the root an epoch settled to was published by the vault, as far as this block.

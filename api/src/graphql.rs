@@ -108,7 +108,9 @@ fn named(query: &str) -> Option<String> {
 /// A request that passed the guard.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    request: async_graphql::Request,
+    query: String,
+    variables: serde_json::Map<String, serde_json::Value>,
+    operation_name: Option<String>,
     judged: Arc<Judged>,
 }
 
@@ -121,6 +123,24 @@ impl Ready {
     /// Whether it is a subscription.
     pub(crate) fn watches(&self) -> bool {
         self.judged.watches
+    }
+
+    /// All that its answer from one snapshot depends on.
+    pub(crate) fn asked(&self, strict: bool, address: Option<&str>) -> String {
+        let variables = serde_json::to_string(&self.variables).unwrap_or_default();
+        let name = self.operation_name.as_deref().unwrap_or_default();
+        // None of these but the last has a zero byte.
+        format!("{strict}\0{}\0{name}\0{variables}\0{}", address.unwrap_or_default(), self.query)
+    }
+
+    fn into_request(self) -> (async_graphql::Request, Arc<Judged>) {
+        let variables = Variables::from_json(serde_json::Value::Object(self.variables));
+        let mut request = async_graphql::Request::new(self.query).variables(variables);
+        if let Some(name) = self.operation_name {
+            request = request.operation_name(name);
+        }
+        request.set_parsed_query(self.judged.document.clone());
+        (request, self.judged)
     }
 }
 
@@ -152,32 +172,30 @@ impl Engine {
         }
         let key = known::key(&asked);
         let judged = key.as_ref().and_then(|key| self.known.get(key));
-        let variables = Variables::from_json(serde_json::Value::Object(asked.variables.unwrap_or_default()));
+        let Asked { query, variables, operation_name, .. } = asked;
+        let variables = variables.unwrap_or_default();
         let judged = match judged {
             Some(judged) => judged,
             None => {
-                let judged = judge(&asked.query, &variables, asked.operation_name.as_deref(), &self.limits)?;
+                let given = Variables::from_json(serde_json::Value::Object(variables.clone()));
+                let judged = judge(&query, &given, operation_name.as_deref(), &self.limits)?;
                 if let Some(key) = key {
                     self.known.keep(key, &judged);
                 }
                 judged
             }
         };
-        let mut request = async_graphql::Request::new(asked.query).variables(variables);
-        if let Some(name) = asked.operation_name {
-            request = request.operation_name(name);
-        }
-        request.set_parsed_query(judged.document.clone());
-        Ok(Ready { request, judged })
+        Ok(Ready { query, variables, operation_name, judged })
     }
 
     /// Runs a request over a snapshot.
     pub(crate) async fn run(
         &self,
-        Ready { request, judged }: Ready,
+        ready: Ready,
         reads: &Arc<view::Request>,
         deadline: Duration,
     ) -> async_graphql::Response {
+        let (request, judged) = ready.into_request();
         let units = u64::from(judged.units()).saturating_add(1);
         let cost = [("complexity", judged.complexity), ("units", units)];
         let schema = if judged.fits() { &self.fitting } else { &self.schema };
@@ -200,9 +218,10 @@ impl Engine {
     /// The events of a subscription, each in the order of the query.
     pub(crate) fn watch(
         &self,
-        Ready { request, judged }: Ready,
+        ready: Ready,
         with: impl FnOnce(async_graphql::Request) -> async_graphql::Request,
     ) -> BoxStream<'static, async_graphql::Response> {
+        let (request, judged) = ready.into_request();
         let events = self.schema.execute_stream(with(request)).map(move |mut response| {
             judged.order.arrange(&mut response);
             response

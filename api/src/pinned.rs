@@ -4,6 +4,7 @@
 //! nothing else, so that no answer mixes two snapshots, nor two generations (INV-10).
 
 mod answered;
+mod replies;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use tributary_schemas::money::EntitlementRow;
 use tributary_store::{Current, Generations, Lake, Snapshot, StoreError};
 
 use answered::Answered;
+pub(crate) use replies::{Replies, Reply};
 
 use crate::earned::Earned;
 use crate::error::{ErrorCode, Refusal};
@@ -72,13 +74,21 @@ pub(crate) struct Shelf {
     /// Those that were read, by their folders.
     lakes: tokio::sync::Mutex<BTreeMap<PathBuf, Lake>>,
     kept: Mutex<Vec<Arc<Pinned>>>,
+    /// Most bytes of whole answers that are kept of each.
+    replies_bytes: usize,
 }
 
 impl Shelf {
-    /// An empty shelf over a data folder, whose first generation is this lake.
+    /// An empty shelf over a data folder, whose first generation is this lake; no whole answer is kept.
     pub(crate) fn new(lake: Lake, data_dir: PathBuf) -> Self {
         let generations = Generations::new(&data_dir);
-        Self { generations, lakes: tokio::sync::Mutex::new([(data_dir, lake)].into()), kept: Mutex::default() }
+        let lakes = tokio::sync::Mutex::new([(data_dir, lake)].into());
+        Self { generations, lakes, kept: Mutex::default(), replies_bytes: 0 }
+    }
+
+    /// The same, with so many bytes of whole answers kept of each snapshot.
+    pub(crate) fn keeping(self, replies_bytes: usize) -> Self {
+        Self { replies_bytes, ..self }
     }
 
     /// The data folder.
@@ -145,7 +155,8 @@ impl Shelf {
         }
         let before = kept.iter().rfind(|one| one.folder == folder);
         let before = before.filter(|one| one.snapshot.version < snapshot.version).map(Arc::as_ref);
-        let pinned = Pinned::after(before, lake, folder, snapshot, Some(self.generations.clone()));
+        let known = Before { pinned: before, replies_bytes: self.replies_bytes };
+        let pinned = Pinned::after(known, lake, folder, snapshot, Some(self.generations.clone()));
         kept.push(Arc::clone(&pinned));
         if kept.len() > KEPT {
             kept.remove(0);
@@ -153,6 +164,14 @@ impl Shelf {
         drop(kept);
         Ok(pinned)
     }
+}
+
+/// What a snapshot begins with.
+#[derive(Default)]
+struct Before<'a> {
+    /// The one before it, of the same generation.
+    pinned: Option<&'a Pinned>,
+    replies_bytes: usize,
 }
 
 /// One snapshot.
@@ -170,6 +189,8 @@ pub(crate) struct Pinned {
     alarms: OnceCell<Vec<Alarm>>,
     reads: AtomicU64,
     answered: Answered,
+    /// What was answered from it and nothing else.
+    pub(crate) replies: Replies,
     standings: OnceCell<Option<Arc<Standings>>>,
     /// Those of the snapshot before.
     standings_before: Option<Arc<Standings>>,
@@ -191,12 +212,12 @@ impl Pinned {
         snapshot: Arc<Snapshot>,
         generations: Option<Generations>,
     ) -> Arc<Self> {
-        Self::after(None, lake, folder, snapshot, generations)
+        Self::after(Before::default(), lake, folder, snapshot, generations)
     }
 
     /// A snapshot that takes over what is known of one before, of the same generation, and cannot have changed.
     fn after(
-        before: Option<&Self>,
+        Before { pinned: before, replies_bytes }: Before<'_>,
         lake: Lake,
         folder: PathBuf,
         snapshot: Arc<Snapshot>,
@@ -214,6 +235,7 @@ impl Pinned {
             alarms: OnceCell::new(),
             reads: AtomicU64::new(0),
             answered: Answered::default(),
+            replies: Replies::new(replies_bytes),
             standings: OnceCell::new(),
             standings_before: before.and_then(|before| before.standings.get().cloned().flatten()),
             loads: Loads::keeping(Weak::clone(pinned)),

@@ -92,6 +92,8 @@ pub struct ApiConfig {
     pub body_deadline: Duration,
     /// Origins whose pages may ask; `*` is any.
     pub cors_origins: Vec<String>,
+    /// Most bytes of whole GraphQL answers that are kept of each of the two newest snapshots, for whoever asks the same.
+    pub replies_bytes: usize,
     /// GraphQL documents by their ids.
     pub documents: Documents,
     /// Most time of a request.
@@ -127,6 +129,7 @@ impl Default for ApiConfig {
             body_bytes_max: 64 << 10,
             body_deadline: Duration::from_secs(10),
             cors_origins: Vec::new(),
+            replies_bytes: 32 << 20,
             documents: Documents::default(),
             deadline: Duration::from_secs(10),
             ready_lag_max: 64,
@@ -250,7 +253,7 @@ impl App {
         let tokens = Arc::new(config.tokens.clone());
         let archive = ArchiveReader::new(&data_dir);
         let keys = Ring::new(&data_dir);
-        let shelf = Arc::new(Shelf::new(lake, data_dir));
+        let shelf = Arc::new(Shelf::new(lake, data_dir).keeping(config.replies_bytes));
         let live = Live::new(Arc::clone(&shelf), Arc::clone(&tokens), config.subscriptions_max);
         Ok(Arc::new(Self {
             tokens,

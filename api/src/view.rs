@@ -11,7 +11,7 @@ mod money;
 mod origin;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::Address;
@@ -51,6 +51,8 @@ pub(crate) struct Request {
     /// Fields that were answered at a block whose answers can still change, and that were not.
     floating: AtomicU64,
     fixed: AtomicU64,
+    /// Whether anything beside the snapshot was looked at.
+    outside: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Request {
@@ -70,6 +72,7 @@ impl Request {
             answered: Mutex::default(),
             floating: AtomicU64::new(0),
             fixed: AtomicU64::new(0),
+            outside: Arc::default(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Request {
             world,
             tokens: Arc::clone(&self.tokens),
             loads: Arc::clone(&self.loads),
+            outside: Arc::clone(&self.outside),
             number,
             root: root.get(2..18).unwrap_or_default().to_owned(),
             cut,
@@ -114,6 +118,11 @@ impl Request {
     /// Whether nothing that comes can change what was answered.
     pub(crate) fn is_fixed(&self) -> bool {
         self.fixed.load(Ordering::Relaxed) > 0 && self.floating.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether whoever asks the same of this snapshot is answered the same.
+    pub(crate) fn is_of_snapshot(&self) -> bool {
+        !self.outside.load(Ordering::Relaxed)
     }
 
     /// The generation that it reads.
@@ -224,6 +233,7 @@ struct Inner {
     world: Arc<World>,
     tokens: Arc<Tokens>,
     loads: Arc<DataLoader<Loads>>,
+    outside: Arc<AtomicBool>,
     number: i64,
     /// First digits of the log root there: of this block by these rules.
     root: String,
@@ -253,6 +263,11 @@ impl View {
     }
 
     /// The snapshot.
+    /// Something beside the snapshot is looked at.
+    pub(crate) fn look_outside(&self) {
+        self.0.outside.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn pinned(&self) -> &Arc<Pinned> {
         &self.0.pinned
     }

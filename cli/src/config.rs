@@ -216,6 +216,8 @@ pub(crate) struct Api {
     pub(crate) documents_file: PathBuf,
     /// Whether only those documents are answered.
     pub(crate) documents_only: bool,
+    /// Most memory for GraphQL answers that are given again to whoever asks the same of the same snapshot.
+    pub(crate) kept_answers_mib: u64,
     /// Connections of one address at a time; one more takes the place of one that is idle.
     pub(crate) max_connections: u64,
     /// Seconds in which the head of a request has to arrive, counted from the answer before it.
@@ -312,6 +314,7 @@ impl Default for Api {
             cors_origins: Vec::new(),
             documents_file: PathBuf::new(),
             documents_only: false,
+            kept_answers_mib: 32,
             max_connections: 1024,
             header_seconds: 30,
             idle_seconds: 90,

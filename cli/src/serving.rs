@@ -74,6 +74,8 @@ pub(crate) fn api_config(config: &config::Api) -> anyhow::Result<tributary_api::
     }
     api.cors_origins.clone_from(&config.cors_origins);
     api.documents.only = config.documents_only;
+    let kept = usize::try_from(config.kept_answers_mib).ok().and_then(|mib| mib.checked_mul(1 << 20));
+    api.replies_bytes = kept.context("api.kept_answers_mib is more than this machine can count")?;
     let file = &config.documents_file;
     if !file.as_os_str().is_empty() {
         let named = || format!("api.documents_file {}", file.display());

@@ -28,6 +28,8 @@ pub struct Load {
     pub seconds: u64,
     /// Connections of the measurements, one after another.
     pub connections: Vec<u32>,
+    /// Memory for answers that are given again.
+    pub kept_answers_mib: u64,
 }
 
 /// What is asked: one document, as clients keep them, with variables that take turns.
@@ -54,7 +56,7 @@ pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
     devnet.mine_to(load.blocks);
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("tributary.toml");
-    std::fs::write(&file, configured(&devnet, folder.path())).expect("a file can be written");
+    std::fs::write(&file, configured(&devnet, load, folder.path())).expect("a file can be written");
     let node = Follower::of(binary, &file);
     node.sealed(devnet.finalized()).await;
     settled(&node).await;
@@ -70,6 +72,7 @@ pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
             let asked = line["requests"].as_u64().unwrap_or_default();
             assert!(asked > 0 && line["failed"] == 0, "{name}: {line}");
             line["question"] = name.into();
+            line["kept_answers_mib"] = load.kept_answers_mib.into();
             line["asked"] = question.variables.len().into();
             line["table_reads"] = (reads(&node).await - before).into();
             line["rss_mib"] = (measure::rss(node.process_id()) >> 20).into();
@@ -93,6 +96,7 @@ async fn following(devnet: &Devnet, node: &Follower, load: &Load, folder: &Path)
     let blocks = std::cmp::max(load.followed, 1);
     json!({
         "question": "following",
+        "kept_answers_mib": load.kept_answers_mib,
         "blocks": load.followed,
         "milliseconds_a_block": quiet.as_secs_f64() * 1_000.0 / blocks as f64,
         "milliseconds_a_block_while_asked": busy.as_secs_f64() * 1_000.0 / blocks as f64,
@@ -120,14 +124,15 @@ async fn reads(node: &Follower) -> u64 {
     node.metric("tributary_api_table_reads_total").await.unwrap_or_default()
 }
 
-fn configured(devnet: &Devnet, folder: &Path) -> String {
+fn configured(devnet: &Devnet, load: &Load, folder: &Path) -> String {
     let contracts = devnet.contracts();
     format!(
         "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = [{:?}]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{:?}]\n\
          [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
          attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
          [settlement]\nepoch_origin = {}\nepoch_seconds = {EPOCH}\n\
-         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\nrate_window_seconds = 1\n",
+         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\nrate_window_seconds = 1\n\
+         kept_answers_mib = {}\n",
         devnet.l2_http(),
         devnet.proxy_url(),
         contracts.datanet_registry,
@@ -137,6 +142,7 @@ fn configured(devnet: &Devnet, folder: &Path) -> String {
         contracts.reward_vault,
         folder.join("data"),
         DevnetConfig::default().genesis_time,
+        load.kept_answers_mib,
     )
 }
 
@@ -178,8 +184,10 @@ async fn questions(node: &Follower) -> Vec<Question> {
     ];
     // Each is answered, without an error, before it is asked in numbers.
     for Question { name, query, variables } in &questions {
-        let first = variables.first().unwrap_or_else(|| panic!("there is nothing to ask of {name}"));
-        let _answer = node.ask_with(query, first).await;
+        assert!(!variables.is_empty(), "there is nothing to ask of {name}");
+        for one in variables {
+            let _answer = node.ask_with(query, one).await;
+        }
     }
     questions
 }

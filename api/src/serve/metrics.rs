@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ struct Taken {
 pub(super) struct Counters {
     requests: Mutex<BTreeMap<(&'static str, u16), Taken>>,
     errors: Mutex<BTreeMap<String, u64>>,
+    replies: AtomicU64,
 }
 
 impl Counters {
@@ -50,6 +52,11 @@ impl Counters {
         for (count, bound) in taken.within.iter_mut().zip(BUCKETS) {
             *count = count.saturating_add(u64::from(took.as_millis() <= u128::from(bound)));
         }
+    }
+
+    /// A GraphQL answer was given again.
+    pub(super) fn replied(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A GraphQL answer has an error with this code.
@@ -203,6 +210,8 @@ fn api(page: &mut Page, app: &App) {
         page.labelled("api_request_duration_seconds_count", &[("route", route)], taken.requests);
     }
     page.head("api_errors_total", "counter", "Errors in GraphQL answers by their code.");
+    let replies = Some(app.counters.replies.load(Ordering::Relaxed));
+    page.one("api_answers_given_again_total", "counter", "GraphQL answers that were kept and given again.", replies);
     for (code, count) in app.counters.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         page.labelled("api_errors_total", &[("code", code)], count);
     }

@@ -21,6 +21,7 @@ use super::{App, blobs, exports, metrics, sql, wire};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
+use crate::pinned::Reply;
 use crate::view;
 
 /// How long a request waits for room.
@@ -249,9 +250,9 @@ async fn graphql_answer(
     address: Option<&str>,
     asked: Result<Asked, Refusal>,
 ) -> Response {
-    let (mut left, mut fixed, mut generation) = (None, false, String::new());
-    let ready = asked.and_then(|asked| app.engine.prepare(asked));
-    let ready = ready.and_then(graphql::not_watching);
+    let strict = graphql::is_strict(headers);
+    let (mut left, mut run) = (None, None);
+    let ready = asked.and_then(|asked| app.engine.prepare(asked)).and_then(graphql::not_watching);
     let mut response = match ready {
         Err(refusal) => graphql::refuse(&refusal),
         Ok(ready) => {
@@ -265,41 +266,72 @@ async fn graphql_answer(
             match pinned.await {
                 Err(refusal) => graphql::refuse(&refusal),
                 Ok(pinned) => {
-                    let reads = Arc::new(view::Request::new(pinned, Arc::clone(&app.tokens)));
-                    let response = app.engine.run(ready, &reads, app.config.deadline).await;
                     // Another generation may answer one day, unless this one is named.
-                    fixed = reads.is_fixed() && headers.contains_key(sql::GENERATION);
-                    generation = reads.mapping_set_hash();
+                    let named = headers.contains_key(sql::GENERATION);
+                    let asked = format!("{named}\0{}", ready.asked(strict, address));
+                    if let Some(reply) = pinned.replies.get(&asked) {
+                        app.counters.replied();
+                        return told(headers, strict, &reply, id, left);
+                    }
+                    let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::clone(&app.tokens)));
+                    let response = app.engine.run(ready, &reads, app.config.deadline).await;
+                    run = Some((pinned, asked, reads, named));
                     response
                 }
             }
         }
     };
-    let strict = graphql::is_strict(headers);
     let status = graphql::finish(&mut response, id, strict);
     graphql::codes(&response).for_each(|code| app.counters.error(code));
-    let tag = address
-        .filter(|_| response.errors.is_empty())
-        .map(|address| wire::tag((address, &generation), strict, &response.data));
-    if let Some(tag) = tag.as_ref().filter(|tag| mentions(headers, &header::IF_NONE_MATCH, tag)) {
-        let mut response = answer(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        wire::keep(response.headers_mut(), tag, fixed);
-        return response;
-    }
-    let media_type = if strict { "application/graphql-response+json" } else { "application/json" };
     let body = serde_json::to_string(&response).unwrap_or_else(|cause| {
         tracing::error!(%cause, request = id, "an answer cannot be written as JSON");
         String::from("{\"errors\":[{\"message\":\"the answer cannot be written\"}]}")
     });
-    let mut response = answer(status, media_type, body);
-    if let Some(tag) = tag {
-        wire::keep(response.headers_mut(), &tag, fixed);
+    if let Some((pinned, asked, reads, named)) = run.filter(|_| response.errors.is_empty()) {
+        let generation = reads.mapping_set_hash();
+        let tag = address.map(|address| wire::tag((address, &generation), strict, &response.data));
+        if let Some(body) = body.strip_suffix(&ending(id)) {
+            let reply = Reply { body: body.to_owned(), tag, fixed: named && reads.is_fixed() };
+            let response = told(headers, strict, &reply, id, left);
+            if reads.is_of_snapshot() {
+                pinned.replies.keep(asked, reply);
+            }
+            return response;
+        }
     }
+    with_left(answer(status, media_type(strict), body), left)
+}
+
+const fn media_type(strict: bool) -> &'static str {
+    if strict { "application/graphql-response+json" } else { "application/json" }
+}
+
+fn with_left(mut response: Response, left: Option<Remaining>) -> Response {
     if let Some(left) = left {
         response.extensions_mut().insert(Left(left));
     }
     response
+}
+
+/// What an answer without errors ends with: the last of its extensions is the id of the request.
+fn ending(id: &str) -> String {
+    format!("{id}\"}}}}")
+}
+
+/// An answer without errors; that it is as it was, where the client has it.
+fn told(headers: &HeaderMap, strict: bool, reply: &Reply, id: &str, left: Option<Remaining>) -> Response {
+    let known = reply.tag.as_ref().is_some_and(|tag| mentions(headers, &header::IF_NONE_MATCH, tag));
+    let mut response = if known {
+        let mut response = answer(StatusCode::NOT_MODIFIED, "application/json", Body::empty());
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response
+    } else {
+        answer(StatusCode::OK, media_type(strict), format!("{}{}", reply.body, ending(id)))
+    };
+    if let Some(tag) = &reply.tag {
+        wire::keep(response.headers_mut(), tag, reply.fixed);
+    }
+    with_left(response, left)
 }
 
 async fn schema_text(State(app): State<Arc<App>>) -> Response {

@@ -11,6 +11,7 @@ use crate::schema::status::Generation;
 impl View {
     /// The ledgers of the data folder.
     pub(crate) async fn generations(&self) -> Result<Vec<Generation>, Refusal> {
+        self.look_outside();
         let Some(generations) = self.pinned().generations.clone() else { return Ok(Vec::new()) };
         let read = tokio::task::spawn_blocking(move || {
             let described = |one: tributary_store::Generation| {

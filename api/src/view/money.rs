@@ -34,6 +34,7 @@ const ACCOUNTS: &str = "SELECT count(DISTINCT account) FROM claims \
 impl View {
     /// Where everything stands: the snapshot's heads, and what the follower says of itself.
     pub(crate) async fn status(&self) -> Result<Status, Refusal> {
+        self.look_outside();
         let dir = self.pinned().folder.clone();
         let read = tokio::task::spawn_blocking(move || read_status(&dir)).await;
         let told = match read {

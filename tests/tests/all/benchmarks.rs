@@ -53,7 +53,7 @@ fn trees_of_every_format_are_built_and_proved_at_the_smallest_size() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_asks_is_answered_and_following_goes_on_at_the_smallest_size() {
-    let load = serving::Load { blocks: 200, followed: 20, seconds: 1, connections: vec![2] };
+    let load = serving::Load { blocks: 200, followed: 20, seconds: 1, connections: vec![2], kept_answers_mib: 32 };
     let mut lines = Vec::new();
     serving::bench(&binary(), &load, |line| lines.push(line.clone())).await;
     let asked = lines.iter().filter_map(|line| line["question"].as_str()).collect::<Vec<_>>();

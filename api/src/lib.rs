@@ -5,9 +5,11 @@
 //! 1. [`serve()`]: who asks, whether there is room, which route; [`limits`]: what one client may ask for; [`keys`]: who
 //!    may ask for more;
 //! 2. `graphql`: a body or query string becomes one request; [`guard`]: what it costs, judged before anything expands
-//!    it, so that no document takes longer to refuse than to read. An answer has its fields in the query's order;
+//!    it, so that no document takes longer to refuse than to read; documents that were judged before are known. An
+//!    answer has its fields in the query's order;
 //! 3. `pinned`: the newest snapshot, held for as long as the request reads: its graph in memory (`world`), its tables
-//!    in an SQL session (`session`), what each thing earned (`earned`), and what queries gave, as nothing in it changes;
+//!    in an SQL session (`session`), what each thing earned (`earned`), what accounts are owed (`standing`), and, as
+//!    nothing in it changes, what queries and whole requests were answered;
 //! 4. `view`: that snapshot at one block (`asOf`, or the block of a cursor, or the sealed head), up to the last epoch
 //!    settled there; `schema`: the objects of GraphQL, which read through their view and nothing else,
 //!    with one query for however many of them ask the same; `filter`: what `where` and `orderBy` mean;

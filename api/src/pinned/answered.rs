@@ -15,7 +15,7 @@ const BYTES_MAX: usize = 64 << 20;
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Answers of more rows are not even measured.
-const ANSWER_ROWS_MAX: usize = 1 << 16;
+const ANSWER_ROWS_MAX: usize = 1 << 18;
 
 /// Answers by query.
 #[derive(Debug, Default)]

@@ -179,7 +179,7 @@ async fn what_most_hosts_say_counts_and_what_no_majority_says_is_not_read() {
     // Who does not answer counts, and agrees with nobody.
     let silent = format!("http://127.0.0.5:{}", free_port("127.0.0.5"));
     assert_eq!(reader(&[silent.clone(), first.clone()]).read(end, &purses).await, []);
-    let with_silent = reader(&[silent.clone(), first.clone(), second]).read(end, &purses).await;
+    let with_silent = reader(&[silent.clone(), first, second]).read(end, &purses).await;
     assert_eq!((said(&with_silent), agreeing(&with_silent)), (said(&both), vec![2; 3]));
     // Two endpoints of one host are one vote, and one may answer for the other.
     let twice = reader(&[one.l2_http(), format!("http://127.0.0.1:{}", free_port("127.0.0.1"))]);

@@ -574,9 +574,9 @@ pub(crate) enum Mapping {
 /// What needs no configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MappingLibrary {
-    /// Lists the mapping files that come with the program
+    /// Lists the mapping files that come with the program, and which of their rules need an archive endpoint
     List(MappingList),
-    /// Prints a mapping file that comes with the program
+    /// Prints a mapping file that comes with the program, and says which of its rules need an archive endpoint
     Show(MappingShow),
     /// Lists the kinds of facts that a rule can make, and their fields
     Kinds(MappingList),
@@ -613,6 +613,9 @@ pub(crate) struct MappingList {
 pub(crate) struct MappingShow {
     /// Its name, as `list` gives it
     pub(crate) name: String,
+    /// One JSON object, with the text as `toml`
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Writes a mapping file to fill in, with a rule for every event of a contract's ABI.

@@ -163,6 +163,8 @@ pub(crate) struct Storage {
 pub(crate) struct Retention {
     /// Which blocks are kept whole, so that another mapping set can be read from them without asking a node.
     pub(crate) raw_blocks: RawBlocks,
+    /// Bytes that these may take: the oldest give way to new ones; 0 for any number.
+    pub(crate) raw_blocks_max_bytes: u64,
 }
 
 /// Which blocks are kept whole.
@@ -286,7 +288,7 @@ impl Default for Config {
             },
             mapping: Mapping { files: vec!["reference".to_owned()], roles: Vec::new() },
             storage: Storage { data_dir: PathBuf::from("tributary-data"), min_free_bytes: 1 << 30, generation: None },
-            retention: Retention { raw_blocks: RawBlocks::None },
+            retention: Retention { raw_blocks: RawBlocks::None, raw_blocks_max_bytes: 0 },
             settlement: Settlement {
                 epoch_origin: 0,
                 epoch_seconds: 86_400,

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_indexer::mapping::MappingFile;
+use tributary_indexer::reads::PublishedReads;
 use tributary_indexer::{
     Contracts, IndexerConfig, IndexerError, KeptBlocks, MappingChoice, Progress as Followed, Reached,
 };
@@ -140,7 +141,7 @@ impl Following {
                 Side::still(theirs.clone())
             }
         };
-        let indexer = IndexerConfig { kept: self.kept_for(&theirs).await?, ..self.indexer.clone() };
+        let indexer = IndexerConfig { kept: kept_for(&self.blocks, &theirs).await?, ..self.indexer.clone() };
         let mut new =
             self.side(to, indexer, false, Told { settled: watch::channel(false).0, ..self.told.clone() }).await?;
         let mut compare = tokio::time::interval(COMPARE);
@@ -180,13 +181,6 @@ impl Following {
 
     fn generations(&self) -> Generations {
         Generations::new(&self.config.storage.data_dir)
-    }
-
-    /// The blocks that are kept up to where a ledger is sealed.
-    async fn kept_for(&self, theirs: &Lake) -> Result<KeptBlocks, Failure> {
-        let heads = heads(theirs).await?;
-        let blocks = Arc::clone(&self.blocks);
-        Ok(heads.map_or(KeptBlocks::None, |heads| KeptBlocks::Read { blocks, sealed: reached(&heads) }))
     }
 
     async fn answering(&self, generation: &Generation, told: Told) -> Result<Side, Failure> {
@@ -316,8 +310,16 @@ pub(crate) async fn heads(lake: &Lake) -> Result<Option<Heads>, Failure> {
     Ok(lake.latest().await.or_exit(Exit::Store)?.map(|snapshot| snapshot.heads.clone()))
 }
 
-/// How far a ledger was sealed, for whoever builds another up to there.
-pub(crate) fn reached(heads: &Heads) -> Reached {
+/// The blocks that are kept up to where a ledger is sealed, and what it read of the state, for whoever builds another.
+pub(crate) async fn kept_for(blocks: &Arc<Blocks>, theirs: &Lake) -> Result<KeptBlocks, Failure> {
+    let Some(snapshot) = theirs.latest().await.or_exit(Exit::Store)? else { return Ok(KeptBlocks::None) };
+    let sealed = reached(&snapshot.heads);
+    let reads = PublishedReads::new(theirs.clone(), snapshot);
+    Ok(KeptBlocks::Read { blocks: Arc::clone(blocks), sealed, reads })
+}
+
+/// How far a ledger was sealed.
+fn reached(heads: &Heads) -> Reached {
     let block = BlockRef {
         number: heads.block_number,
         hash: heads.block_hash,

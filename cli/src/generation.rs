@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tributary_indexer::{IndexerConfig, KeptBlocks, Progress as Followed};
+use tributary_indexer::{IndexerConfig, Progress as Followed};
 use tributary_store::{
     Archive, Blocks, Generation as Ledger, Generations, Lake, Tail, TailOptions, newest_heads, read_status,
 };
@@ -15,7 +15,7 @@ use tributary_store::{
 use crate::arguments::Generation;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, OrExit as _};
-use crate::following::{Plan, heads, is_as_far, plan, reached, unheld};
+use crate::following::{Plan, heads, is_as_far, kept_for, plan, unheld};
 use crate::node::{exit_of, indexer_config};
 use crate::settler::Settler;
 use crate::signals::Signals;
@@ -88,11 +88,12 @@ async fn build(config: &Config, generations: &Generations) -> Result<ExitCode, F
         }
         Plan::Change { from, to } => (from, to),
     };
-    let theirs = heads(&Lake::open(&from.folder).await.or_exit(Exit::Store)?).await?;
+    let old = Lake::open(&from.folder).await.or_exit(Exit::Store)?;
+    let theirs = heads(&old).await?;
     let lake = Lake::open(&to.folder).await.or_exit(Exit::Store)?;
     let blocks = Arc::new(Blocks::new(&config.storage.data_dir));
-    let kept = theirs.as_ref().map(|heads| KeptBlocks::Read { blocks, sealed: reached(heads) });
-    let indexer = IndexerConfig { data_dir: to.folder.clone(), kept: kept.unwrap_or_default(), ..indexer };
+    let kept = kept_for(&blocks, &old).await?;
+    let indexer = IndexerConfig { data_dir: to.folder.clone(), kept, ..indexer };
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let built = Box::pin(built(config, indexer, &to, &lake, &stop));

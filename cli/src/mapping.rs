@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use tributary_indexer::mapping::{BUILT_IN, BuiltIn, MappingFile, abi_files, skeleton};
 use tributary_indexer::{Contracts, Mapping};
 
@@ -24,21 +24,13 @@ use crate::{node, output};
 /// Runs a command that needs no configuration.
 pub(crate) fn library(command: &Library) -> Result<ExitCode, Failure> {
     match command {
-        Library::List(arguments) if arguments.json => {
-            let files =
-                BUILT_IN.iter().map(|file| json!({ "name": file.name, "about": file.about, "roles": file.roles }));
-            output::json(&files.collect::<Vec<_>>())?;
-        }
-        Library::List(_) => {
-            let rows = BUILT_IN.map(|file| vec![file.name.to_owned(), file.about.to_owned(), file.roles.join(", ")]);
-            output::result(&output::table(&["NAME", "ABOUT", "ROLES"], &rows));
-        }
+        Library::List(arguments) => list(&BUILT_IN, arguments.json)?,
         Library::Show(arguments) => {
             let known = || BUILT_IN.map(|file| file.name).join(", ");
             let file = BuiltIn::named(&arguments.name);
             let file =
                 file.ok_or_else(|| anyhow!("no mapping file {:?}: expected one of {}", arguments.name, known()))?;
-            output::result(file.toml.trim_end());
+            show(file, arguments.json)?;
         }
         Library::Kinds(arguments) if arguments.json => {
             output::json(&Mapping::kinds().into_iter().collect::<BTreeMap<_, _>>())?;
@@ -51,6 +43,43 @@ pub(crate) fn library(command: &Library) -> Result<ExitCode, Failure> {
         Library::Init(arguments) => init(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(files: &[BuiltIn], as_json: bool) -> Result<(), Failure> {
+    let described = files.iter().map(described).collect::<anyhow::Result<Vec<_>>>()?;
+    if as_json {
+        return output::json(&described.iter().map(|(json, _)| json).collect::<Vec<_>>());
+    }
+    let row = |(file, (_, mapping)): (&BuiltIn, &(Value, Mapping))| {
+        let reading = mapping.reading_state();
+        let reading = if reading.is_empty() { "none".to_owned() } else { reading.join(", ") };
+        vec![file.name.to_owned(), file.about.to_owned(), file.roles.join(", "), reading]
+    };
+    let rows: Vec<_> = files.iter().zip(&described).map(row).collect();
+    output::result(&output::table(&["NAME", "ABOUT", "ROLES", "RULES THAT READ STATE"], &rows));
+    Ok(())
+}
+
+fn show(file: &BuiltIn, as_json: bool) -> Result<(), Failure> {
+    let (mut json, mapping) = described(file)?;
+    if as_json {
+        json["toml"] = file.toml.into();
+        return output::json(&json);
+    }
+    output::result(file.toml.trim_end());
+    say_reading(&mapping);
+    Ok(())
+}
+
+/// A file of the program, and what it comes to while its roles are nobody's.
+fn described(file: &BuiltIn) -> anyhow::Result<(Value, Mapping)> {
+    let config = Config::default();
+    let mut contracts = contracts(&config)?;
+    let mapping = Mapping::load(&[file.file(&mut contracts)], config.chain.chain_id, &contracts)?;
+    let json = json!({
+        "name": file.name, "about": file.about, "roles": file.roles, "reading_state": mapping.reading_state(),
+    });
+    Ok((json, mapping))
 }
 
 /// Runs a command that reads the configuration.
@@ -180,4 +209,36 @@ pub(crate) fn files(names: &[String], contracts: &mut Contracts) -> anyhow::Resu
         files.push(MappingFile { name: name.clone(), toml, abis });
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READING: &str = r#"
+name = "tokens"
+version = 1
+
+[[rule]]
+name = "listed"
+emitter = "late"
+event = "ModelListed(uint256 indexed tokenId, string uri)"
+emit = "MetadataUpdated"
+[rule.fields]
+entity = { native = "agent", key = "tokenId" }
+uri = { state = "tokenURI(uint256 id) returns (string)", of = { from = "emitter" }, with = ["tokenId"] }
+hash = { keccak = "uri" }
+"#;
+
+    #[test]
+    fn a_file_says_which_of_its_rules_read_state() {
+        let file = BuiltIn { name: "tokens", about: "tokens", roles: &["late"], toml: READING };
+        let (json, _) = described(&file).unwrap();
+        assert_eq!(json["reading_state"], json!(["listed"]));
+        for file in &BUILT_IN {
+            let reads = file.toml.lines().any(|line| line.contains("{ state ="));
+            let (json, mapping) = described(file).unwrap();
+            assert_eq!(mapping.reading_state().is_empty(), !reads, "{json}");
+        }
+    }
 }

@@ -16,6 +16,7 @@
 //! The answers are alloy's raw JSON: its response types are stricter than nodes are (Anvil writes a deposit's type
 //! as `0x7E`), and [`verify`](crate::verify) reads the text without building them.
 
+mod agreement;
 mod execution;
 mod gate;
 mod health;
@@ -41,6 +42,7 @@ use crate::{
     endpoint::{gate::Gate, socket::OneSocket},
 };
 
+pub(crate) use agreement::{Agreed, Question};
 pub(crate) use execution::is_reverted;
 pub use health::{EndpointHealth, EndpointState};
 pub use http::BoundedHttp;

@@ -69,6 +69,8 @@ pub enum Until {
     Stopped,
     /// When this block is ingested and final.
     Final(u64),
+    /// As that, and no block after it is ingested.
+    Last(u64),
     /// When the block that was final at the first look is ingested and final.
     FinalNow,
 }
@@ -220,7 +222,11 @@ impl<C: Chain> Follower<C> {
         }
         self.report_final(sink).await?;
         let next = self.chain.head()?.map_or(self.options.start_block, |tip| tip.number.saturating_add(1));
-        let moved = next <= latest.checked.block.number && self.extend(sink, next, latest.checked.block.number).await?;
+        let last = match self.options.until {
+            Until::Last(number) => std::cmp::min(number, latest.checked.block.number),
+            Until::Stopped | Until::Final(_) | Until::FinalNow => latest.checked.block.number,
+        };
+        let moved = next <= last && self.extend(sink, next, last).await?;
         Ok(match (self.reached(), moved) {
             (true, _) => Round::Done,
             (false, true) => Round::Moved,
@@ -368,7 +374,7 @@ impl<C: Chain> Follower<C> {
 
     fn reached(&self) -> bool {
         match self.options.until {
-            Until::Final(number) => self.finalized.is_some_and(|block| block.number >= number),
+            Until::Final(number) | Until::Last(number) => self.finalized.is_some_and(|block| block.number >= number),
             Until::Stopped | Until::FinalNow => false,
         }
     }

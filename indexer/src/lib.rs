@@ -49,6 +49,7 @@ pub mod reads;
 pub mod s3;
 pub mod seal;
 pub mod state;
+mod tables;
 pub mod vaults;
 pub mod verify;
 

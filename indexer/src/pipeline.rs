@@ -28,8 +28,8 @@ use crate::anchor::{Exchange, Service};
 use crate::blob::{Fetcher, Reference};
 use crate::endpoint::{EndpointState, Pool};
 use crate::fold::{BlobNeed, Chronology};
-use crate::follow::{Follower, Until};
-use crate::reads::Reader;
+use crate::follow::Until;
+use crate::reads::{LookUp, Reader};
 use crate::seal::{Body, Progressed, SealedHead, Sealer};
 use crate::state::{Key, Overlay, StateRead, StateView};
 use crate::{Chain, Clock, Heads, IndexerError, Mapping, Sink, VerifiedBlock, kept};
@@ -119,14 +119,8 @@ pub async fn run(
     let pool = Arc::new(Pool::new(&config.l2, config.chain_id, config.endpoint.clone(), Arc::clone(&clock))?);
     let shared = (Some(Arc::clone(&pool)), progress);
     let mut pipeline = Pipeline::start(&config, &tail, lake, archive, (&clock, &shutdown), shared).await?;
-    if let KeptBlocks::Read { blocks, sealed } = &config.kept {
-        pipeline.replay(blocks, sealed, config.follow.start_block).await?;
-    }
-    let chain = TailState(Arc::clone(&tail));
     let until = config.follow.until;
-    let mut follower =
-        Follower::new(pool, &config.endpoint, chain, Arc::clone(&clock), config.follow, shutdown.clone())?;
-    let followed = Box::pin(follower.run(&mut pipeline)).await;
+    let followed = Box::pin(pipeline.follow(&config, &pool)).await;
     if followed.is_ok() && !shutdown.is_cancelled() && until != Until::Stopped {
         pipeline.finish(clock.as_ref(), &shutdown).await?;
         pipeline.finish_anchoring(clock.as_ref(), &shutdown).await?;
@@ -162,6 +156,8 @@ pub struct Pipeline {
     room: Room,
     kept: KeptBlocks,
     reader: Option<Reader>,
+    /// What was read by other rules before.
+    published_reads: Option<LookUp>,
     /// Why the next block cannot be folded yet.
     unheard: Option<String>,
 }

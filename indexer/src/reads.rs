@@ -6,9 +6,11 @@
 //! `unverified`, and the table `state_reads` has all of them, so that others can ask again.
 //!
 //! Evaluating a rule asks nobody: it finds its answers beside the block ([`VerifiedBlock::reads`](crate::VerifiedBlock)), or
-//! names the calls that are not there. Whoever folds the block asks for these and folds it anew.
+//! names the calls that are not there. Whoever folds the block asks for these and folds it anew: of the table that a ledger
+//! by other rules published ([`PublishedReads`]), while it is built beside that one, then of nodes.
 
 mod node;
+mod published;
 
 use alloy_primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(crate) use node::Reader;
+pub(crate) use published::LookUp;
+pub use published::PublishedReads;
 
 /// Gas of one read: below what nodes give a call by default (geth: 50 million), so that all of them give the same.
 pub const READ_GAS: u64 = 10_000_000;
@@ -73,6 +77,13 @@ impl Reply {
             Self::Reverted => "reverted",
             Self::Oversize => "oversize",
         }
+    }
+
+    /// What its word in the tables and what was returned say; `None` for another word.
+    #[must_use]
+    pub fn of(word: &str, bytes: Bytes) -> Option<Self> {
+        let all = [Self::Returned(bytes), Self::Reverted, Self::Oversize];
+        all.into_iter().find(|reply| reply.as_str() == word)
     }
 
     /// What was returned; empty when nothing was.

@@ -3,7 +3,8 @@
 //!
 //! The native token is proved where a node gives the account's proof (`eth_getProof`) and the header it leads to, whose
 //! fields give the hash that was sealed: then one node is enough. Everything else is read from every node that is up, and
-//! counts when all that answer agree. What nobody answers, or not all alike, is not read.
+//! counts when more than half of the hosts say the same, as rules' reads do ([`reads`](crate::reads)). What they do not
+//! agree on is not read.
 //!
 //! Stake lies in the vault as well and is no part of what claims are paid from. A vault that keeps some says so
 //! (`stakeToken()`, `staked()`); one that has no such functions keeps none.
@@ -22,11 +23,11 @@ use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::VaultBalanceRow;
 use url::Url;
 
-use crate::endpoint::{self, EndpointId, EndpointOptions, Pool, Preference};
+use crate::endpoint::{self, Agreed, EndpointOptions, Pool, Preference, Question};
 use crate::{Clock, IndexerError, Trust, verify};
 
-/// How often nodes are asked for one value while none answers: an epoch waits for it.
-const ROUNDS_MAX: u32 = 5;
+/// How often nodes are asked again for one value while they do not agree on it: an epoch waits for it.
+const ROUNDS_MAX: u32 = 4;
 /// How often for a proof: without one, the balance is asked for.
 const PROOF_ATTEMPTS_MAX: u32 = 3;
 /// How long one answer may take.
@@ -170,50 +171,27 @@ impl VaultReader {
         self.agreed("eth_call", &call, word).await
     }
 
-    /// What all endpoints that answer say, each asked again while none does; `None` when they say that there is nothing.
+    /// What the hosts agree on, asked again while they may come to agree; `None` when they say that there is nothing.
     async fn agreed(&self, method: &'static str, params: &Value, read: Read) -> Result<Option<Known>, String> {
-        let mut open = self.pool.usable();
-        let mut reason = "no endpoint is up".to_owned();
-        for round in 0..ROUNDS_MAX {
-            let mut said: Vec<Option<U256>> = Vec::new();
-            let mut again = Vec::new();
-            for id in open {
-                match self.asked(id, method, params, read).await {
-                    Ok(value) => said.push(value),
-                    Err((why, may_answer)) => {
-                        reason = why;
-                        again.extend(may_answer.then_some(id));
-                    }
+        let question = Question { method, params, read, shown };
+        let mut round = 0;
+        loop {
+            match self.pool.agreed(&question).await {
+                Ok(Agreed { value, hosts }) => {
+                    return Ok(value.map(|units| Known { units, proved: false, endpoints: hosts }));
                 }
+                Err(disagreed) if round >= ROUNDS_MAX || !disagreed.may_pass => return Err(disagreed.reason),
+                Err(disagreed) => tracing::debug!(method, reason = disagreed.reason, "asked again after a pause"),
             }
-            if let Some(first) = said.first().copied() {
-                if said.iter().any(|other| *other != first) {
-                    return Err(format!("endpoints disagree about {method}: {said:?}"));
-                }
-                return Ok(first.map(|units| Known { units, proved: false, endpoints: said.len() }));
-            }
-            if again.is_empty() {
-                break;
-            }
-            open = again;
             self.clock.sleep(self.options.backoff(round)).await;
+            round = round.saturating_add(1);
         }
-        Err(reason)
     }
+}
 
-    /// One endpoint, once; else why not, and whether it may answer another time.
-    async fn asked(
-        &self,
-        id: EndpointId,
-        method: &'static str,
-        params: &Value,
-        read: Read,
-    ) -> Result<Option<U256>, (String, bool)> {
-        match self.pool.call(Preference::Once(id), method, params).await {
-            Ok(answer) => read(&answer.json).map_err(|reason| (reason, true)),
-            Err(error) => Err((error.to_string(), matches!(error, IndexerError::Unanswered { .. }))),
-        }
-    }
+/// An answer for a person.
+fn shown(answer: &Option<U256>) -> String {
+    answer.map_or_else(|| "nothing".to_owned(), |units| units.to_string())
 }
 
 /// A block by its hash (EIP-1898).

@@ -920,9 +920,9 @@ tables! {
         balance: Decimal38,
         /// Base units of them that are stake, which no claim is paid from.
         stake: Decimal38,
-        /// How the balance is known: proved, by an account proof that leads to the block's hash; read, as endpoints said.
+        /// How the balance is known: proved, by an account proof that leads to the block's hash; read, as hosts said.
         known: String,
-        /// Endpoints that said so, none of those that answered saying otherwise.
+        /// Hosts that said so: more than half of those that can know it; 1 where it is proved.
         endpoints: i32,
     }
 }

@@ -9,7 +9,7 @@
 //! Each pair of files holds blocks that follow each other without a gap. What is kept is one chain: the writer takes
 //! back what the chain took back ([`Blocks::unwind`]), before its tail does, so that blocks here that are sealed there
 //! are of the chain that is sealed. Nothing here is the only copy of anything: a block that cannot be read is as one
-//! that was not kept.
+//! that was not kept. Where their room is bounded, the oldest go first, a pair of files at a time.
 
 use alloy_primitives::B256;
 use std::fs::{File, OpenOptions};
@@ -26,6 +26,8 @@ const ENTRY_BYTES: usize = 80;
 const ENTRY: u64 = ENTRY_BYTES as u64;
 /// A pair of files is closed when it holds so many bytes.
 const FILE_BYTES: u64 = 256 << 20;
+/// Where their room is bounded, one pair has at most such a part of it.
+const FILES_MIN: u64 = 8;
 
 /// A block to keep, or one that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct KeptBlock {
 pub struct Blocks {
     folder: PathBuf,
     file_bytes: u64,
+    /// Bytes that all files may have; none for any number.
+    bytes_max: Option<u64>,
     writing: Mutex<()>,
 }
 
@@ -96,7 +100,15 @@ impl Blocks {
     /// The kept blocks of a data folder; none where nothing was kept.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { folder: dir.join("blocks"), file_bytes: FILE_BYTES, writing: Mutex::default() }
+        Self { folder: dir.join("blocks"), file_bytes: FILE_BYTES, bytes_max: None, writing: Mutex::default() }
+    }
+
+    /// Kept blocks that have at most so many bytes in their files: the oldest give way to what is appended, about an eighth
+    /// of the room at a time. What is appended at once is kept even where it is more.
+    #[must_use]
+    pub fn bounded(dir: &Path, bytes_max: u64) -> Self {
+        let file_bytes = (bytes_max / FILES_MIN).clamp(1, FILE_BYTES);
+        Self { file_bytes, bytes_max: Some(bytes_max), ..Self::new(dir) }
     }
 
     /// Keeps blocks that follow each other, durably. They follow what is kept, or lie above it. What is kept from the
@@ -106,6 +118,8 @@ impl Blocks {
         let _writing = self.lock();
         durable::make_folder(&self.folder)?;
         self.take_back(first.number)?;
+        let more = blocks.iter().map(|block| (block.bytes.len() as u64).saturating_add(ENTRY)).sum();
+        self.make_room(more)?;
         let mut last = self.runs()?.pop();
         if let Some(run) = last.filter(|run| run.next() == first.number)
             && self.entry(run, first.number.saturating_sub(1))?.is_none_or(|entry| entry.hash != first.parent_hash)
@@ -164,6 +178,13 @@ impl Blocks {
         Ok((next <= last).then_some(next))
     }
 
+    /// The first block of a range that is kept, looked for in the index alone.
+    pub fn first_kept(&self, first: u64, last: u64) -> Result<Option<u64>, StoreError> {
+        let from = |run: Run| (run.next() > first && run.count > 0).then(|| std::cmp::max(run.first, first));
+        let kept = self.runs()?.into_iter().filter_map(from).min();
+        Ok(kept.filter(|kept| *kept <= last))
+    }
+
     /// The hash of a kept block.
     pub fn hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
         let runs = self.runs()?;
@@ -213,13 +234,45 @@ impl Blocks {
         Ok(taken)
     }
 
+    /// Forgets the oldest pairs of files until there is room for so many bytes more.
+    fn make_room(&self, more: u64) -> Result<(), StoreError> {
+        let Some(bytes_max) = self.bytes_max else { return Ok(()) };
+        let runs = self.runs()?;
+        let sizes = runs.iter().map(|run| self.size(*run)).collect::<Result<Vec<_>, _>>()?;
+        let mut bytes = sizes.iter().fold(more, |sum, size| sum.saturating_add(*size));
+        for (run, size) in runs.into_iter().zip(sizes) {
+            if bytes <= bytes_max {
+                break;
+            }
+            self.forget(run)?;
+            bytes = bytes.saturating_sub(size);
+        }
+        Ok(())
+    }
+
+    /// Bytes of a pair of files.
+    fn size(&self, run: Run) -> Result<u64, StoreError> {
+        let mut bytes = 0_u64;
+        for ending in ["idx", "bin"] {
+            let path = self.path(run.first, ending);
+            let Some(file) = durable::open(&path)? else { continue };
+            let size = file.metadata().map_err(durable::io("looking at", &path))?.len();
+            bytes = bytes.saturating_add(size);
+        }
+        Ok(bytes)
+    }
+
+    fn forget(&self, run: Run) -> Result<(), StoreError> {
+        durable::remove(&self.path(run.first, "idx"))?;
+        durable::remove(&self.path(run.first, "bin"))
+    }
+
     /// Forgets every block from `from` on.
     fn take_back(&self, from: u64) -> Result<(), StoreError> {
         for run in self.runs()?.into_iter().rev().take_while(|run| run.next() > from) {
             let path = self.path(run.first, "idx");
             if run.first >= from {
-                durable::remove(&path)?;
-                durable::remove(&self.path(run.first, "bin"))?;
+                self.forget(run)?;
             } else {
                 let file = OpenOptions::new().write(true).open(&path).map_err(durable::io("opening", &path))?;
                 let bytes = from.saturating_sub(run.first).saturating_mul(ENTRY);

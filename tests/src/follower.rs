@@ -2,12 +2,15 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on says why and stops")]
 
+use alloy::primitives::Address;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use tributary_devnet::{Devnet, DevnetConfig, L2_CHAIN_ID};
 
 use crate::program::binary;
 use crate::suite::Suite;
@@ -39,23 +42,75 @@ pub fn configure(
     suite: &Suite,
     epoch: (u64, u64),
 ) -> std::io::Result<PathBuf> {
-    let text = format!(
-        "[chain]\nchain_id = {chain_id}\nstart_block = {}\nl2_urls = [\"{l2_url}\"]\npoll_interval_ms = 20\n\
-         [eigenda]\nproxy_urls = [\"{proxy_url}\"]\n\
-         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
-         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n\
-         [storage]\ndata_dir = \"{}\"\n\
-         [settlement]\nepoch_origin = {}\nepoch_seconds = {}\n\
-         [api]\nlisten = \"127.0.0.1:0\"\n",
-        suite.first_block,
+    let contracts = [
         suite.datanets.address(),
         suite.models.address(),
         suite.agents.address(),
         suite.hub.address(),
         suite.vault.address(),
-        folder.join("data").display(),
-        epoch.0,
-        epoch.1,
+    ];
+    let chain = format!("chain_id = {chain_id}\nstart_block = {}\nl2_urls = [{l2_url:?}]", suite.first_block);
+    written(folder, &chain, proxy_url, contracts, epoch)
+}
+
+/// Writes the configuration of a follower of an embedded chain, with epochs of a minute; `more` are keys beside the least
+/// that it needs, or in the place of these.
+///
+/// # Errors
+/// When the file cannot be written, or `more` is no TOML.
+pub fn configure_devnet(folder: &Path, devnet: &Devnet, more: &str) -> std::io::Result<PathBuf> {
+    let known = devnet.contracts();
+    let contracts = [
+        &known.datanet_registry,
+        &known.model_registry,
+        &known.agent_registry,
+        &known.attribution_hub,
+        &known.reward_vault,
+    ];
+    let chain = format!("chain_id = {L2_CHAIN_ID}\nl2_urls = [{:?}]", devnet.l2_http());
+    let epoch = (DevnetConfig::default().genesis_time, 60);
+    let config = written(folder, &chain, &devnet.proxy_url(), contracts, epoch)?;
+    reconfigure(&config, more)?;
+    Ok(config)
+}
+
+/// Adds keys to a configuration, in the place of those that are there.
+///
+/// # Errors
+/// When the file cannot be read and written, or `more` is no TOML.
+pub fn reconfigure(config: &Path, more: &str) -> std::io::Result<()> {
+    let read = |text: &str| text.parse::<toml::Table>().map_err(std::io::Error::other);
+    let mut table = read(&std::fs::read_to_string(config)?)?;
+    merge(&mut table, read(more)?);
+    std::fs::write(config, table.to_string())
+}
+
+fn merge(into: &mut toml::Table, more: toml::Table) {
+    for (key, value) in more {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(into)), toml::Value::Table(more)) => merge(into, more),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+/// The least that a follower needs; contracts are registries of datasets, models and agents, hub and vault.
+fn written(
+    folder: &Path,
+    chain: &str,
+    proxy_url: &str,
+    contracts: [&Address; 5],
+    epoch: (u64, u64),
+) -> std::io::Result<PathBuf> {
+    let [datanets, models, agents, hub, vault] = contracts;
+    let (origin, seconds) = epoch;
+    let text = format!(
+        "[chain]\n{chain}\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{proxy_url:?}]\n\
+         [contracts]\ndatanet_registry = [\"{datanets}\"]\nmodel_registry = [\"{models}\"]\n\
+         agent_registry = [\"{agents}\"]\nattribution_hub = [\"{hub}\"]\nreward_vault = [\"{vault}\"]\n\
+         [storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
+         [settlement]\nepoch_origin = {origin}\nepoch_seconds = {seconds}\n[api]\nlisten = \"127.0.0.1:0\"\n",
+        folder.join("data"),
     );
     let file = folder.join("tributary.toml");
     std::fs::write(&file, text)?;
@@ -202,6 +257,23 @@ impl Follower {
     pub async fn sealed(&self, number: u64) {
         let query = "{ status { sealed { number } } }";
         self.wait(query, |data| data["status"]["sealed"]["number"].as_u64().is_some_and(|at| at >= number)).await;
+    }
+
+    /// Waits until it says that it waits, in these words; all that it says then.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn waits(&self, words: &str) -> String {
+        let mut last = None;
+        for _ in 0..ASK_TIMES {
+            last = tributary_store::read_status(&self.data).ok().flatten();
+            let waiting = last.as_ref().map(|status| status.waiting.join("; ")).unwrap_or_default();
+            if waiting.contains(words) {
+                return waiting;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        panic!("it never waited for {words:?}; last: {last:?}\n{}", self.heard());
     }
 
     fn heard(&self) -> String {

@@ -1,14 +1,15 @@
 //! Everything that must hold: what the tests share.
 //!
 //! [`anvil`] starts a real chain on a free port, [`suite`] deploys the reference contracts on it and gives typed
-//! bindings, [`generated`] knows the committed files that are made from code, [`program`] runs
-//! `tributary` as a process, [`manual`] asks it for its help, [`shared`] finds real data beside the project. The tests themselves are one binary,
+//! bindings, [`chain`] is both with blobs, [`generated`] knows the committed files that are made from code, [`program`]
+//! runs `tributary` as a process, [`manual`] asks it for its help, [`shared`] finds real data beside the project. The tests themselves are one binary,
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
 pub mod audit;
 pub mod auditor;
 pub mod blobs;
+pub mod chain;
 pub mod commit;
 pub mod decoding;
 pub mod engines;
@@ -19,6 +20,7 @@ pub mod lists;
 pub mod manual;
 pub mod measure;
 pub mod program;
+pub mod pruned;
 pub mod python;
 pub mod s3;
 pub mod serving;

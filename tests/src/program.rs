@@ -52,6 +52,34 @@ pub fn json(arguments: &[&str]) -> Value {
     })
 }
 
+/// Follows to a block by this configuration, and settles.
+///
+/// # Panics
+/// When it fails: then with what it said.
+pub fn follow(config: impl AsRef<Path>, last: u64) {
+    let config = config.as_ref().display().to_string();
+    let output = run(&["run", "--config", &config, "--until-block", &last.to_string()]);
+    let output = output.expect("tests/run builds the program first");
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+/// Rows of a query.
+///
+/// # Panics
+/// When it is not answered: then with what was said.
+#[must_use]
+pub fn rows(config: impl AsRef<Path>, query: &str) -> Vec<Value> {
+    let config = config.as_ref().display().to_string();
+    let rows = json(&["sql", "--json", "--config", &config, "--rows-max", "100000", query]);
+    rows.as_array().unwrap_or_else(|| panic!("no list of rows: {rows}")).clone()
+}
+
+/// All that a process said.
+#[must_use]
+pub fn said(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
 /// Arguments of a demo that runs to its end.
 #[must_use]
 pub fn demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> Vec<String> {

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tributary_devnet::{Devnet, DevnetConfig, L2_CHAIN_ID, Workload, demo_policy};
+use tributary_devnet::{Devnet, DevnetConfig, Workload, demo_policy};
 
-use crate::follower::Follower;
+use crate::follower::{Follower, configure_devnet};
 use crate::measure;
 
 /// Seconds of an epoch.
@@ -55,8 +55,7 @@ pub async fn bench(binary: &Path, load: &Load, mut tell: impl FnMut(&Value)) {
     let devnet = Devnet::start(config).await.expect("ports are free");
     devnet.mine_to(load.blocks);
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let file = folder.path().join("tributary.toml");
-    std::fs::write(&file, configured(&devnet, load, folder.path())).expect("a file can be written");
+    let file = configure_devnet(folder.path(), &devnet, &more(load)).expect("a file can be written");
     let node = Follower::of(binary, &file);
     node.sealed(devnet.finalized()).await;
     settled(&node).await;
@@ -124,25 +123,11 @@ async fn reads(node: &Follower) -> u64 {
     node.metric("tributary_api_table_reads_total").await.unwrap_or_default()
 }
 
-fn configured(devnet: &Devnet, load: &Load, folder: &Path) -> String {
-    let contracts = devnet.contracts();
+/// Metrics, and more than a client may ask for.
+fn more(load: &Load) -> String {
     format!(
-        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = [{:?}]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{:?}]\n\
-         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
-         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
-         [settlement]\nepoch_origin = {}\nepoch_seconds = {EPOCH}\n\
-         [api]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\nrate_window_seconds = 1\n\
-         kept_answers_mib = {}\n",
-        devnet.l2_http(),
-        devnet.proxy_url(),
-        contracts.datanet_registry,
-        contracts.model_registry,
-        contracts.agent_registry,
-        contracts.attribution_hub,
-        contracts.reward_vault,
-        folder.join("data"),
-        DevnetConfig::default().genesis_time,
-        load.kept_answers_mib,
+        "[settlement]\nepoch_seconds = {EPOCH}\n[api]\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\n\
+         rate_window_seconds = 1\n"
     )
 }
 

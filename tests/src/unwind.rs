@@ -9,6 +9,7 @@ use tributary_devnet::{Devnet, DevnetConfig, L2_BLOCK_TIME, Workload};
 use tributary_schemas::BlockRef;
 use tributary_store::{Heads, Lake, read_status};
 
+use crate::follower::configure_devnet;
 use crate::measure;
 
 /// Blocks below the ones that are unwound.
@@ -83,27 +84,9 @@ struct Ended {
 impl Run {
     fn start(binary: &Path, net: &Devnet, folder: &Path, last: u64) -> Self {
         std::fs::create_dir_all(folder).expect("a folder can be made");
-        let (contracts, data) = (net.contracts(), folder.join("data"));
-        let defaults = DevnetConfig::default();
-        let config = format!(
-            "[chain]\nchain_id = {}\nl2_urls = [\"{}\"]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [\"{}\"]\n\
-             [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
-             attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = \"{}\"\n\
-             [settlement]\nepoch_origin = {}\nepoch_seconds = {}\n[api]\nlisten = \"127.0.0.1:0\"\n",
-            defaults.chain_id,
-            net.l2_http(),
-            net.proxy_url(),
-            contracts.datanet_registry,
-            contracts.model_registry,
-            contracts.agent_registry,
-            contracts.attribution_hub,
-            contracts.reward_vault,
-            data.display(),
-            defaults.genesis_time,
-            std::cmp::max(last / 4, 1) * L2_BLOCK_TIME,
-        );
-        let file = folder.join("tributary.toml");
-        std::fs::write(&file, config).expect("a file can be written");
+        let seconds = std::cmp::max(last / 4, 1) * L2_BLOCK_TIME;
+        let more = format!("[settlement]\nepoch_seconds = {seconds}\n");
+        let file = configure_devnet(folder, net, &more).expect("a file can be written");
         let child = Command::new(binary)
             .args(["run", "--until-block", &last.to_string(), "--config"])
             .arg(&file)
@@ -112,7 +95,7 @@ impl Run {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
-        Self { child, data }
+        Self { child, data: folder.join("data") }
     }
 
     /// Waits until the last block in the tail is as wanted.

@@ -49,8 +49,9 @@ pub(crate) struct GenerationList {
 /// Builds the generation of the configured mapping set from kept blocks, as far as the current one is sealed and settled,
 /// and makes it current. No node of the L2 is asked.
 ///
-/// It needs every block from the first to the sealed one, as `retention.raw_blocks = "all"` keeps them; the first that is not
-/// there is named, and nothing has changed (exit 4). Blobs come from the archive, and those that are not there from the
+/// It needs every block from the first to the sealed one, as `retention.raw_blocks = "all"` keeps them while
+/// `raw_blocks_max_bytes` has room, and what its rules read of the state of contracts, with these blocks or in the table
+/// `state_reads` of the current one; what is not there is named, and nothing has changed (exit 4). Blobs come from the archive, and those that are not there from the
 /// configured proxies. Where an inbox on L1 is configured, `run` builds it, as that is read from nodes. Nobody may follow
 /// into the data folder meanwhile.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use tributary_schemas::BlockRef;
 
 use super::{Pipeline, TailState};
 use crate::inbox::anchor::L2Block;
-use crate::reads::{Answers, StateCall};
+use crate::reads::{Answers, Reader, StateCall};
 use crate::seal::{Body, ingest_block};
 use crate::state::{Key, Overlay, StateView, Writes};
 use crate::{IndexerError, VerifiedBlock};
@@ -22,8 +22,11 @@ impl Pipeline {
         loop {
             match self.fold_over(base, written, block) {
                 // Each round answers at least one more, and a log asks for so many at most.
-                Err(IndexerError::Unread { calls, .. }) if self.reader.is_some() => {
-                    let answers = self.answers(&block.block, calls).await?;
+                Err(IndexerError::Unread { number, hash, calls }) => {
+                    let answers = self.answers(&block.block, &calls).await?;
+                    if answers.is_empty() {
+                        return Err(IndexerError::Unread { number, hash, calls });
+                    }
                     block.reads.extend(answers);
                 }
                 done => return done,
@@ -49,9 +52,27 @@ impl Pipeline {
         folded
     }
 
-    /// What contracts answer at the end of a block, by the nodes.
-    async fn answers(&mut self, block: &BlockRef, calls: BTreeSet<StateCall>) -> Result<Answers, IndexerError> {
-        let Some(reader) = self.reader.clone() else { return Ok(Answers::new()) };
+    /// What contracts answer at the end of a block: what is published of it, else what nodes say, if there are any.
+    async fn answers(&mut self, block: &BlockRef, calls: &BTreeSet<StateCall>) -> Result<Answers, IndexerError> {
+        if let Some(published) = &mut self.published_reads {
+            let found = published.find(block, calls).await?;
+            if !found.is_empty() {
+                self.count("published_reads", found.len());
+                return Ok(found);
+            }
+        }
+        match self.reader.clone() {
+            Some(reader) => self.ask(&reader, block, calls.clone()).await,
+            None => Ok(Answers::new()),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        reader: &Reader,
+        block: &BlockRef,
+        calls: BTreeSet<StateCall>,
+    ) -> Result<Answers, IndexerError> {
         let count = calls.len();
         let answers = tokio::select! {
             biased;

@@ -1,4 +1,5 @@
-//! A ledger by other rules, from the blocks that are kept: as far as the chain was sealed before, nobody is asked.
+//! A ledger by other rules, from the blocks that are kept: as far as the chain was sealed before, nobody is asked but for
+//! blocks that are not there.
 
 use alloy_primitives::B256;
 use std::sync::Arc;
@@ -8,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tributary_schemas::BlockRef;
 use tributary_store::{Archive, Blocks, Lake, Tail};
 
-use super::{IndexerConfig, Outcome, Pipeline, Progress};
+use super::{IndexerConfig, Outcome, Pipeline, Progress, TailState};
+use crate::endpoint::Pool;
+use crate::follow::{FollowOptions, Follower, Until};
+use crate::reads::PublishedReads;
 use crate::{Clock, Heads, IndexerError, Sink as _, VerifiedBlock, kept};
 
 /// Packed bytes of blocks that are taken in at once, about.
@@ -36,7 +40,19 @@ pub enum KeptBlocks {
         blocks: Arc<Blocks>,
         /// How far that was.
         sealed: Reached,
+        /// What those asked of contracts, as it is published: kept blocks may lack it, and some are not kept.
+        reads: PublishedReads,
     },
+}
+
+impl KeptBlocks {
+    /// What other rules asked of contracts.
+    pub(super) const fn reads(&self) -> Option<&PublishedReads> {
+        match self {
+            Self::Read { reads, .. } => Some(reads),
+            Self::None | Self::Written { .. } => None,
+        }
+    }
 }
 
 /// How far a chain was sealed.
@@ -63,7 +79,7 @@ pub async fn rebuild(
     progress: watch::Sender<Progress>,
 ) -> Result<Outcome, IndexerError> {
     let refused = |reason: String| IndexerError::Configuration { what: "building without a node".to_owned(), reason };
-    let KeptBlocks::Read { blocks, sealed } = config.kept.clone() else {
+    let KeptBlocks::Read { blocks, sealed, .. } = config.kept.clone() else {
         return Err(refused("nothing was sealed before, so there is nothing to build it from".to_owned()));
     };
     if config.anchor.is_some() {
@@ -76,7 +92,7 @@ pub async fn rebuild(
     let absent = |next: u64| {
         refused(format!(
             "block {next} is not kept: expected each from {start_block} to {last}, as retention.raw_blocks = \"all\" keeps \
-             them; `tributary run` asks a node for it"
+             them while raw_blocks_max_bytes has room; `tributary run` asks a node for it"
         ))
     };
     if let Some(next) = blocks.first_absent(pipeline.next_block(start_block), last)? {
@@ -101,17 +117,63 @@ impl Pipeline {
         self.tail.head().map_or(start_block, |head| head.number.saturating_add(1))
     }
 
-    /// Takes in kept blocks up to the sealed one, as far as they are there and follow each other.
-    pub(super) async fn replay(
+    /// Takes in what is kept, then whatever comes.
+    pub(super) async fn follow(&mut self, config: &IndexerConfig, pool: &Arc<Pool>) -> Result<(), IndexerError> {
+        if let KeptBlocks::Read { blocks, sealed, .. } = &config.kept {
+            self.take_kept(config, pool, (blocks, sealed)).await?;
+        }
+        if self.room.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        self.follow_until(config, pool, config.follow.until).await
+    }
+
+    /// Follows the nodes.
+    async fn follow_until(
         &mut self,
-        blocks: &Arc<Blocks>,
-        sealed: &Reached,
-        start_block: u64,
+        config: &IndexerConfig,
+        pool: &Arc<Pool>,
+        until: Until,
     ) -> Result<(), IndexerError> {
+        let (chain, clock) = (TailState(Arc::clone(&self.tail)), Arc::clone(&self.room.clock));
+        let follow = FollowOptions { until, ..config.follow.clone() };
+        let stop = self.room.shutdown.clone();
+        let mut follower = Follower::new(Arc::clone(pool), &config.endpoint, chain, clock, follow, stop)?;
+        Box::pin(follower.run(self)).await
+    }
+
+    /// Takes in kept blocks up to the sealed one; those that are not kept between them are asked of the nodes.
+    async fn take_kept(
+        &mut self,
+        config: &IndexerConfig,
+        pool: &Arc<Pool>,
+        (blocks, sealed): (&Arc<Blocks>, &Reached),
+    ) -> Result<(), IndexerError> {
+        let (start_block, last) = (config.follow.start_block, sealed.block.number);
+        // Where the index has blocks that cannot be read, or that do not follow, ever more are left to the nodes at once.
+        let mut left_out = 0_u64;
+        while self.next_block(start_block) <= last && !self.room.shutdown.is_cancelled() {
+            let before = self.next_block(start_block);
+            if !self.replay(blocks, sealed, start_block).await? {
+                break;
+            }
+            let next = self.next_block(start_block);
+            left_out = if next > before { 1 } else { std::cmp::max(1, left_out.saturating_mul(2)) };
+            let Some(kept) = blocks.first_kept(next.saturating_add(left_out), last)? else { break };
+            let gap = kept.saturating_sub(1);
+            tracing::info!(first = next, last = gap, "these blocks are not kept: nodes are asked");
+            self.follow_until(config, pool, Until::Last(gap)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in kept blocks up to the sealed one, as far as they are there and follow each other; `false` when they are of
+    /// another chain.
+    async fn replay(&mut self, blocks: &Arc<Blocks>, sealed: &Reached, start_block: u64) -> Result<bool, IndexerError> {
         let last = sealed.block;
         if blocks.hash(last.number)?.is_some_and(|hash| hash != last.hash) {
             tracing::warn!(block = %last, "another block is kept: what is kept is not of this chain");
-            return Ok(());
+            return Ok(false);
         }
         self.heads = Heads { latest: last, finalized: Some(last), ..Heads::default() };
         self.sealer.set_finality(&sealed.finality);
@@ -123,10 +185,10 @@ impl Pipeline {
         while self.next_block(start_block) <= last.number && !self.room.shutdown.is_cancelled() {
             let parent = self.tail.head().map(|head| head.hash);
             let found = read(blocks, self.next_block(start_block), last.number, parent).await?;
-            let Some(reached) = found.last().map(|block| block.block) else { return Ok(()) };
-            self.count("kept_blocks", found.len());
+            let Some(reached) = found.last().map(|block| block.block) else { break };
+            let count = found.len();
             match self.ingest(found).await {
-                Err(IndexerError::Stopped) => return Ok(()),
+                Err(IndexerError::Stopped) => break,
                 Err(error @ IndexerError::Unheard { .. }) => {
                     tracing::warn!(%error, "building goes on after a pause");
                     tokio::select! {
@@ -137,9 +199,10 @@ impl Pipeline {
                 }
                 done => done?,
             }
+            self.count("kept_blocks", count);
             self.finalized(reached).await?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

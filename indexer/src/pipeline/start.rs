@@ -11,7 +11,7 @@ use crate::anchor::service::Parts;
 use crate::anchor::{PayloadSource, Payloads, Service};
 use crate::blob::{BlobSource, Fetcher, Finder, Judge, Proxies};
 use crate::endpoint::Pool;
-use crate::reads::Reader;
+use crate::reads::{LookUp, Reader};
 use crate::seal::Sealer;
 use crate::{Clock, Heads, IndexerError};
 
@@ -52,6 +52,7 @@ impl Pipeline {
             mapping,
             chronology: config.chronology(),
             reader: pool.clone().map(Reader::new),
+            published_reads: config.kept.reads().cloned().map(LookUp::new),
             unheard: None,
             data_dir: config.data_dir.clone(),
             pool,

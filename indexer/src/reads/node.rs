@@ -1,16 +1,15 @@
-//! Asking nodes, and counting who agrees.
+//! Asking nodes: what they agree on is the answer.
 
 use alloy_primitives::Bytes;
-use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{json, value::RawValue};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tributary_schemas::BlockRef;
 
 use super::{ANSWER_BYTES_MAX, Answer, Answers, READ_GAS, Reply, StateCall};
 use crate::IndexerError;
-use crate::endpoint::{self, EndpointId, Pool, Preference};
+use crate::endpoint::{Agreed, Pool, Question, is_reverted};
 
 /// Calls asked at once.
 const CALLS_MAX: usize = 16;
@@ -19,16 +18,6 @@ const CALLS_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     pool: Arc<Pool>,
-}
-
-/// What one host says.
-enum Vote {
-    /// This.
-    Said(EndpointId, Reply),
-    /// That it cannot know: it has no part in the count.
-    Abstains(String),
-    /// Nothing: it counts, and agrees with nobody.
-    Silent(String),
 }
 
 impl Reader {
@@ -60,75 +49,9 @@ impl Reader {
             { "to": call.to, "data": call.data, "gas": format!("{READ_GAS:#x}") },
             { "blockHash": block.hash, "requireCanonical": true },
         ]);
-        let first = self.pool.call(Preference::First, "eth_call", &params).await.map_err(|error| error.to_string())?;
-        let first =
-            (first.endpoint, read(&first).map_err(|reason| format!("{}: {reason}", self.name(first.endpoint)))?);
-        let heard = self.pool.host(first.0);
-        let others = self.others(heard).into_iter().map(|endpoints| self.vote(endpoints, &params));
-        let mut votes = join_all(others).await;
-        votes.push(Vote::Said(first.0, first.1));
-        self.count(votes)
-    }
-
-    /// The endpoints of every other host.
-    fn others(&self, heard: usize) -> Vec<Vec<EndpointId>> {
-        let mut hosts = BTreeMap::<usize, Vec<EndpointId>>::new();
-        for id in self.pool.usable() {
-            hosts.entry(self.pool.host(id)).or_default().push(id);
-        }
-        hosts.remove(&heard);
-        hosts.into_values().collect()
-    }
-
-    /// The vote of one host, by the first of its endpoints that gives one.
-    async fn vote(&self, endpoints: Vec<EndpointId>, params: &serde_json::Value) -> Vote {
-        let mut last = Vote::Silent("it was not asked".to_owned());
-        for id in endpoints {
-            last = match self.pool.call(Preference::Once(id), "eth_call", params).await {
-                Ok(answer) => match read(&answer) {
-                    Ok(reply) => return Vote::Said(id, reply),
-                    Err(reason) => Vote::Silent(format!("{}: {reason}", self.name(id))),
-                },
-                Err(error @ IndexerError::Refused { .. }) => Vote::Abstains(error.to_string()),
-                Err(error) => Vote::Silent(error.to_string()),
-            };
-        }
-        last
-    }
-
-    /// What more than half of the hosts say that can know it; who says otherwise is asked last for a while.
-    fn count(&self, votes: Vec<Vote>) -> Result<Answer, String> {
-        let (mut said, mut reasons, mut hosts) = (BTreeMap::<Reply, Vec<EndpointId>>::new(), Vec::new(), 0_usize);
-        for vote in votes {
-            match vote {
-                Vote::Said(id, reply) => said.entry(reply).or_default().push(id),
-                Vote::Silent(reason) => reasons.push(reason),
-                Vote::Abstains(reason) => {
-                    tracing::debug!(reason, "no vote on a state read");
-                    continue;
-                }
-            }
-            hosts = hosts.saturating_add(1);
-        }
-        let quorum = hosts.checked_div(2).unwrap_or_default().saturating_add(1);
-        let agreed = said.iter().find(|(_, ids)| ids.len() >= quorum).map(|(reply, ids)| (reply.clone(), ids.len()));
-        let Some((reply, agreeing)) = agreed else {
-            reasons.extend(said.iter().map(|(reply, ids)| self.shown(reply, ids)));
-            return Err(format!("expected {quorum} of {hosts} hosts to agree: {}", reasons.join("; ")));
-        };
-        for (other, ids) in said.iter().filter(|(other, _)| **other != reply) {
-            let reason = || format!("it says {} where {agreeing} others agree on {}", shown(other), shown(&reply));
-            ids.iter().for_each(|id| self.pool.doubt(*id, reason()));
-        }
-        Ok(Answer { reply, agreeing: u32::try_from(agreeing).unwrap_or(u32::MAX) })
-    }
-
-    fn shown(&self, reply: &Reply, ids: &[EndpointId]) -> String {
-        format!("{} says {}", ids.iter().map(|id| self.name(*id)).collect::<Vec<_>>().join(", "), shown(reply))
-    }
-
-    fn name(&self, id: EndpointId) -> &str {
-        self.pool.name(id)
+        let question = Question { method: "eth_call", params: &params, read, shown };
+        let Agreed { value, hosts } = self.pool.agreed(&question).await.map_err(|disagreed| disagreed.reason)?;
+        Ok(Answer { reply: value, agreeing: u32::try_from(hosts).unwrap_or(u32::MAX) })
     }
 }
 
@@ -141,10 +64,10 @@ fn shown(reply: &Reply) -> String {
     }
 }
 
-fn read(answer: &endpoint::Answer) -> Result<Reply, String> {
-    if endpoint::is_reverted(&answer.json) {
+fn read(answer: &RawValue) -> Result<Reply, String> {
+    if is_reverted(answer) {
         return Ok(Reply::Reverted);
     }
-    let bytes: Bytes = serde_json::from_str(answer.json.get()).map_err(|error| format!("no bytes: {error}"))?;
+    let bytes: Bytes = serde_json::from_str(answer.get()).map_err(|error| format!("no bytes: {error}"))?;
     Ok(if bytes.len() > ANSWER_BYTES_MAX { Reply::Oversize } else { Reply::Returned(bytes) })
 }

@@ -4,6 +4,9 @@ use super::*;
 use crate::clock::ManualClock;
 use alloy::consensus::Header;
 use alloy_trie::{HashBuilder, proof::ProofRetainer};
+use std::net::Ipv4Addr;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tributary_devnet::{Devnet, DevnetConfig, Fault};
 
 const VAULT: Address = Address::repeat_byte(0x11);
@@ -104,13 +107,44 @@ async fn devnet(faults: &[Fault]) -> Devnet {
     devnet
 }
 
+/// Another host of this machine that passes on what a node says, until it is dropped.
+struct Host {
+    url: String,
+    _tasks: JoinSet<()>,
+}
+
+impl Host {
+    async fn start(number: u8, node: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, number), 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let node = node.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut passing = JoinSet::new();
+            while let Ok((mut from, _)) = listener.accept().await {
+                let node = node.clone();
+                passing.spawn(async move {
+                    let mut to = TcpStream::connect(node).await?;
+                    tokio::io::copy_bidirectional(&mut from, &mut to).await
+                });
+            }
+        });
+        Self { url, _tasks: tasks }
+    }
+}
+
+/// A port where nobody listens.
+fn free_port(host: &str) -> u16 {
+    std::net::TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port()
+}
+
 fn reader(urls: &[String]) -> VaultReader {
     let urls: Vec<Url> = urls.iter().map(|url| url.parse().unwrap()).collect();
     VaultReader::new(&urls, tributary_devnet::L2_CHAIN_ID, Arc::new(ManualClock::at(0))).unwrap()
 }
 
 #[tokio::test]
-async fn nodes_that_agree_are_counted_and_nodes_that_do_not_say_nothing() {
+async fn what_most_hosts_say_counts_and_what_no_majority_says_is_not_read() {
     let (one, other, short) = (devnet(&[]).await, devnet(&[]).await, devnet(&[Fault::ShortVault]).await);
     let (number, hash) = one.head();
     let end = EpochEnd { epoch: 2, number: i64::try_from(number).unwrap(), hash };
@@ -118,25 +152,43 @@ async fn nodes_that_agree_are_counted_and_nodes_that_do_not_say_nothing() {
     let vault = contracts.reward_vault;
     let purses = [(vault, Address::ZERO), (vault, contracts.token_6), (vault, contracts.token_18)];
 
-    let both = reader(&[one.l2_http(), other.l2_http()]).read(end, &purses).await;
+    // Each a host of its own.
+    let mut hosts = Vec::new();
+    for (number, devnet) in (2..).zip([&one, &other, &short]) {
+        hosts.push(Host::start(number, &devnet.l2_http()).await);
+    }
+    let [first, second, third] = [0, 1, 2].map(|at: usize| hosts[at].url.clone());
+    let both = reader(&[first.clone(), second.clone()]).read(end, &purses).await;
     assert_eq!(both.len(), 3, "{both:?}");
     for (row, (_, token)) in both.iter().zip(&purses) {
         assert_eq!((row.token.as_str(), row.known.as_str(), row.endpoints), (hex_text(token).as_str(), "read", 2));
         assert!(row.balance.0 > row.stake.0 && row.block_hash == hex_text(hash), "{row:?}");
         assert_eq!(row.stake.0 > 0, *token == contracts.token_18, "stake is of one token: {row:?}");
     }
-    // Who does not answer is not counted, and hides nobody who does.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let alone = reader(&[format!("http://{port}"), one.l2_http()]).read(end, &purses).await;
-    assert_eq!(alone.iter().map(|row| row.endpoints).collect::<Vec<_>>(), [1, 1, 1]);
     let said = |rows: &[VaultBalanceRow]| rows.iter().map(|row| (row.balance, row.stake)).collect::<Vec<_>>();
-    assert_eq!(said(&alone), said(&both));
-    let less = reader(&[short.l2_http()]).read(end, &purses).await;
+    let agreeing = |rows: &[VaultBalanceRow]| rows.iter().map(|row| row.endpoints).collect::<Vec<_>>();
+    let less = reader(std::slice::from_ref(&third)).read(end, &purses).await;
     assert_eq!(less.iter().map(|row| row.balance.0).collect::<Vec<_>>(), [0, 1, 2].map(|at| both[at].balance.0 / 10));
-    assert_eq!(reader(&[one.l2_http(), short.l2_http()]).read(end, &purses).await, []);
+
+    // More than half, whoever is asked first: two of three agree, one of two is not enough.
+    for urls in [[&first, &second, &third], [&third, &first, &second]] {
+        let most = reader(&urls.map(Clone::clone)).read(end, &purses).await;
+        assert_eq!((said(&most), agreeing(&most)), (said(&both), vec![2; 3]));
+    }
+    assert_eq!(reader(&[first.clone(), third]).read(end, &purses).await, []);
+    // Who does not answer counts, and agrees with nobody.
+    let silent = format!("http://127.0.0.5:{}", free_port("127.0.0.5"));
+    assert_eq!(reader(&[silent.clone(), first.clone()]).read(end, &purses).await, []);
+    let with_silent = reader(&[silent.clone(), first, second]).read(end, &purses).await;
+    assert_eq!((said(&with_silent), agreeing(&with_silent)), (said(&both), vec![2; 3]));
+    // Two endpoints of one host are one vote, and one may answer for the other.
+    let twice = reader(&[one.l2_http(), format!("http://127.0.0.1:{}", free_port("127.0.0.1"))]);
+    let twice = twice.read(end, &purses).await;
+    assert_eq!((said(&twice), agreeing(&twice)), (said(&both), vec![1; 3]));
+
     // A block that the node does not have, a contract of which it knows nothing, and nobody at all.
     let elsewhere = EpochEnd { hash: B256::repeat_byte(9), ..end };
     assert_eq!(reader(&[one.l2_http()]).read(elsewhere, &purses).await, []);
     assert_eq!(reader(&[one.l2_http()]).read(end, &[(VAULT, Address::ZERO)]).await, []);
-    assert_eq!(reader(&[format!("http://{port}")]).read(end, &purses).await, []);
+    assert_eq!(reader(&[silent]).read(end, &purses).await, []);
 }

@@ -82,6 +82,59 @@ fn a_gap_is_a_gap_and_what_does_not_follow_is_not_believed() {
 }
 
 #[test]
+fn what_is_kept_after_a_gap_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = small(dir.path());
+    assert_eq!(blocks.first_kept(0, 40).unwrap(), None);
+    blocks.append(&chain(3..6)).unwrap();
+    blocks.append(&chain(8..30)).unwrap();
+    for (range, expected) in [
+        ((0, 40), Some(3)),
+        ((0, 2), None),
+        ((5, 40), Some(5)),
+        ((6, 40), Some(8)),
+        ((6, 7), None),
+        ((29, 40), Some(29)),
+        ((30, 40), None),
+    ] {
+        assert_eq!(blocks.first_kept(range.0, range.1).unwrap(), expected, "{range:?}");
+    }
+}
+
+#[test]
+fn the_oldest_give_way_where_room_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("blocks");
+    let size = || {
+        let sizes = durable::names(&folder).unwrap().into_iter().map(|name| std::fs::metadata(folder.join(name)));
+        sizes.map(|file| file.unwrap().len()).sum::<u64>()
+    };
+    let heavy = |numbers| chain(numbers).into_iter().map(|block| KeptBlock { bytes: vec![1; 200], ..block });
+    let heavy = |numbers| heavy(numbers).collect::<Vec<_>>();
+    let blocks = Blocks::bounded(dir.path(), 10_000);
+    for some in heavy(3..90).chunks(3) {
+        blocks.append(some).unwrap();
+        assert!(size() <= 10_000, "{}", size());
+        // The newest are there, without a gap.
+        let last = some[2].number;
+        let first = blocks.first_kept(0, last).unwrap().unwrap();
+        assert!(first <= some[0].number && blocks.first_absent(first, last).unwrap().is_none(), "{first} to {last}");
+    }
+    assert!(size() > 7_000 && blocks.read(3, 3, usize::MAX).unwrap().is_empty(), "{}", size());
+    // A smaller bound holds from the next block on; without one nothing gives way.
+    let blocks = Blocks::bounded(dir.path(), 3_000);
+    blocks.append(&heavy(90..91)).unwrap();
+    let first = blocks.first_kept(0, 90).unwrap();
+    assert!(size() <= 3_000 && first < Some(90), "{first:?}, {}", size());
+    Blocks::new(dir.path()).append(&heavy(100..110)).unwrap();
+    assert_eq!(blocks.first_kept(0, 110).unwrap(), first);
+    // What is appended at once is kept, whatever it takes.
+    blocks.append(&heavy(110..127)).unwrap();
+    assert!(size() > 3_000);
+    assert_eq!((blocks.first_kept(0, 127).unwrap(), blocks.first_absent(110, 126).unwrap()), (Some(110), None));
+}
+
+#[test]
 fn it_is_brought_into_step_with_the_tail() {
     let dir = tempfile::tempdir().unwrap();
     let blocks = small(dir.path());

@@ -2,20 +2,14 @@
 //! `schemas/contracts/test-src/Foreign.sol`.
 
 use alloy::primitives::{Address, U256};
-use alloy::providers::{DynProvider, Provider as _};
+use alloy::providers::DynProvider;
 use alloy::sol_types::SolEvent;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use tributary_tests::anvil::Anvil;
-use tributary_tests::blobs::BlobServer;
-use tributary_tests::follower::{Follower, configure};
-use tributary_tests::program;
-use tributary_tests::suite::{Mall, MallBuilder, Stall, Suite, mined};
-
-const CHAIN_ID: u64 = 1612;
-const GENESIS: u64 = 1_750_000_000;
-/// Finality lies this far back: twice the slots of an epoch.
-const FINAL_AFTER: u64 = 64;
+use tributary_tests::chain::Chain;
+use tributary_tests::follower::Follower;
+use tributary_tests::program::rows;
+use tributary_tests::suite::{Mall, MallBuilder, Stall, mined};
 
 /// Stalls of malls of the builder: each is an agent, and what it takes is revenue.
 const RULES: &str = r#"
@@ -58,10 +52,7 @@ backing = { const = "asserted" }
 "#;
 
 struct World {
-    _anvil: Anvil,
-    _blobs: BlobServer,
-    provider: DynProvider,
-    admin: Address,
+    chain: Chain,
     builder: MallBuilder::MallBuilderInstance<DynProvider>,
     folder: tempfile::TempDir,
     config: PathBuf,
@@ -69,84 +60,63 @@ struct World {
 
 impl World {
     async fn begin() -> Self {
-        let genesis = GENESIS.to_string();
-        let anvil =
-            Anvil::start_l2(&["--slots-in-an-epoch", "32", "--timestamp", &genesis, "--order", "fifo"]).unwrap();
-        let provider = anvil.provider();
-        let admin = provider.get_accounts().await.unwrap()[0];
-        let _answer: Value = provider.raw_request("anvil_setBlockTimestampInterval".into(), [2]).await.unwrap();
-        let suite = Suite::deploy(&provider, admin).await.unwrap();
-        let builder = MallBuilder::deploy_builder(provider.clone()).from(admin).deploy_sync().await.unwrap();
-        let builder = MallBuilder::new(builder, provider.clone());
-        let blobs = BlobServer::start().await.unwrap();
+        let chain = Chain::begin().await;
+        let provider = chain.provider.clone();
+        let builder = MallBuilder::deploy_builder(provider.clone()).from(chain.people[0]).deploy_sync().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config =
-            configure(folder.path(), CHAIN_ID, anvil.ws_url(), &blobs.url(), &suite, (GENESIS, 100_000)).unwrap();
-        map(&config, folder.path(), *builder.address());
-        Self { _anvil: anvil, _blobs: blobs, provider, admin, builder, folder, config }
+        let file = folder.path().join("stalls.toml");
+        std::fs::write(&file, RULES).unwrap();
+        let more = format!("[mapping]\nfiles = [\"reference\", {file:?}]\nroles = [\"builder={builder}\"]\n");
+        let config = chain.configure(folder.path(), chain.anvil.ws_url(), 100_000, &more);
+        Self { chain, builder: MallBuilder::new(builder, provider), folder, config }
+    }
+
+    fn admin(&self) -> Address {
+        self.chain.people[0]
     }
 
     /// A mall that the builder builds.
     async fn mall(&self) -> Mall::MallInstance<DynProvider> {
-        let receipt = mined(self.builder.build().from(self.admin)).await.unwrap();
+        let receipt = mined(self.builder.build().from(self.admin())).await.unwrap();
         let built = receipt.decoded_log::<MallBuilder::MallBuilt>().unwrap();
-        Mall::new(built.mall, self.provider.clone())
+        Mall::new(built.mall, self.chain.provider.clone())
     }
 
     /// A stall that a mall makes.
     async fn stall(&self, mall: &Mall::MallInstance<DynProvider>, uri: &str) -> Address {
-        let receipt = mined(mall.make(uri.to_owned()).from(self.admin)).await.unwrap();
+        let receipt = mined(mall.make(uri.to_owned()).from(self.admin())).await.unwrap();
         assert_eq!(receipt.logs()[0].topics()[0], Stall::Opened::SIGNATURE_HASH, "it speaks before it is named");
         receipt.decoded_log::<Mall::StallMade>().unwrap().stall
     }
 
     async fn pay(&self, stall: Address, sum: u64) {
-        let stall = Stall::new(stall, self.provider.clone());
-        mined(stall.take().value(U256::from(sum)).from(self.admin)).await.unwrap();
-    }
-
-    async fn head(&self) -> u64 {
-        self.provider.get_block_number().await.unwrap()
+        let stall = Stall::new(stall, self.chain.provider.clone());
+        mined(stall.take().value(U256::from(sum)).from(self.admin())).await.unwrap();
     }
 
     /// Mines until the head of now is final, and waits until it is sealed.
     async fn seal(&self, follower: &Follower) {
-        let head = self.head().await;
-        let blocks = format!("{:#x}", FINAL_AFTER + 2);
-        let _answer: Value = self.provider.raw_request("anvil_mine".into(), [blocks]).await.unwrap();
+        let head = self.chain.head().await;
+        self.chain.mine(Chain::FINAL_AFTER + 2).await;
         follower.sealed(head).await;
     }
 
     /// Who took how much, and why it does not count; in the order of the chain.
     fn taken(&self) -> Vec<(Address, u64, Option<String>)> {
         let query = "select emitter, reason, payload from events where kind = 'RevenueReceived' order by block_number";
-        let rows = self.rows(query);
+        let rows = rows(&self.config, query);
         let one = |row: &Value| {
             let payload: Value = serde_json::from_str(row["payload"].as_str().unwrap()).unwrap();
             let sum = payload["amount"].as_str().unwrap().parse().unwrap();
             (address(row), sum, row["reason"].as_str().map(str::to_owned))
         };
-        rows.as_array().unwrap().iter().map(one).collect()
-    }
-
-    fn rows(&self, query: &str) -> Value {
-        let data = self.folder.path().join("data").display().to_string();
-        program::json(&["sql", "--json", "--data-dir", &data, query])
+        rows.iter().map(one).collect()
     }
 
     fn rejected(&self) -> u64 {
         let status = tributary_store::read_status(&self.folder.path().join("data")).unwrap().unwrap();
         status.counters.get("rejected_events").copied().unwrap_or_default()
     }
-}
-
-fn map(config: &Path, folder: &Path, builder: Address) {
-    let file = folder.join("stalls.toml");
-    std::fs::write(&file, RULES).unwrap();
-    let text = std::fs::read_to_string(config).unwrap();
-    let file = file.display().to_string();
-    let mapping = format!("[mapping]\nfiles = [\"reference\", {file:?}]\nroles = [\"builder={builder}\"]\n");
-    std::fs::write(config, text + &mapping).unwrap();
 }
 
 /// Removes what is known beside the published tables.
@@ -163,7 +133,7 @@ fn address(row: &Value) -> Address {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalls_count_from_when_their_mall_names_them_until_a_reorg_takes_it_back() {
     let world = World::begin().await;
-    let (p, admin) = (|| world.provider.clone(), world.admin);
+    let (p, admin) = (|| world.chain.provider.clone(), world.admin());
     let mall = world.mall().await;
     // Made as the others are, by somebody whom nobody named.
     let strangers_mall = Mall::new(Mall::deploy_builder(p()).from(admin).deploy_sync().await.unwrap(), p());
@@ -178,15 +148,14 @@ async fn stalls_count_from_when_their_mall_names_them_until_a_reorg_takes_it_bac
     let two = receipt.decoded_log::<Mall::StallMade>().unwrap().stall;
     world.pay(two, 6).await;
 
-    let kept = world.head().await;
+    let kept = world.chain.head().await;
     mined(mall.adopt(lone).from(admin)).await.unwrap();
     world.pay(lone, 7).await;
     let gone = world.stall(&mall, "ipfs://gone").await;
     world.pay(gone, 8).await;
-    follower.indexed(world.head().await).await;
+    follower.indexed(world.chain.head().await).await;
     assert_eq!(world.rejected(), 2, "the stranger's, and the lone stall's, which opened unheard and so is no agent");
-    let depth = world.head().await - kept;
-    let _answer: Value = p().raw_request("anvil_reorg".into(), json!([depth, []])).await.unwrap();
+    world.chain.reorg(kept).await;
     world.pay(lone, 7).await;
     let again = world.stall(&mall, "ipfs://again").await;
     assert_eq!(again, gone, "at the place of the one that is gone");
@@ -199,7 +168,7 @@ async fn stalls_count_from_when_their_mall_names_them_until_a_reorg_takes_it_bac
     assert_eq!(world.taken(), expected);
     let agents =
         "select emitter from events where kind = 'AgentRegistered' and rule = 'stall-opened' order by block_number";
-    let agents: Vec<_> = world.rows(agents).as_array().unwrap().iter().map(address).collect();
+    let agents: Vec<_> = rows(&world.config, agents).iter().map(address).collect();
     assert_eq!(agents, [one, two, again], "the logs before the announcement count, and those of strangers do not");
 
     follower.kill();

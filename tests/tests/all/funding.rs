@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 use std::path::Path;
-use tributary_devnet::{Devnet, DevnetConfig, Fault, L2_CHAIN_ID, Workload, demo_policy};
-use tributary_tests::program::{json, run};
+use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload, demo_policy};
+use tributary_tests::follower::configure_devnet;
+use tributary_tests::program::{self, json, rows, run};
 
 /// Up to here the node says that the vault is short; epochs have 30 blocks.
 const SHORT_UNTIL: u64 = 200;
@@ -26,36 +27,13 @@ async fn chain(faults: &[Fault]) -> (Devnet, u64) {
 }
 
 fn configured(folder: &Path, devnet: &Devnet) -> String {
-    let contracts = devnet.contracts();
-    let text = format!(
-        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = [{:?}]\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{:?}]\n\
-         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
-         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n\
-         [settlement]\nepoch_origin = {}\nepoch_seconds = 60\n[api]\nlisten = \"127.0.0.1:0\"\n",
-        devnet.l2_http(),
-        devnet.proxy_url(),
-        contracts.datanet_registry,
-        contracts.model_registry,
-        contracts.agent_registry,
-        contracts.attribution_hub,
-        contracts.reward_vault,
-        folder.join("data"),
-        DevnetConfig::default().genesis_time,
-    );
-    let file = folder.join("tributary.toml");
-    std::fs::write(&file, text).unwrap();
-    file.display().to_string()
+    configure_devnet(folder, devnet, "").unwrap().display().to_string()
 }
 
 /// Follows to a block and settles; where the ledger stands then.
 fn follow(config: &str, last: u64) -> Value {
-    let output = run(&["run", "--config", config, "--until-block", &last.to_string()]).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program::follow(config, last);
     json(&["status", "--json", "--config", config])
-}
-
-fn rows(config: &str, query: &str) -> Vec<Value> {
-    json(&["sql", "--json", "--config", config, "--rows-max", "100000", query]).as_array().unwrap().clone()
 }
 
 fn units(value: &Value) -> i128 {

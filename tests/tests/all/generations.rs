@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use tributary_devnet::{Devnet, DevnetConfig, L2_CHAIN_ID, Workload, demo_policy};
+use tributary_devnet::{Devnet, DevnetConfig, Workload, demo_policy};
 use tributary_store::{FeedEvent, FeedReader};
-use tributary_tests::follower::Follower;
-use tributary_tests::program::{json as told, run, tributary};
+use tributary_tests::follower::{Follower, configure_devnet};
+use tributary_tests::program::{follow, json as told, run, tributary};
 
 const BLOCKS: u64 = 90;
 const REFERENCE: &[&str] = &["reference"];
@@ -36,36 +36,15 @@ async fn chain() -> (Devnet, u64) {
 
 /// A configuration of this chain by these mapping files; blocks are kept.
 fn configured(folder: &Path, devnet: &Devnet, files: &[&str], nodes: &[String], raw_blocks: &str) -> String {
-    let contracts = devnet.contracts();
-    let text = format!(
-        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = {nodes:?}\npoll_interval_ms = 20\n[eigenda]\nproxy_urls = [{:?}]\n\
-         [contracts]\ndatanet_registry = [\"{}\"]\nmodel_registry = [\"{}\"]\nagent_registry = [\"{}\"]\n\
-         attribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n[mapping]\nfiles = {files:?}\n\
-         [storage]\ndata_dir = {:?}\nmin_free_bytes = 0\n[retention]\nraw_blocks = {raw_blocks:?}\n\
-         [settlement]\nepoch_origin = {}\nepoch_seconds = 60\n\
-         [api]\nlisten = \"127.0.0.1:0\"\nrate_units = 1000000\n",
-        devnet.proxy_url(),
-        contracts.datanet_registry,
-        contracts.model_registry,
-        contracts.agent_registry,
-        contracts.attribution_hub,
-        contracts.reward_vault,
-        folder.join("data"),
-        DevnetConfig::default().genesis_time,
+    let more = format!(
+        "[chain]\nl2_urls = {nodes:?}\n[mapping]\nfiles = {files:?}\n[retention]\nraw_blocks = {raw_blocks:?}\n\
+         [api]\nrate_units = 1000000\n"
     );
-    let file = folder.join("tributary.toml");
-    std::fs::write(&file, text).unwrap();
-    file.display().to_string()
+    configure_devnet(folder, devnet, &more).unwrap().display().to_string()
 }
 
 fn by_node(folder: &Path, devnet: &Devnet, files: &[&str]) -> String {
     configured(folder, devnet, files, &[devnet.l2_http()], "all")
-}
-
-/// Follows to a block and settles.
-fn follow(config: &str, last: u64) {
-    let output = run(&["run", "--config", config, "--until-block", &last.to_string()]).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Where a ledger stands: the mapping set, and everything that two nodes with it must agree on.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use std::path::Path;
-use tributary_devnet::{Devnet, DevnetConfig, Fault, L1_CHAIN_ID, L2_CHAIN_ID};
+use tributary_devnet::{Devnet, DevnetConfig, Fault, L1_CHAIN_ID};
+use tributary_tests::follower::configure_devnet;
 use tributary_tests::program::{json, run, run_demo};
 
 /// Exit code and what was said.
@@ -44,22 +45,12 @@ fn run_names_every_placeholder_and_touches_nothing() {
 
 /// A configuration of everything the devnet has, with these L2 nodes.
 fn configured(folder: &Path, devnet: &Devnet, l2_urls: &[String]) -> String {
-    let contracts = devnet.contracts();
-    let text = format!(
-        "[chain]\nchain_id = {L2_CHAIN_ID}\nl2_urls = {l2_urls:?}\nl1_urls = [{:?}]\nl1_chain_id = {L1_CHAIN_ID}\n\
-         l1_beacon_urls = [{:?}]\n[eigenda]\nproxy_urls = [{:?}]\n\
-         [contracts]\nattribution_hub = [\"{}\"]\nreward_vault = [\"{}\"]\n\
-         [storage]\ndata_dir = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n",
+    let more = format!(
+        "[chain]\nl2_urls = {l2_urls:?}\nl1_urls = [{:?}]\nl1_chain_id = {L1_CHAIN_ID}\nl1_beacon_urls = [{:?}]\n",
         devnet.l1_http(),
         devnet.beacon_url(),
-        devnet.proxy_url(),
-        contracts.attribution_hub,
-        contracts.reward_vault,
-        folder.join("data"),
     );
-    let file = folder.join("tributary.toml");
-    std::fs::write(&file, text).unwrap();
-    self::text(&file)
+    text(&configure_devnet(folder, devnet, &more).unwrap())
 }
 
 async fn devnet(fault: Option<Fault>) -> Devnet {

@@ -6,6 +6,7 @@ use tributary_store::Blocks;
 use super::*;
 use crate::mapping::BuiltIn;
 use crate::pipeline::{KeptBlocks, Reached, rebuild};
+use crate::reads::PublishedReads;
 
 /// The rules of the reference contracts and of ERC-8004: other rules than those alone, by their hash.
 fn other_rules(config: IndexerConfig) -> IndexerConfig {
@@ -22,16 +23,20 @@ async fn rebuilt(config: IndexerConfig, dir: &Path) -> Result<Outcome, IndexerEr
     Box::pin(rebuild(config, tail, lake, archive, clock, CancellationToken::new(), progress)).await
 }
 
-/// Where the ledger in a folder stands, as those are told who build another from its blocks.
-async fn reached(dir: &Path) -> Reached {
-    let heads = Lake::open(dir).await.unwrap().latest().await.unwrap().unwrap().heads.clone();
+/// Kept blocks up to where the ledger in a folder stands, for those who build another from them.
+async fn kept_for(blocks: &Arc<Blocks>, dir: &Path) -> (Reached, KeptBlocks) {
+    let lake = Lake::open(dir).await.unwrap();
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    let heads = snapshot.heads.clone();
     let block = BlockRef {
         number: heads.block_number,
         hash: heads.block_hash,
         parent_hash: Default::default(),
         timestamp: heads.block_timestamp,
     };
-    Reached { block, finality: heads.finality }
+    let sealed = Reached { block, finality: heads.finality };
+    let reads = PublishedReads::new(lake, snapshot);
+    (sealed.clone(), KeptBlocks::Read { blocks: Arc::clone(blocks), sealed, reads })
 }
 
 fn roots(rows: Vec<BlockRow>) -> BTreeMap<i64, (String, String, String)> {
@@ -53,12 +58,12 @@ async fn other_rules_need_no_node_where_blocks_are_kept() {
     assert_eq!(blocks.first_absent(0, last).unwrap(), None);
     let wanted = try_index(other_rules(config(&devnet, straight.path(), Until::Final(last))), straight.path()).await;
     let wanted = wanted.unwrap();
-    let sealed = reached(first.path()).await;
+    let (sealed, kept) = kept_for(&blocks, first.path()).await;
     assert_eq!(sealed.block.number, last);
 
     let second = tempfile::tempdir().unwrap();
     let reading = || IndexerConfig {
-        kept: KeptBlocks::Read { blocks: Arc::clone(&blocks), sealed: sealed.clone() },
+        kept: kept.clone(),
         l2: Vec::new(),
         ..other_rules(config(&devnet, second.path(), Until::Final(last)))
     };
@@ -86,11 +91,9 @@ async fn a_block_that_is_not_kept_is_named_and_a_node_gives_it() {
     let last = devnet.finalized();
     let absent = blocks.first_absent(0, last).unwrap().unwrap();
     assert!(absent > 0 && absent <= head / 2 + 1, "{absent}");
-    let sealed = reached(first.path()).await;
-    let reading = || IndexerConfig {
-        kept: KeptBlocks::Read { blocks: Arc::clone(&blocks), sealed: sealed.clone() },
-        ..other_rules(config(&devnet, second.path(), Until::Final(last)))
-    };
+    let (_, kept) = kept_for(&blocks, first.path()).await;
+    let reading =
+        || IndexerConfig { kept: kept.clone(), ..other_rules(config(&devnet, second.path(), Until::Final(last))) };
     let said = rebuilt(reading(), second.path()).await.unwrap_err().to_string();
     assert!(said.contains(&format!("block {absent} is not kept")) && said.contains("raw_blocks"), "{said}");
     let built = try_index(reading(), second.path()).await.unwrap();
@@ -103,15 +106,47 @@ async fn a_block_that_is_not_kept_is_named_and_a_node_gives_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_and_a_spoilt_block_cost_themselves_and_no_other_block() {
+    let chain = devnet_config(8, &[]);
+    let head = chain.decided_at();
+    let devnet = Devnet::start(chain).await.unwrap();
+    let (first, second, straight) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let blocks = Arc::new(Blocks::new(first.path()));
+    for (head, keep) in [(head / 3, true), (head / 2, false), (head, true)] {
+        devnet.mine_to(head);
+        let kept = KeptBlocks::Written { blocks: Arc::clone(&blocks), keep };
+        let config = IndexerConfig { kept, ..config(&devnet, first.path(), Until::Final(devnet.finalized())) };
+        try_index(config, first.path()).await.unwrap();
+    }
+    let last = devnet.finalized();
+    let gap = blocks.first_absent(0, last).unwrap().unwrap();
+    let after = blocks.first_kept(gap, last).unwrap().unwrap();
+    assert!(0 < gap && gap < after && blocks.first_absent(after, last).unwrap().is_none(), "{gap} to {after}");
+    let file = first.path().join(format!("blocks/{:020}.bin", 0));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+
+    let (_, kept) = kept_for(&blocks, first.path()).await;
+    let config_of = |dir: &Path| other_rules(config(&devnet, dir, Until::Final(last)));
+    let built = try_index(IndexerConfig { kept, ..config_of(second.path()) }, second.path()).await.unwrap();
+    let wanted = try_index(config_of(straight.path()), straight.path()).await.unwrap();
+    assert_eq!((built.sealed, built.log_root), (wanted.sealed, wanted.log_root));
+    let read_back = read_status(second.path()).unwrap().unwrap().counters["kept_blocks"];
+    assert_eq!(read_back, last + 1 - (after - gap) - 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_of_another_chain_are_left_alone() {
     let (devnet, last) = start(devnet_config(8, &[])).await;
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let blocks = Arc::new(Blocks::new(first.path()));
     let kept = KeptBlocks::Written { blocks: Arc::clone(&blocks), keep: true };
     try_index(IndexerConfig { kept, ..config(&devnet, first.path(), Until::Final(last)) }, first.path()).await.unwrap();
-    let mut sealed = reached(first.path()).await;
+    let (_, mut kept) = kept_for(&blocks, first.path()).await;
+    let KeptBlocks::Read { sealed, .. } = &mut kept else { panic!("{kept:?}") };
     sealed.block.hash = Default::default();
-    let kept = KeptBlocks::Read { blocks, sealed };
     let config = IndexerConfig { kept, ..other_rules(config(&devnet, second.path(), Until::Final(last))) };
     let built = try_index(config, second.path()).await.unwrap();
     assert_eq!(built.sealed.map(|block| block.number), Some(last));

@@ -21,7 +21,7 @@ use super::tables::INFORMATION;
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::client;
 use crate::pinned::Pinned;
-use crate::serve::{SQL_UNITS, Visitor, WAIT_FOR_ROOM};
+use crate::serve::{SQL_UNITS, Visitor, Way};
 use crate::sql_gate::{self, Asked, Prepared};
 
 /// Most bytes of a message from a client.
@@ -423,10 +423,7 @@ impl Connection {
 
     /// Room for a query, which is kept as long as the permit is.
     async fn room(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        match timeout(WAIT_FOR_ROOM, Arc::clone(&self.server.app.stream_room).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Refusal::new(ErrorCode::Overloaded, "more queries at once than this server takes").into()),
-        }
+        Ok(self.server.app.sql_room.enter(Way::Postgres).await?)
     }
 }
 

@@ -48,7 +48,7 @@ async fn run_beside(mut command: Command, input: Vec<u8>) -> Output {
 }
 
 /// What psql prints of these commands, without alignment, and what it says on standard error.
-async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
+pub(crate) async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
     let mut psql = Command::new("psql");
     psql.args(["-X", "-A", "-w", "-h", &address.ip().to_string(), "-p", &address.port().to_string()])
         .args(["-U", "ann", "-d", "tributary", "-f", "-"])

@@ -398,8 +398,10 @@ impl Connection {
         let app = &self.server.app;
         let session = sql_gate::tables(pinned.lake(), &pinned.snapshot, &app.config.streamed_sql).await?;
         let catalog = self.server.catalog(&session).await?;
+        let sizes = catalog.sizes(&asked, pinned.lake(), &pinned.snapshot).await;
+        let sizes = sizes.map_err(|cause| Fault::from(Refusal::internal("reading the sizes of tables", &cause)))?;
         let session = catalog
-            .register(&session, &self.user)
+            .register(&session, &sizes, &self.user)
             .map_err(|cause| Fault::from(Refusal::internal("putting the catalogue into a session", &cause)))?;
         let prepared = sql_gate::prepare_in(session, Asked::Read(asked), &app.config.streamed_sql).await?;
         Ok((pinned.snapshot.version, prepared))

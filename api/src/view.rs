@@ -9,6 +9,7 @@ mod graph;
 mod load;
 mod money;
 mod origin;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

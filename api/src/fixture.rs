@@ -10,7 +10,9 @@ use tributary_schemas::facts::{
     AccountRow, AgentRow, AgentVersionRow, AnchorRow, BlockRow, ContributionRow, DatasetRow, DatasetVersionRow,
     EdgeRow, EntityPayoutRow, MembershipRow, ModelRow, ModelVersionRow, PublishedRootRow, RewardClaimRow, Rows,
 };
-use tributary_schemas::money::{ClaimRow, EntitlementRow, EpochRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow};
+use tributary_schemas::money::{
+    ClaimRow, EntitlementRow, EpochRow, FundingRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
+};
 use tributary_store::{Anchors, BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
 
 pub(crate) const ANN: &str = "0x00000000000000000000000000000000000000a1";
@@ -73,6 +75,47 @@ pub(crate) async fn publish_wide(account: &str, lines: i64) -> Published {
             claimed: Decimal38(0),
             claimable: Decimal38(lines.into()),
         });
+    })
+    .await
+}
+
+/// The same, where the vault holds too little for what ANN earned: seven of epoch 0 wait and come in epoch 1, of which
+/// nine wait.
+pub(crate) async fn publish_short() -> Published {
+    publish_with(|money| {
+        let (payable, unfunded) = (format!("payable:{ANN}"), format!("unfunded:{ANN}"));
+        for (number, epoch, (debit, credit), amount, adjusts_epoch) in [
+            (6, 0, (&payable, &unfunded), 7, None),
+            (7, 1, (&unfunded, &payable), 7, Some(0)),
+            (8, 1, (&payable, &unfunded), 9, None),
+        ] {
+            money.ledger_entries.push(LedgerEntryRow {
+                epoch,
+                entry_id: format!("0x{number:032x}"),
+                vault: VAULT.to_owned(),
+                token: NATIVE.to_owned(),
+                debit: debit.clone(),
+                credit: credit.clone(),
+                amount: Decimal38(amount),
+                code: if adjusts_epoch.is_some() { "credit" } else { "hold" }.to_owned(),
+                phase: if adjusts_epoch.is_some() { "post" } else { "pending" }.to_owned(),
+                source: id("source"),
+                adjusts_epoch,
+            });
+        }
+        for (epoch, owed, held, waiting) in [(0, 450, 443, 7), (1, 361, 350, 9)] {
+            money.fundings.push(FundingRow {
+                epoch,
+                block_number: 10 * (epoch + 1),
+                vault: VAULT.to_owned(),
+                token: NATIVE.to_owned(),
+                state: "short".to_owned(),
+                owed: Decimal38(owed),
+                held: Some(Decimal38(held)),
+                granted: Decimal38(100),
+                waiting: Decimal38(waiting),
+            });
+        }
     })
     .await
 }

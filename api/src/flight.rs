@@ -38,7 +38,7 @@ use self::message::{
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::client;
 use crate::pinned::Pinned;
-use crate::serve::{App, SQL_UNITS, WAIT_FOR_ROOM, as_of, sql_refusal};
+use crate::serve::{App, SQL_UNITS, Way, as_of, sql_refusal};
 use crate::sql_gate::{self, Prepared};
 
 /// Most bytes of a message from a client.
@@ -134,11 +134,7 @@ impl Flight {
         if self.app.limiter.charge(self.asking, units).is_err() {
             return Err(status(&Refusal::new(ErrorCode::RateLimited, "too many requests: try again later")));
         }
-        let room = Arc::clone(&self.app.stream_room).acquire_owned();
-        match tokio::time::timeout(WAIT_FOR_ROOM, room).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(status(&Refusal::new(ErrorCode::Overloaded, "more queries at once than this server takes"))),
-        }
+        self.app.sql_room.enter(Way::Flight).await.map_err(|refusal| status(&refusal))
     }
 
     async fn newest(&self) -> Result<Arc<Pinned>, Status> {

@@ -235,7 +235,7 @@ impl<'a> Costing<'a> {
             "provenance" => (50 + first.unwrap_or(300) / 10, 1),
             "flows" => (5 + first.unwrap_or(200) / 20, 1),
             "explanation" | "statement" => (10, 1),
-            "counts" | "earnings" | "proof" | "alarms" => (5, 1),
+            "counts" | "earnings" | "proof" | "alarms" | "unfunded" => (5, 1),
             _ if LISTS.contains(&name) => {
                 (1 + self.comparisons(field), std::cmp::max(first.unwrap_or(ROWS_DEFAULT), 1))
             }

@@ -9,6 +9,7 @@ mod connections;
 mod doors;
 mod exports;
 mod metrics;
+mod room;
 mod routes;
 mod sql;
 mod stream;
@@ -43,12 +44,8 @@ use crate::view::{Token, Tokens};
 
 pub(crate) use connections::accept;
 pub(crate) use doors::{Doors, Visitor};
-pub(crate) use routes::WAIT_FOR_ROOM;
+pub(crate) use room::{SqlRoom, Way};
 pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
-
-/// Queries at work at a time whose rows are streamed (Flight SQL, PostgreSQL): each may use the memory of a query until
-/// its rows are fetched.
-const STREAMS_AT_ONCE_MAX: usize = 8;
 
 /// How to serve. The default listens on a free port of the loopback address.
 #[derive(Debug, Clone)]
@@ -63,7 +60,7 @@ pub struct ApiConfig {
     pub tokens: Tokens,
     /// Bounds of a GraphQL document.
     pub guard: GuardLimits,
-    /// Bounds of a SQL query.
+    /// Bounds of a query of `POST /v1/sql`.
     pub sql: SqlLimits,
     /// Where Arrow Flight SQL listens; nowhere when not given.
     pub flight: Option<SocketAddr>,
@@ -71,6 +68,9 @@ pub struct ApiConfig {
     pub postgres: Option<SocketAddr>,
     /// Bounds of a query of either, whose rows are streamed.
     pub streamed_sql: SqlLimits,
+    /// Queries in SQL at work at a time, by all ways in together: each may use the memory of a query until its rows are
+    /// fetched. One of them is kept for each way in that is served; one more waits a moment, then is turned away.
+    pub queries_max: usize,
     /// Quota of a client without an API key.
     pub rate: RateLimit,
     /// Quota of an API key.
@@ -116,6 +116,7 @@ impl Default for ApiConfig {
             flight: None,
             postgres: None,
             streamed_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },
+            queries_max: 8,
             rate: RateLimit::default(),
             key_rate: RateLimit {
                 burst: const { NonZeroU32::new(6_000).expect("6,000 is not zero") },
@@ -230,7 +231,7 @@ pub(crate) struct App {
     pub(crate) keys: Ring,
     room: Semaphore,
     counters: metrics::Counters,
-    pub(crate) stream_room: Arc<Semaphore>,
+    pub(crate) sql_room: SqlRoom,
     requests: AtomicU64,
     dashboard: Option<Assets>,
 }
@@ -250,6 +251,13 @@ impl App {
             let (name, got) = ("concurrency_max", config.concurrency_max.to_string());
             return Err(ApiError::Limit { name, got, expected: "at least one, as nothing is served otherwise" });
         }
+        let beside = [(Way::Flight, config.flight), (Way::Postgres, config.postgres)];
+        let beside = beside.into_iter().filter_map(|(way, address)| address.map(|_| way));
+        let ways = [Way::Http].into_iter().chain(beside).collect::<Vec<_>>();
+        let sql_room = SqlRoom::new(config.queries_max, &ways).ok_or_else(|| {
+            let (name, got) = ("queries_max", config.queries_max.to_string());
+            ApiError::Limit { name, got, expected: "at least one for each way in of SQL that is served" }
+        })?;
         let tokens = Arc::new(config.tokens.clone());
         let archive = ArchiveReader::new(&data_dir);
         let keys = Ring::new(&data_dir);
@@ -268,7 +276,7 @@ impl App {
             limiter,
             room: Semaphore::new(config.concurrency_max),
             counters: metrics::Counters::default(),
-            stream_room: Arc::new(Semaphore::new(STREAMS_AT_ONCE_MAX)),
+            sql_room,
             requests: AtomicU64::new(1),
             dashboard,
             config,

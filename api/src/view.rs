@@ -9,6 +9,7 @@ mod graph;
 pub(crate) mod load;
 mod money;
 mod origin;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -13,6 +13,10 @@ use toml::Value;
 use tributary_indexer::s3::S3Credentials;
 use tributary_schemas::eigenda::Form;
 
+mod sql;
+
+pub(crate) use sql::Sql;
+
 /// Everything `tributary run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) settlement: Settlement,
     pub(crate) api: Api,
+    pub(crate) sql: Sql,
     pub(crate) engine: Engine,
     /// What requests to buckets are signed with. From the environment alone, so that no file and no printed
     /// configuration holds a secret.
@@ -234,11 +239,11 @@ pub(crate) struct Api {
     pub(crate) rate_window_seconds: u64,
 }
 
-/// What queries and settlement may use.
+/// What settlement may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Engine {
-    /// Memory of the SQL engine.
+    /// Memory of what divides the records of an epoch.
     pub(crate) memory_mib: u64,
     /// Threads' worth of partitions.
     pub(crate) partitions: u64,
@@ -298,6 +303,7 @@ impl Default for Config {
                 s3_region: "us-east-1".to_owned(),
             },
             api: Api::default(),
+            sql: Sql::default(),
             engine: Engine { memory_mib: 512, partitions: 2 },
             s3_credentials: None,
         }

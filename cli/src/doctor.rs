@@ -320,15 +320,15 @@ fn listen(config: &Config, key: &str, address: SocketAddr) -> Finding {
     }
 }
 
-/// Whether the rest of the section is one that a server would start with.
+/// Whether the rest of the section, and that of queries, are such that a server would start with them.
 fn limits(config: &Config) -> Finding {
-    let (check, expected) = ("api", "limits above zero, and documents and proxies that can be read");
+    let (check, expected) = ("api, sql", "limits above zero, and documents and proxies that can be read");
     // What has a finding of its own is left out.
     let mut rest = Api { tokens: Vec::new(), ..config.api.clone() };
     for address in [&mut rest.admin_listen, &mut rest.flight_listen, &mut rest.postgres_listen] {
         address.clear();
     }
-    match serving::api_config(&rest) {
+    match serving::api_config(&rest).and_then(|api| serving::with_sql(api, config)) {
         Ok(_) => Finding::ok(check, "a server would start with it", expected),
         Err(error) => Finding::failed(check, format!("{error:#}"), expected, "correct it"),
     }

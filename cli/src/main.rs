@@ -86,7 +86,10 @@ async fn command(
             node::run(&loaded.config, arguments.until_block).await
         }
         Command::Status(arguments) => status::status(&reading(&arguments.source, variables)?, &arguments).await,
-        Command::Sql(arguments) => sql::sql(&reading(&arguments.source, variables)?, &arguments).await,
+        Command::Sql(arguments) => {
+            let config = reading_with(&arguments.source, variables, arguments.limits.keys())?;
+            sql::sql(&config, &arguments).await
+        }
         Command::Export(arguments) => export::export(&reading(&arguments.source, variables)?, &arguments).await,
         Command::Graph(arguments) => graph::graph(&reading(&arguments.source, variables)?, &arguments).await,
         Command::Explain(arguments) => read::explain(&reading(&arguments.source, variables)?, &arguments).await,
@@ -134,7 +137,16 @@ fn reading(
     reading: &arguments::Reading,
     variables: &std::collections::BTreeMap<String, String>,
 ) -> Result<config::Config, Failure> {
-    let mut config = configuration(&reading.source, variables, Vec::new())?.config.clone();
+    reading_with(reading, variables, Vec::new())
+}
+
+/// The same, with keys that flags set.
+fn reading_with(
+    reading: &arguments::Reading,
+    variables: &std::collections::BTreeMap<String, String>,
+    flags: Vec<(&str, toml::Value, &str)>,
+) -> Result<config::Config, Failure> {
+    let mut config = configuration(&reading.source, variables, flags)?.config.clone();
     config.storage.generation = reading.generation;
     Ok(config)
 }

@@ -65,14 +65,14 @@ impl Tables {
 
     /// The rows of a query; wide integers are decimal text.
     pub(crate) async fn rows(&self, query: &str) -> Result<Vec<Value>, Failure> {
-        let batches = self.limited(query, usize::MAX).await?;
+        let limits = SqlLimits { rows_max: usize::MAX, ..SqlLimits::default() };
+        let batches = self.limited(query, &limits).await?;
         Ok(serde_json::from_slice(&rows::json(&batches)?)?)
     }
 
-    /// The rows of a query, at most so many.
-    pub(crate) async fn limited(&self, query: &str, rows_max: usize) -> Result<Vec<RecordBatch>, Failure> {
-        let limits = SqlLimits { rows_max, ..SqlLimits::default() };
-        Ok(sql_gate::query(&self.lake, &self.snapshot, query, &limits).await?)
+    /// The rows of a query, within these bounds.
+    pub(crate) async fn limited(&self, query: &str, limits: &SqlLimits) -> Result<Vec<RecordBatch>, Failure> {
+        Ok(sql_gate::query(&self.lake, &self.snapshot, query, limits).await?)
     }
 
     /// A session with every table of the snapshot registered.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
-use tributary_api::Token;
+use tributary_api::{ApiConfig, Token};
 use tributary_store::Lake;
 
 use crate::config::{self, Config};
@@ -22,12 +22,15 @@ pub(crate) async fn bind(
     dir: &Path,
     shutdown: &CancellationToken,
 ) -> Result<tributary_api::Bound, Failure> {
-    let api = api_config(&config.api).or_exit(Exit::Configuration)?;
+    let api = api_config(&config.api).and_then(|api| with_sql(api, config)).or_exit(Exit::Configuration)?;
     let assets: tributary_api::Assets = Arc::new(tributary_dashboards::asset);
     let bound = tributary_api::serve(api, lake.clone(), dir.to_owned(), Some(assets), shutdown.clone()).await;
     let bound = bound.with_context(|| format!("listening on {}", config.api.listen)).or_exit(Exit::Failed)?;
     if let Some(admin) = bound.admin {
         output::say(&format!("metrics    http://{admin}/metrics"));
+    }
+    if let Some(flight) = bound.flight {
+        output::say(&format!("Flight SQL grpc://{flight}"));
     }
     if let Some(postgres) = bound.postgres {
         output::say(&format!("PostgreSQL {postgres}"));
@@ -53,8 +56,8 @@ pub(crate) fn address(key: &str, text: &str) -> anyhow::Result<Option<SocketAddr
 }
 
 /// How to serve, as it is configured.
-pub(crate) fn api_config(config: &config::Api) -> anyhow::Result<tributary_api::ApiConfig> {
-    let mut api = tributary_api::ApiConfig { listen: config.listen, ..tributary_api::ApiConfig::default() };
+pub(crate) fn api_config(config: &config::Api) -> anyhow::Result<ApiConfig> {
+    let mut api = ApiConfig { listen: config.listen, ..ApiConfig::default() };
     for text in &config.tokens {
         let (address, token) = token(text)?;
         api.tokens.insert(address, token);
@@ -92,6 +95,19 @@ pub(crate) fn api_config(config: &config::Api) -> anyhow::Result<tributary_api::
     Ok(api)
 }
 
+/// The same with the bounds of queries in SQL. Nothing may keep a connection for longer than it may be silent.
+pub(crate) fn with_sql(mut api: ApiConfig, config: &Config) -> anyhow::Result<ApiConfig> {
+    let (sql, listening) = (&config.sql, &config.api);
+    (api.sql, api.streamed_sql, api.queries_max) = (sql.whole()?, sql.streamed()?, sql.queries_max(listening)?);
+    let streams = !listening.flight_listen.is_empty() || !listening.postgres_listen.is_empty();
+    let whole = ("deadline_seconds", sql.deadline_seconds, true);
+    for (key, seconds, served) in [whole, ("streamed_deadline_seconds", sql.streamed_deadline_seconds, streams)] {
+        let idle = listening.idle_seconds;
+        ensure!(!served || seconds < idle, "sql.{key} is {seconds}: expected less than api.idle_seconds, {idle}");
+    }
+    Ok(api)
+}
+
 /// A token's address and its name for people.
 pub(crate) fn token(text: &str) -> anyhow::Result<(Address, Token)> {
     let wrong = || format!("api.tokens: {text:?} is not of the form ADDRESS:SYMBOL:DECIMALS");
@@ -99,4 +115,61 @@ pub(crate) fn token(text: &str) -> anyhow::Result<(Address, Token)> {
     let (symbol, decimals) = rest.split_once(':').with_context(wrong)?;
     let decimals = decimals.parse().with_context(wrong)?;
     Ok((address.parse().with_context(wrong)?, Token { symbol: symbol.to_owned(), decimals }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a configuration.
+    fn refused(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        with_sql(ApiConfig::default(), &config).err().map(|cause| cause.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_bounds_of_queries_are_configured() {
+        let (usual, config) = (ApiConfig::default(), Config::default());
+        let api = with_sql(ApiConfig { queries_max: 1, ..ApiConfig::default() }, &config).unwrap();
+        assert_eq!((api.sql, api.streamed_sql, api.queries_max), (usual.sql, usual.streamed_sql, usual.queries_max));
+        let sql = config::Sql { memory_mib: 3, partitions: 5, max_rows: 7, deadline_seconds: 11, ..config.sql };
+        let sql = config::Sql { streamed_max_rows: 13, streamed_deadline_seconds: 17, max_queries: 19, ..sql };
+        let api = with_sql(usual, &Config { sql, ..Config::default() }).unwrap();
+        assert_eq!((api.sql.memory_bytes, api.sql.partitions, api.queries_max), (3 << 20, 5, 19));
+        assert_eq!((api.sql.rows_max, api.sql.deadline.as_secs()), (7, 11));
+        assert_eq!((api.streamed_sql.rows_max, api.streamed_sql.deadline.as_secs()), (13, 17));
+        assert_eq!((api.streamed_sql.memory_bytes, api.streamed_sql.partitions), (3 << 20, 5));
+    }
+
+    #[test]
+    fn bounds_that_let_nothing_through_are_named() {
+        assert_eq!(refused(|config| config.sql.memory_mib = 0), "sql.memory_mib is 0: expected at least 1");
+        assert_eq!(
+            refused(|config| config.sql.streamed_max_rows = 0),
+            "sql.streamed_max_rows is 0: expected at least 1"
+        );
+        assert_eq!(
+            refused(|config| config.sql.memory_mib = 1 << 62),
+            format!("sql.memory_mib is {}: more than there can be", 1u64 << 62)
+        );
+        let served = |config: &mut Config, queries| {
+            config.api.postgres_listen = "127.0.0.1:0".to_owned();
+            config.sql.max_queries = queries;
+        };
+        assert_eq!(refused(|config| served(config, 2)), "");
+        assert_eq!(
+            refused(|config| served(config, 1)),
+            "sql.max_queries is 1: expected at least 2, one for each way in"
+        );
+        // Nothing streams where nothing is served that does.
+        assert_eq!(refused(|config| config.api.idle_seconds = 11), "");
+        assert_eq!(
+            refused(|config| config.api.idle_seconds = 10),
+            "sql.deadline_seconds is 10: expected less than api.idle_seconds, 10"
+        );
+        let said =
+            refused(|config| (config.api.idle_seconds, config.api.flight_listen) = (60, "127.0.0.1:0".to_owned()));
+        assert_eq!(said, "sql.streamed_deadline_seconds is 60: expected less than api.idle_seconds, 60");
+    }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use arrow::array::RecordBatch;
 use serde_json::Value;
 use tributary_api::rows;
+use tributary_api::sql_gate::SqlLimits;
 
 use crate::arguments::{Sql, SqlFormat};
 use crate::config::{Config, Storage};
@@ -42,7 +43,7 @@ pub(crate) async fn sql(config: &Config, arguments: &Sql) -> Result<ExitCode, Fa
         return duckdb(storage).await;
     }
     let format = if arguments.json { SqlFormat::Json } else { arguments.format };
-    let asking = Asking { storage, format, rows_max: arguments.rows_max };
+    let asking = Asking { storage, format, limits: config.sql.whole().or_exit(Exit::Configuration)? };
     match &arguments.query {
         Some(query) => asking.answer(query).await?,
         None => asking.standard_input().await?,
@@ -66,13 +67,13 @@ async fn duckdb(storage: &Storage) -> Result<ExitCode, Failure> {
 struct Asking<'a> {
     storage: &'a Storage,
     format: SqlFormat,
-    rows_max: usize,
+    limits: SqlLimits,
 }
 
 impl Asking<'_> {
     async fn answer(&self, query: &str) -> Result<(), Failure> {
         let tables = Tables::open(self.storage).await?;
-        let batches = tables.limited(query, self.rows_max).await?;
+        let batches = tables.limited(query, &self.limits).await?;
         match self.format {
             SqlFormat::Table => output::result(&columns(&batches)?),
             SqlFormat::Json => output::result(&String::from_utf8(rows::json(&batches)?)?),

@@ -5,6 +5,7 @@ import type { Amount } from './money';
 
 export const AMOUNT = 'raw token symbol decimals';
 export const PAGE = 'totalCount pageInfo { hasNextPage endCursor }';
+export const UNFUNDED = `unfunded { vault token sinceEpoch owed { ${AMOUNT} } held { ${AMOUNT} } waiting { ${AMOUNT} } }`;
 const BLOCK = 'number hash timestamp';
 
 export type Block = { number: string | number; hash: string; timestamp: string | null };
@@ -32,8 +33,11 @@ export type Status = {
   anchored: Anchored | null;
   counts: Record<string, number | string>;
   totals: TokenTotal[];
+  unfunded: Unfunded[];
   invariants: { id: string; holds: string; broken: number }[];
 };
+/** What waits until a vault has the money. */
+export type Unfunded = { vault: string; token: string; sinceEpoch: number; owed: Amount; held: Amount | null; waiting: Amount };
 export type Anchored = {
   state: string;
   reason: string | null;
@@ -86,7 +90,7 @@ export const overview = (): Promise<Overview> =>
       chainId head { ${BLOCK} } safe { ${BLOCK} } finalized { ${BLOCK} } indexed { ${BLOCK} } sealed { ${BLOCK} }
       finality trust settledEpoch logRoot mappingSetHash snapshot lagBlocks waiting endpoints { name state reason } anchored { state reason head finalized notAnchored unknown }
       counts { blocks events rejectedEvents payments batches blobs attributions datasets contributions models agents accounts }
-      totals { ${TOTAL} claimed { ${AMOUNT} } }
+      totals { ${TOTAL} claimed { ${AMOUNT} } } ${UNFUNDED}
       invariants { id holds broken }
     }
     epochs(first: 8) { edges { node { number manifestHash tokens { vault payments ${TOTAL} root published } } } }
@@ -232,8 +236,18 @@ export type Statement = {
     quarantined: boolean;
     owns: Entry[];
     entitlements: Entitlement[];
+    pending: Pending[];
     epochs: Earning[];
   };
+};
+/** Money that waits: for the end of a challenge window, for a reason, or for the vault's balance. */
+export type Pending = {
+  kind: 'CHALLENGE' | 'SUSPENDED' | 'UNFUNDED';
+  reason: string | null;
+  untilBlock: number | string | null;
+  sinceEpoch: number | null;
+  vault: string;
+  amount: Amount;
 };
 
 export const statement = (address: string): Promise<Statement> =>
@@ -245,6 +259,7 @@ export const statement = (address: string): Promise<Statement> =>
           token vault epoch cumulative { ${AMOUNT} } claimed { ${AMOUNT} } claimable { ${AMOUNT} } published
           proof { root leaf siblings epoch vault account token cumulative }
         }
+        pending { kind reason untilBlock sinceEpoch vault amount { ${AMOUNT} } }
         epochs: earnings(groupBy: EPOCH) { key label amount { ${AMOUNT} } }
       }
     }`,

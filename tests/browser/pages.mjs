@@ -29,6 +29,7 @@ export async function pages() {
   await drill();
   await proofs();
   await status();
+  await shortVault();
   await check('an unknown page says so and leads back', async () => {
     await visit('#/nowhere');
     await page.getByRole('link', { name: 'Go to the overview.' }).click();
@@ -267,6 +268,41 @@ async function status() {
     const broken = await page.locator('section:has(#invariants) tbody .chip.bad').count();
     return unless((await attribute('[data-health]', 'data-health')) === 'good' && broken === 0, await text('[data-health]'));
   });
+}
+
+/** The server's own answers, as they would be if a vault held less than it owes: no demo ends so. */
+async function shortVault() {
+  const vault = `0x${'5a'.repeat(20)}`;
+  const token = `0x${'00'.repeat(20)}`;
+  const amount = (whole) => ({ raw: `${whole}${'0'.repeat(18)}`, token, symbol: 'OPEN', decimals: 18 });
+  const unfunded = { vault, token, sinceEpoch: 3, owed: amount(70), held: amount(58), waiting: amount(12) };
+  const pending = { kind: 'UNFUNDED', reason: 'unfunded', untilBlock: null, sinceEpoch: 2, vault, amount: amount(4) };
+  await visit('#/account');
+  const account = await page.locator('section:has(#accounts) th a').first().getAttribute('href');
+  await page.route('**/graphql', async (route) => {
+    const response = await route.fetch();
+    const { data, ...rest } = await response.json();
+    if (data?.status?.unfunded) data.status.unfunded = [unfunded];
+    if (data?.account?.pending) data.account.pending = [pending];
+    await route.fulfill({ response, json: { data, ...rest } });
+  });
+  const expected = {
+    '#/': ['12 OPEN', 'waits for money in the vault', '0x5a5a…5a5a', 'since epoch 3', 'owes 70 OPEN', 'holds 58 OPEN'],
+    '#/status': ['12 OPEN', 'waits for money in the vault', '0x5a5a…5a5a', 'since epoch 3', 'owes 70 OPEN', 'holds 58 OPEN'],
+    [account]: ['4 OPEN', 'earned and waits for money in the vault', '0x5a5a…5a5a', 'since epoch 2', 'this can be claimed'],
+  };
+  for (const [view, words] of Object.entries(expected)) {
+    await check(`what waits for a vault is said on ${view}`, async () => {
+      await visit(view);
+      const note = page.locator(view === account ? '[data-waits="UNFUNDED"]' : '[data-unfunded]');
+      await note.waitFor();
+      const said = (await note.innerText()).replace(/\s+/g, ' ');
+      const missing = words.filter((word) => !said.includes(word));
+      return unless(missing.length === 0, `${missing.join(', ')} in ${said}`) ?? (await inaccessible());
+    });
+  }
+  await shoot('unfunded');
+  await page.unroute('**/graphql');
 }
 
 /** A view of every kind, by what the lists link to. */

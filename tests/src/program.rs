@@ -108,15 +108,19 @@ pub fn start_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std:
     Command::new(binary()).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
-/// A demo that serves until it is stopped.
+/// A process that serves until it is stopped.
 #[derive(Debug)]
 pub struct Served {
     process: Child,
     said: std::io::Lines<std::io::BufReader<std::process::ChildStderr>>,
     /// Where it serves, with a slash at the end.
     pub url: String,
-    /// Where operators ask, with a slash at the end.
+    /// Where operators ask, with a slash at the end; empty where they cannot.
     pub admin: String,
+    /// Where Flight SQL is served, as a URL; empty where it is not.
+    pub flight: String,
+    /// Where PostgreSQL's protocol is spoken, as `address:port`; empty where it is not.
+    pub postgres: String,
 }
 
 /// Starts a demo that goes on serving, and waits until it says where.
@@ -125,22 +129,35 @@ pub struct Served {
 /// When the process cannot be started or ends before it serves.
 pub fn serve_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std::io::Result<Served> {
     let arguments = demo(seed, blocks, faults, data_dir);
-    let arguments = arguments.iter().filter(|one| !matches!(one.as_str(), "--once" | "--json"));
-    let mut process = Command::new(binary())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    serving(arguments.into_iter().filter(|one| !matches!(*one, "--once" | "--json")))
+}
+
+/// Starts a node by a configuration file, and waits until it says where it serves.
+///
+/// # Errors
+/// When the process cannot be started or ends before it serves.
+pub fn serve_run(config: &Path) -> std::io::Result<Served> {
+    serving(["run", "--config", &config.display().to_string()])
+}
+
+fn serving<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::io::Result<Served> {
+    let mut process =
+        tributary(&arguments.into_iter().collect::<Vec<_>>()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let stderr = process.stderr.take().ok_or_else(|| std::io::Error::other("it says nothing"))?;
     let mut said = std::io::BufRead::lines(std::io::BufReader::new(stderr));
-    let mut admin = String::new();
+    let [mut admin, mut flight, mut postgres] = [const { String::new() }; 3];
     while let Some(line) = said.next().transpose()? {
         if let Some(url) = line.strip_prefix("metrics") {
             admin = url.trim().trim_end_matches("metrics").to_owned();
         }
+        for (what, found) in [("Flight SQL", &mut flight), ("PostgreSQL", &mut postgres)] {
+            if let Some(address) = line.strip_prefix(what) {
+                address.trim().clone_into(found);
+            }
+        }
         if let Some(url) = line.strip_prefix("dashboard") {
-            return Ok(Served { process, url: url.trim().to_owned(), admin, said });
+            return Ok(Served { process, url: url.trim().to_owned(), admin, flight, postgres, said });
         }
     }
     Err(std::io::Error::other("it ended before it served"))

@@ -127,7 +127,8 @@ async fn reads(node: &Follower) -> u64 {
 fn more(load: &Load) -> String {
     format!(
         "[settlement]\nepoch_seconds = {EPOCH}\n[api]\nadmin_listen = \"127.0.0.1:0\"\nrate_units = 100000000\n\
-         rate_window_seconds = 1\n"
+         rate_window_seconds = 1\nkept_answers_mib = {}\n",
+        load.kept_answers_mib,
     )
 }
 

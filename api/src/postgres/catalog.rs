@@ -16,8 +16,12 @@ use datafusion::datasource::MemTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::Statement;
+use tributary_schemas::table::TableInfo;
+use tributary_schemas::{facts, money};
+use tributary_store::{Lake, Snapshot, StoreError};
 
-use super::functions;
+use super::functions::{self, Known};
 use super::tables::{Columns, EMPTY, INFORMATION, TABLES};
 use super::value::{TYPES, Type};
 
@@ -104,8 +108,9 @@ macro_rules! row {
 #[derive(Debug)]
 pub(crate) struct Catalog {
     tables: Vec<(&'static str, &'static str, RecordBatch)>,
-    /// Numbers of tables by name.
-    oids: Arc<BTreeMap<String, i64>>,
+    /// Names of the published tables.
+    published: Vec<String>,
+    known: Known,
 }
 
 /// A published table or a view.
@@ -114,29 +119,33 @@ struct Relation {
     name: String,
     view: bool,
     schema: SchemaRef,
+    /// The query of a view.
+    definition: Option<String>,
 }
 
 impl Catalog {
     /// Reads what is in a session.
     pub(crate) async fn read(session: &SessionContext) -> Result<Self> {
         let relations = relations(session).await?;
-        let oids = relations.iter().map(|one| (one.name.clone(), one.oid)).collect();
         let mut rows: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
         rows.insert("pg_namespace", namespaces());
         rows.insert("pg_class", relations.iter().map(class).collect());
         rows.insert("pg_attribute", relations.iter().flat_map(attributes).collect());
         rows.insert("pg_type", types());
         rows.insert("pg_database", vec![row! { datname: NAME }]);
+        rows.insert("pg_tablespace", vec![Row::new()]);
         rows.insert("pg_roles", vec![row! { rolname: NAME }]);
         rows.insert("pg_user", vec![row! { usename: NAME }]);
         rows.insert("pg_am", vec![row! { oid: 2, amname: "heap" }]);
         rows.insert(
             "pg_settings",
-            functions::settings().map(|(name, value)| row! { name: name, setting: value }).collect(),
+            functions::settings()
+                .map(|(name, value)| row! { name: name, setting: value, boot_val: value, reset_val: value })
+                .collect(),
         );
         let tables = |view: bool| relations.iter().filter(move |one| one.view == view);
         rows.insert("pg_tables", tables(false).map(|one| row! { tablename: one.name.as_str() }).collect());
-        rows.insert("pg_views", tables(true).map(|one| row! { viewname: one.name.as_str() }).collect());
+        rows.insert("pg_views", tables(true).map(view).collect());
         let schemata = [SCHEMA, INFORMATION, PUBLIC].map(|name| row! { schema_name: name });
         rows.insert("schemata", schemata.to_vec());
         rows.insert("tables", relations.iter().map(information).collect());
@@ -149,11 +158,34 @@ impl Catalog {
         for (name, columns) in EMPTY {
             tables.push((SCHEMA, name, batch(columns, &[])?));
         }
-        Ok(Self { tables, oids: Arc::new(oids) })
+        let published = relations.iter().filter(|one| !one.view).map(|one| one.name.clone()).collect();
+        Ok(Self { tables, published, known: known(&relations) })
     }
 
-    /// A session with it and the functions that are asked with it. `user` is who asks.
-    pub(crate) fn register(&self, session: &SessionContext, user: &str) -> Result<SessionContext> {
+    /// The bytes of the files of each table in a snapshot, where a statement asks for sizes.
+    pub(crate) async fn sizes(
+        &self,
+        asked: &Statement,
+        lake: &Lake,
+        snapshot: &Snapshot,
+    ) -> std::result::Result<BTreeMap<String, i64>, StoreError> {
+        let mut sizes = BTreeMap::new();
+        if asked.to_string().contains("_size(") {
+            for name in &self.published {
+                let bytes: u64 = lake.files(snapshot, name).await?.iter().map(|file| file.bytes).sum();
+                sizes.insert(name.clone(), i64::try_from(bytes).unwrap_or(i64::MAX));
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// A session with it and the functions that are asked with it. `sizes` are those of the tables, `user` is who asks.
+    pub(crate) fn register(
+        &self,
+        session: &SessionContext,
+        sizes: &BTreeMap<String, i64>,
+        user: &str,
+    ) -> Result<SessionContext> {
         // The engine's own description of its tables speaks of its own types; a time with a zone has one.
         let mut config = session.copied_config().with_information_schema(false);
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
@@ -169,7 +201,7 @@ impl Catalog {
             }
             engine.register_schema(schema, Arc::new(made))?;
         }
-        functions::register(&session, &self.oids, user);
+        functions::register(&session, &self.known, sizes, user);
         Ok(session)
     }
 }
@@ -182,9 +214,32 @@ async fn relations(session: &SessionContext) -> Result<Vec<Relation>> {
     for (oid, name) in (FIRST_OID..).zip(names) {
         let table = session.table_provider(name.as_str()).await?;
         let view = table.table_type() == datafusion::logical_expr::TableType::View;
-        found.push(Relation { oid, name, view, schema: table.schema() });
+        // It is kept with the statement that made it.
+        let definition = table.get_table_definition().and_then(|made| made.split_once(" AS "));
+        let definition = definition.map(|(_, query)| query.to_owned());
+        found.push(Relation { oid, name, view, schema: table.schema(), definition });
     }
     Ok(found)
+}
+
+/// What functions say of tables; the manual describes those that are published.
+fn known(relations: &[Relation]) -> Known {
+    let manual: Vec<TableInfo> = facts::all().into_iter().chain(money::all()).collect();
+    let (mut descriptions, mut definitions) = (BTreeMap::new(), BTreeMap::new());
+    for one in relations {
+        if let Some(definition) = &one.definition {
+            definitions.insert((one.oid, 0), definition.clone());
+        }
+        let Some(info) = manual.iter().find(|info| info.name == one.name) else { continue };
+        descriptions.insert((one.oid, 0), info.doc.to_owned());
+        for (number, field) in (1..).zip(one.schema.fields()) {
+            if let Some(column) = info.columns.iter().find(|column| column.name == field.name()) {
+                descriptions.insert((one.oid, number), column.doc.to_owned());
+            }
+        }
+    }
+    let oids = relations.iter().map(|one| (one.name.clone(), one.oid)).collect();
+    Known { oids: Arc::new(oids), descriptions: Arc::new(descriptions), definitions: Arc::new(definitions) }
 }
 
 fn namespaces() -> Vec<Row> {
@@ -202,6 +257,12 @@ fn class(one: &Relation) -> Row {
         relkind: if one.view { "v" } else { "r" },
         relnatts: count(one.schema.fields().len()),
     }
+}
+
+fn view(one: &Relation) -> Row {
+    let mut row = row! { viewname: one.name.as_str() };
+    row.extend(one.definition.clone().map(|definition| ("definition", Cell::from(definition))));
+    row
 }
 
 fn attributes(one: &Relation) -> Vec<Row> {

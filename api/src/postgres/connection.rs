@@ -21,7 +21,7 @@ use super::tables::INFORMATION;
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::client;
 use crate::pinned::Pinned;
-use crate::serve::{SQL_UNITS, Visitor, WAIT_FOR_ROOM};
+use crate::serve::{SQL_UNITS, Visitor, Way};
 use crate::sql_gate::{self, Asked, Prepared};
 
 /// Most bytes of a message from a client.
@@ -398,8 +398,10 @@ impl Connection {
         let app = &self.server.app;
         let session = sql_gate::tables(pinned.lake(), &pinned.snapshot, &app.config.streamed_sql).await?;
         let catalog = self.server.catalog(&session).await?;
+        let sizes = catalog.sizes(&asked, pinned.lake(), &pinned.snapshot).await;
+        let sizes = sizes.map_err(|cause| Fault::from(Refusal::internal("reading the sizes of tables", &cause)))?;
         let session = catalog
-            .register(&session, &self.user)
+            .register(&session, &sizes, &self.user)
             .map_err(|cause| Fault::from(Refusal::internal("putting the catalogue into a session", &cause)))?;
         let prepared = sql_gate::prepare_in(session, Asked::Read(asked), &app.config.streamed_sql).await?;
         Ok((pinned.snapshot.version, prepared))
@@ -423,10 +425,7 @@ impl Connection {
 
     /// Room for a query, which is kept as long as the permit is.
     async fn room(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        match timeout(WAIT_FOR_ROOM, Arc::clone(&self.server.app.stream_room).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Refusal::new(ErrorCode::Overloaded, "more queries at once than this server takes").into()),
-        }
+        Ok(self.server.app.sql_room.enter(Way::Postgres).await?)
     }
 }
 

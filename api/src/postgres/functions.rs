@@ -1,7 +1,7 @@
 //! The functions of PostgreSQL that its clients ask the catalogue with.
 //!
-//! Nearly all of them have one answer here: everything is visible to everybody, nobody may write, and nothing has a
-//! definition, a comment or a size.
+//! Nearly all of them have one answer here: everything is visible to everybody and nobody may write. Tables have the
+//! description of the manual and the size of their files, views their definition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,9 +79,8 @@ const TRUE: [&str; 16] = [
 ];
 
 /// Functions whose answer is text that nothing here has.
-const NOTHING: [&str; 18] = [
+const NOTHING: [&str; 15] = [
     "pg_get_expr",
-    "pg_get_viewdef",
     "pg_get_constraintdef",
     "pg_get_indexdef",
     "pg_get_triggerdef",
@@ -93,32 +92,38 @@ const NOTHING: [&str; 18] = [
     "pg_get_partkeydef",
     "pg_get_serial_sequence",
     "pg_get_statisticsobjdef_columns",
-    "obj_description",
-    "col_description",
     "shobj_description",
     "pg_tablespace_location",
     "pg_describe_object",
 ];
 
 /// Functions that are zero.
-const ZERO: [&str; 7] = [
-    "pg_relation_size",
-    "pg_table_size",
-    "pg_indexes_size",
-    "pg_total_relation_size",
-    "pg_database_size",
-    "pg_backend_pid",
-    "pg_my_temp_schema",
-];
+const ZERO: [&str; 3] = ["pg_indexes_size", "pg_backend_pid", "pg_my_temp_schema"];
 
-/// Puts the functions into a session. `oids` are the numbers of tables by name, `user` is who asks.
-pub(super) fn register(session: &SessionContext, oids: &Arc<BTreeMap<String, i64>>, user: &str) {
+/// What these functions say of tables.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Numbers of tables by name.
+    pub(super) oids: Arc<BTreeMap<String, i64>>,
+    /// What is described: a table, under 0, and each of its columns by number.
+    pub(super) descriptions: Arc<BTreeMap<(i64, i64), String>>,
+    /// The queries of views, under 0.
+    pub(super) definitions: Arc<BTreeMap<(i64, i64), String>>,
+}
+
+/// Puts the functions into a session. `bytes` are the sizes of tables by name, `user` is who asks.
+pub(super) fn register(session: &SessionContext, known: &Known, bytes: &BTreeMap<String, i64>, user: &str) {
+    let Known { oids, descriptions, definitions } = known;
     let text = |text: &str| Answer::Always(ScalarValue::from(text));
     let all = |names: &'static [&'static str], value: ScalarValue| {
         names.iter().map(move |name| (*name, Answer::Always(value.clone())))
     };
     let version = format!("PostgreSQL {VERSION} (Tributary {})", env!("CARGO_PKG_VERSION"));
     let schemas = ScalarValue::List(ScalarValue::new_list_nullable(&[ScalarValue::from(PUBLIC)], &DataType::Utf8));
+    let total = bytes.values().fold(0i64, |sum, one| sum.saturating_add(*one));
+    let sized = bytes.iter().filter_map(|(name, bytes)| Some((*oids.get(name)?, *bytes)));
+    let sized = Arc::new(sized.collect::<BTreeMap<_, _>>());
+    let size = || Answer::Bytes(Arc::clone(oids), Arc::clone(&sized));
     let others = [
         ("version", text(&version)),
         ("current_database", text(NAME)),
@@ -130,7 +135,14 @@ pub(super) fn register(session: &SessionContext, oids: &Arc<BTreeMap<String, i64
         ("user", text(user)),
         ("pg_get_userbyid", text(NAME)),
         ("pg_encoding_to_char", text("UTF8")),
-        ("pg_size_pretty", text("0 bytes")),
+        ("pg_relation_size", size()),
+        ("pg_table_size", size()),
+        ("pg_total_relation_size", size()),
+        ("pg_database_size", Answer::Always(ScalarValue::from(total))),
+        ("pg_size_pretty", Answer::PrettyBytes),
+        ("obj_description", Answer::OfTable(Arc::clone(descriptions))),
+        ("col_description", Answer::OfColumn(Arc::clone(descriptions))),
+        ("pg_get_viewdef", Answer::OfTable(Arc::clone(definitions))),
         ("current_setting", Answer::Setting),
         ("format_type", Answer::TypeName),
         ("to_regtype", Answer::TypeNumber),
@@ -168,6 +180,14 @@ enum Answer {
     Number(Arc<BTreeMap<String, i64>>),
     /// The name of a table by its number.
     Name(Arc<BTreeMap<String, i64>>),
+    /// The size of a table by its name or number.
+    Bytes(Arc<BTreeMap<String, i64>>, Arc<BTreeMap<i64, i64>>),
+    /// A size for people.
+    PrettyBytes,
+    /// What is known of a table by its number.
+    OfTable(Arc<BTreeMap<(i64, i64), String>>),
+    /// What is known of a column by the numbers of its table and its own.
+    OfColumn(Arc<BTreeMap<(i64, i64), String>>),
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -189,8 +209,9 @@ impl ScalarUDFImpl for Function {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match &self.answer {
             Answer::Always(value) => value.data_type(),
-            Answer::Number(_) | Answer::TypeNumber => DataType::Int64,
+            Answer::Number(_) | Answer::TypeNumber | Answer::Bytes(..) => DataType::Int64,
             Answer::Setting | Answer::TypeName | Answer::Quoted | Answer::Name(_) => DataType::Utf8,
+            Answer::PrettyBytes | Answer::OfTable(_) | Answer::OfColumn(_) => DataType::Utf8,
         })
     }
 
@@ -216,47 +237,68 @@ impl ScalarUDFImpl for Function {
 
 impl Function {
     fn rows(&self, argument: impl Fn(usize, &DataType) -> Result<ArrayRef>) -> Result<ArrayRef> {
-        Ok(match &self.answer {
-            Answer::TypeName => {
-                let (numbers, modifiers) = (argument(0, &DataType::Int64)?, argument(1, &DataType::Int64)?);
-                let pairs = numbers.as_primitive::<Int64Type>().iter().zip(modifiers.as_primitive::<Int64Type>());
-                Arc::new(
-                    pairs
-                        .map(|(number, modifier)| number.map(|number| type_name(number, modifier)))
-                        .collect::<StringArray>(),
-                )
-            }
-            Answer::Name(oids) => {
-                let numbers = argument(0, &DataType::Int64)?;
-                let name = |number: i64| {
-                    let found = oids.iter().find(|(_, oid)| **oid == number);
-                    found.map_or_else(|| number.to_string(), |(name, _)| name.clone())
-                };
-                Arc::new(numbers.as_primitive::<Int64Type>().iter().map(|one| one.map(name)).collect::<StringArray>())
-            }
-            Answer::Number(oids) => {
-                let names = argument(0, &DataType::Utf8)?;
-                let number = |name: &str| {
-                    let name = name.strip_prefix("public.").unwrap_or(name).trim_matches('"');
-                    oids.get(name).copied()
-                };
-                Arc::new(names.as_string::<i32>().iter().map(|one| one.and_then(number)).collect::<Int64Array>())
-            }
-            Answer::TypeNumber => {
-                let names = argument(0, &DataType::Utf8)?;
-                Arc::new(names.as_string::<i32>().iter().map(|one| one.and_then(type_number)).collect::<Int64Array>())
-            }
-            Answer::Quoted => {
-                let names = argument(0, &DataType::Utf8)?;
-                Arc::new(names.as_string::<i32>().iter().map(|one| one.map(quoted)).collect::<StringArray>())
-            }
-            Answer::Setting | Answer::Always(_) => {
-                let names = argument(0, &DataType::Utf8)?;
-                let value = |name: &str| setting(name).map(|(_, value)| value);
-                Arc::new(names.as_string::<i32>().iter().map(|one| one.and_then(value)).collect::<StringArray>())
-            }
-        })
+        let number = |at| argument(at, &DataType::Int64);
+        // Text and numbers by text, by a number, and by two of them.
+        let worded = |answer: &dyn Fn(&str) -> Option<String>| -> Result<ArrayRef> {
+            let given = argument(0, &DataType::Utf8)?;
+            let given = given.as_string::<i32>().iter();
+            Ok(Arc::new(given.map(|one| one.and_then(answer)).collect::<StringArray>()))
+        };
+        let counted = |answer: &dyn Fn(&str) -> Option<i64>| -> Result<ArrayRef> {
+            let given = argument(0, &DataType::Utf8)?;
+            let given = given.as_string::<i32>().iter();
+            Ok(Arc::new(given.map(|one| one.and_then(answer)).collect::<Int64Array>()))
+        };
+        let numbered = |answer: &dyn Fn(i64) -> Option<String>| -> Result<ArrayRef> {
+            let given = number(0)?;
+            let given = given.as_primitive::<Int64Type>().iter();
+            Ok(Arc::new(given.map(|one| one.and_then(answer)).collect::<StringArray>()))
+        };
+        let paired = |answer: &dyn Fn(i64, Option<i64>) -> Option<String>| -> Result<ArrayRef> {
+            let (first, second) = (number(0)?, number(1)?);
+            let pairs = first.as_primitive::<Int64Type>().iter().zip(second.as_primitive::<Int64Type>());
+            let answered = pairs.map(|(first, second)| first.and_then(|first| answer(first, second)));
+            Ok(Arc::new(answered.collect::<StringArray>()))
+        };
+        match &self.answer {
+            Answer::TypeName => paired(&|number, modifier| Some(type_name(number, modifier))),
+            Answer::OfColumn(known) => paired(&|table, column| known.get(&(table, column?)).cloned()),
+            Answer::OfTable(known) => numbered(&|table| known.get(&(table, 0)).cloned()),
+            Answer::PrettyBytes => numbered(&|bytes| Some(pretty(bytes))),
+            Answer::Name(oids) => numbered(&|number| {
+                let found = oids.iter().find(|(_, oid)| **oid == number);
+                Some(found.map_or_else(|| number.to_string(), |(name, _)| name.clone()))
+            }),
+            Answer::Number(oids) => counted(&|name| table_number(oids, name)),
+            Answer::Bytes(oids, bytes) => counted(&|table| {
+                let table = table.parse().ok().or_else(|| table_number(oids, table))?;
+                Some(bytes.get(&table).copied().unwrap_or(0))
+            }),
+            Answer::TypeNumber => counted(&type_number),
+            Answer::Quoted => worded(&|name| Some(quoted(name))),
+            Answer::Setting | Answer::Always(_) => worded(&|name| setting(name).map(|(_, value)| value.to_owned())),
+        }
     }
+}
+
+fn table_number(oids: &BTreeMap<String, i64>, name: &str) -> Option<i64> {
+    oids.get(name.strip_prefix("public.").unwrap_or(name).trim_matches('"')).copied()
+}
+
+/// A size as PostgreSQL says it: ten thousand or so of a unit before the next one begins, rounded half up.
+fn pretty(bytes: i64) -> String {
+    if bytes.abs() < 10 << 10 {
+        return format!("{bytes} bytes");
+    }
+    let mut halves = bytes >> 9;
+    let mut units = ["kB", "MB", "GB", "TB", "PB"].into_iter().peekable();
+    while let Some(unit) = units.next() {
+        if halves.abs() < (20 << 10) - 1 || units.peek().is_none() {
+            return format!("{} {unit}", (halves + halves.signum()) / 2);
+        }
+        halves >>= 10;
+    }
+    format!("{bytes} bytes")
 }
 
 fn type_name(number: i64, modifier: Option<i64>) -> String {
@@ -279,5 +321,26 @@ fn quoted(name: &str) -> String {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pretty;
+
+    #[test]
+    fn sizes_are_said_as_postgresql_says_them() {
+        for (bytes, expected) in [
+            (0, "0 bytes"),
+            (10_239, "10239 bytes"),
+            (10_240, "10 kB"),
+            (10_752, "11 kB"),
+            (10_485_248, "10 MB"),
+            (10_484_735, "10239 kB"),
+            (1 << 40, "1024 GB"),
+            (i64::MAX, "8192 PB"),
+        ] {
+            assert_eq!(pretty(bytes), expected, "{bytes}");
+        }
     }
 }

@@ -47,7 +47,7 @@ impl VisitorMut for Rewrite {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        if select.from.iter().any(never_has_rows) {
+        if select.from.iter().any(never_has_rows) || asks_for_a_list(select) {
             empty(select);
         }
         ControlFlow::Continue(())
@@ -67,6 +67,10 @@ impl VisitorMut for Rewrite {
             Expr::Cast { expr: inner, data_type, .. } => cast(inner, data_type),
             Expr::Function(function) => call(function),
             Expr::Subquery(query) if is_nothing(query) => Some(null()),
+            Expr::Subquery(query) => {
+                of_one_row(query);
+                None
+            }
             Expr::Exists { subquery, negated } if is_nothing(subquery) => Some(boolean(*negated)),
             Expr::InSubquery { expr: inner, subquery, negated } if is_search_path(subquery) => Some(Expr::InList {
                 expr: Box::new(take(inner)),
@@ -125,7 +129,49 @@ fn never_has_rows(from: &TableWithJoins) -> bool {
 }
 
 /// Lists of the catalogue that are NULL in every row.
-const NO_LISTS: [&str; 4] = ["reloptions", "relacl", "attacl", "datacl"];
+const NO_LISTS: [&str; 7] = ["reloptions", "relacl", "attacl", "datacl", "typacl", "nspacl", "spcacl"];
+
+/// Whether only rows are wanted in which one of these is there.
+fn asks_for_a_list(select: &Select) -> bool {
+    let is_list = |expr: &&Expr| matches!(expr, Expr::IsNotNull(list) if NO_LISTS.contains(&name_of(list).as_str()));
+    select.from.iter().all(|from| from.joins.is_empty() && is_of_catalogue(&from.relation))
+        && select.selection.as_ref().is_some_and(|wanted| conditions(wanted).iter().any(is_list))
+}
+
+/// What has to hold together for a condition to hold.
+fn conditions(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Nested(inner) => conditions(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => [conditions(left), conditions(right)].concat(),
+        other => vec![other],
+    }
+}
+
+/// The engine takes a subquery for a value that depends on the row around it only where it is an aggregate. Where a row of
+/// the catalogue is asked for by its number there is one at most, and the largest of one is that one.
+fn of_one_row(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let [from] = select.from.as_slice() else { return };
+    let numbered = |expr: &&Expr| match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, .. } => name_of(left) == "oid",
+        _ => false,
+    };
+    let one = select.selection.as_ref().is_some_and(|wanted| conditions(wanted).iter().any(numbered));
+    if !one || !from.joins.is_empty() || !is_of_catalogue(&from.relation) {
+        return;
+    }
+    if let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+        select.projection.as_mut_slice()
+        && !is_aggregate(item)
+    {
+        *item = function("max", vec![take(item)]);
+    }
+}
+
+fn is_of_catalogue(relation: &TableFactor) -> bool {
+    matches!(relation, TableFactor::Table { name, args: None, .. } if matches!(name.0.as_slice(),
+        [ObjectNamePart::Identifier(schema), _] if schema.value == SCHEMA))
+}
 
 fn is_empty(relation: &TableFactor) -> bool {
     let name = match relation {
@@ -150,16 +196,16 @@ fn is_empty(relation: &TableFactor) -> bool {
 /// Functions that make one row of none.
 const AGGREGATES: [&str; 8] = ["count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_or"];
 
+fn is_aggregate(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if AGGREGATES.contains(&last(&function.name).as_str()))
+}
+
 /// Leaves of a `SELECT` the names of its columns.
 fn empty(select: &mut Select) {
     let mut names = Vec::new();
     for item in &select.projection {
         let name = match item {
-            SelectItem::UnnamedExpr(Expr::Function(function))
-                if AGGREGATES.contains(&last(&function.name).as_str()) =>
-            {
-                return;
-            }
+            SelectItem::UnnamedExpr(expr) if is_aggregate(expr) => return,
             SelectItem::UnnamedExpr(expr) => name_of(expr),
             SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
             _ => return,
@@ -221,7 +267,7 @@ fn operator(parts: &[String]) -> Option<BinaryOperator> {
     }
 }
 
-/// Functions are known by their own names; `ARRAY(SELECT …)` of nothing is nothing.
+/// Functions are known by their own names; `ARRAY(SELECT …)` of nothing is nothing, and so is the text of it.
 fn call(function: &mut Function) -> Option<Expr> {
     if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(_)] = function.name.0.as_slice()
         && schema.value == SCHEMA
@@ -231,6 +277,11 @@ fn call(function: &mut Function) -> Option<Expr> {
     match &function.args {
         FunctionArguments::Subquery(query) if is_nothing(query) => Some(null()),
         FunctionArguments::Subquery(query) if last(&function.name) == "array" => gathered(query).map(Expr::Subquery),
+        FunctionArguments::List(list) if last(&function.name) == "array_to_string" => {
+            let none = matches!(list.args.first(), Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))))
+                if value.value == Value::Null);
+            none.then(null)
+        }
         _ => None,
     }
 }

@@ -224,6 +224,18 @@ mod tests {
                 "SELECT t.x FROM t LEFT JOIN pg_catalog.pg_index i ON i.indrelid = t.x WHERE NOT EXISTS (SELECT 1 FROM pg_policy)",
                 "SELECT t.x FROM t LEFT JOIN pg_catalog.pg_index i ON i.indrelid = t.x WHERE true",
             ),
+            (
+                "SELECT array_to_string(ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.x = 1 AND (attacl IS NOT NULL)), ', ')",
+                "SELECT NULL",
+            ),
+            (
+                "SELECT 1 FROM t WHERE t.x = 0 OR (SELECT c.relkind = 'c' FROM pg_class c WHERE c.oid = t.x)",
+                "SELECT 1 FROM t WHERE t.x = 0 OR (SELECT max(c.relkind = 'c') FROM pg_catalog.pg_class c WHERE c.oid = t.x)",
+            ),
+            (
+                "SELECT (SELECT b.x FROM blocks b WHERE b.oid = t.x), (SELECT count(*) FROM pg_class c WHERE c.oid = t.x) FROM t",
+                "SELECT (SELECT b.x FROM blocks b WHERE b.oid = t.x), (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.oid = t.x) FROM t",
+            ),
         ] {
             assert_eq!(first(text), expected, "{text}");
         }

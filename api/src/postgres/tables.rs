@@ -10,12 +10,13 @@ pub(super) const INFORMATION: &str = "information_schema";
 pub(super) type Columns = &'static [(&'static str, Cell)];
 
 /// Tables with rows.
-pub(super) const TABLES: [(&str, &str, Columns); 14] = [
+pub(super) const TABLES: [(&str, &str, Columns); 15] = [
     (SCHEMA, "pg_namespace", NAMESPACE),
     (SCHEMA, "pg_class", CLASS),
     (SCHEMA, "pg_attribute", ATTRIBUTE),
     (SCHEMA, "pg_type", TYPE),
     (SCHEMA, "pg_database", DATABASE),
+    (SCHEMA, "pg_tablespace", TABLESPACE),
     (SCHEMA, "pg_roles", ROLES),
     (SCHEMA, "pg_user", USER),
     (SCHEMA, "pg_am", AM),
@@ -113,6 +114,7 @@ const TYPE: Columns = &[
     ("typndims", Cell::Int(0)),
     ("typcollation", Cell::Int(0)),
     ("typdefault", Cell::Null),
+    ("typacl", Cell::Texts),
 ];
 const DATABASE: Columns = &[
     ("oid", Cell::Int(5)),
@@ -123,12 +125,21 @@ const DATABASE: Columns = &[
     ("datistemplate", Cell::Bool(false)),
     ("datallowconn", Cell::Bool(true)),
     ("datconnlimit", Cell::Int(-1)),
-    ("dattablespace", Cell::Int(0)),
+    ("dattablespace", Cell::Int(TABLESPACE_OID)),
     ("datcollate", Cell::text("C")),
     ("datctype", Cell::text("C")),
     ("daticulocale", Cell::Null),
     ("datcollversion", Cell::Null),
     ("datacl", Cell::Texts),
+];
+/// The number of the only place where tables are, as in PostgreSQL.
+const TABLESPACE_OID: i64 = 1_663;
+const TABLESPACE: Columns = &[
+    ("oid", Cell::Int(TABLESPACE_OID)),
+    ("spcname", Cell::text("pg_default")),
+    ("spcowner", Cell::Int(10)),
+    ("spcacl", Cell::Texts),
+    ("spcoptions", Cell::Texts),
 ];
 const ROLES: Columns = &[
     ("oid", Cell::Int(10)),
@@ -165,6 +176,8 @@ const SETTINGS: Columns = &[
     ("context", Cell::text("user")),
     ("vartype", Cell::text("string")),
     ("source", Cell::text("default")),
+    ("boot_val", Cell::text("")),
+    ("reset_val", Cell::text("")),
 ];
 const PG_TABLES: Columns = &[
     ("schemaname", Cell::text("public")),
@@ -215,8 +228,10 @@ const INFORMATION_COLUMNS: Columns = &[
 ];
 
 /// Tables that never have a row: a ledger has no such things.
-pub(super) const EMPTY: [(&str, Columns); 32] = [
+pub(super) const EMPTY: [(&str, Columns); 44] = [
     ("pg_aggregate", &[("aggfnoid", Cell::Int(0))]),
+    ("pg_amop", &[("oid", Cell::Int(0)), ("amopfamily", Cell::Int(0))]),
+    ("pg_amproc", &[("oid", Cell::Int(0)), ("amprocfamily", Cell::Int(0))]),
     ("pg_attrdef", &[("oid", Cell::Int(0)), ("adrelid", Cell::Int(0)), ("adnum", Cell::Int(0)), ("adbin", Cell::Null)]),
     (
         "pg_auth_members",
@@ -227,6 +242,7 @@ pub(super) const EMPTY: [(&str, Columns); 32] = [
             ("admin_option", Cell::Bool(false)),
         ],
     ),
+    ("pg_cast", &[("oid", Cell::Int(0)), ("castsource", Cell::Int(0)), ("casttarget", Cell::Int(0))]),
     ("pg_collation", &[("oid", Cell::Int(0)), ("collname", Cell::text("")), ("collnamespace", Cell::Int(0))]),
     (
         "pg_constraint",
@@ -242,6 +258,9 @@ pub(super) const EMPTY: [(&str, Columns); 32] = [
             ("confkey", Cell::Texts),
         ],
     ),
+    ("pg_conversion", &[("oid", Cell::Int(0)), ("conname", Cell::text(""))]),
+    ("pg_db_role_setting", &[("setdatabase", Cell::Int(0)), ("setrole", Cell::Int(0)), ("setconfig", Cell::Texts)]),
+    ("pg_default_acl", &[("oid", Cell::Int(0)), ("defaclrole", Cell::Int(0)), ("defaclacl", Cell::Texts)]),
     (
         "pg_depend",
         &[
@@ -306,7 +325,9 @@ pub(super) const EMPTY: [(&str, Columns); 32] = [
     ),
     ("pg_language", &[("oid", Cell::Int(0)), ("lanname", Cell::text(""))]),
     ("pg_matviews", &[("schemaname", Cell::text("")), ("matviewname", Cell::text(""))]),
+    ("pg_opclass", &[("oid", Cell::Int(0)), ("opcname", Cell::text(""))]),
     ("pg_operator", &[("oid", Cell::Int(0)), ("oprname", Cell::text(""))]),
+    ("pg_opfamily", &[("oid", Cell::Int(0)), ("opfname", Cell::text(""))]),
     ("pg_policy", &[("oid", Cell::Int(0)), ("polname", Cell::text("")), ("polrelid", Cell::Int(0))]),
     (
         "pg_proc",
@@ -327,6 +348,10 @@ pub(super) const EMPTY: [(&str, Columns); 32] = [
     ("pg_stat_activity", &[("pid", Cell::Int(0)), ("usename", Cell::text("")), ("query", Cell::text(""))]),
     ("pg_statistic_ext", &[("oid", Cell::Int(0)), ("stxrelid", Cell::Int(0)), ("stxname", Cell::text(""))]),
     ("pg_subscription", &[("oid", Cell::Int(0)), ("subname", Cell::text(""))]),
-    ("pg_tablespace", &[("oid", Cell::Int(0)), ("spcname", Cell::text(""))]),
     ("pg_trigger", &[("oid", Cell::Int(0)), ("tgrelid", Cell::Int(0)), ("tgname", Cell::text(""))]),
+    ("pg_ts_config", &[("oid", Cell::Int(0)), ("cfgname", Cell::text(""))]),
+    ("pg_ts_dict", &[("oid", Cell::Int(0)), ("dictname", Cell::text(""))]),
+    ("pg_ts_parser", &[("oid", Cell::Int(0)), ("prsname", Cell::text(""))]),
+    ("pg_ts_template", &[("oid", Cell::Int(0)), ("tmplname", Cell::text(""))]),
+    ("pg_user_mappings", &[("umid", Cell::Int(0)), ("srvname", Cell::text("")), ("usename", Cell::text(""))]),
 ];

@@ -160,6 +160,8 @@ pub(crate) struct PendingMoney {
     pub(crate) reason: Option<String>,
     /// For a challenge window, its last block.
     pub(crate) until_block: Option<BlockNumber>,
+    /// For what is unfunded, the oldest epoch of which something still waits.
+    pub(crate) since_epoch: Option<i64>,
     /// The vault.
     pub(crate) vault: AddressText,
     /// The money.

@@ -137,6 +137,11 @@ impl Status {
     async fn alarms(&self) -> Result<Vec<Alarm>, Refusal> {
         self.view.alarms().await
     }
+    /// Vaults whose balance at the end of the last settled epoch does not cover what was earned: what waits for the money
+    /// of which vault. Empty when all is well.
+    async fn unfunded(&self) -> Result<Vec<Unfunded>, Refusal> {
+        self.view.unfunded().await
+    }
     /// What must always hold, and how often this process found it broken.
     async fn invariants(&self) -> Vec<InvariantCount> {
         tributary_schemas::invariant::ALL
@@ -186,6 +191,23 @@ pub(crate) struct Alarm {
     pub(crate) detail: String,
     /// The first account, by address, that is known to differ.
     pub(crate) account: Option<AddressText>,
+}
+
+/// What waits until a vault has the money.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Unfunded {
+    /// The vault.
+    pub(crate) vault: AddressText,
+    /// Token.
+    pub(crate) token: AddressText,
+    /// Epoch since whose end something waits without a break.
+    pub(crate) since_epoch: i64,
+    /// What the vault owes: earned and not claimed, what waits included.
+    pub(crate) owed: Money,
+    /// What claims can be paid from; null where the balance was not read.
+    pub(crate) held: Option<Money>,
+    /// What waits.
+    pub(crate) waiting: Money,
 }
 
 /// The root of a vault's tree.

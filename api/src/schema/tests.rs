@@ -10,6 +10,8 @@ use crate::pinned::Shelf;
 use crate::serve::ApiConfig;
 use crate::{graphql, view};
 
+mod waiting;
+
 /// The whole answer to a query, as a client of the newer media type sees it.
 async fn answer(published: &Published, query: &str) -> Value {
     let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());

@@ -25,7 +25,7 @@ use crate::pinned::Reply;
 use crate::view;
 
 /// How long a request waits for room.
-pub(crate) const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
+pub(super) const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 /// How to keep what its address names by content.
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Pages run our own scripts and talk to our own server, and nothing else. Charts set inline styles.
@@ -143,10 +143,7 @@ async fn admit(
 }
 
 pub(super) fn overloaded(id: &str) -> Response {
-    let refusal = Refusal::new(ErrorCode::Overloaded, "more requests at once than this server takes");
-    let mut response = problem(&refusal, id);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+    problem(&Refusal::new(ErrorCode::Overloaded, "more requests at once than this server takes"), id)
 }
 
 /// What a handler left of the quota.
@@ -173,7 +170,11 @@ pub(super) fn problem(refusal: &Refusal, id: &str) -> Response {
         "code": refusal.code.as_str(),
         "requestId": id,
     });
-    answer(status, "application/problem+json", body.to_string())
+    let mut response = answer(status, "application/problem+json", body.to_string());
+    if refusal.code == ErrorCode::Overloaded {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 pub(super) fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Body>) -> Response {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use tributary_schemas::column::hex_text;
 use tributary_store::Snapshot;
 
-use super::App;
 use super::routes::{Client, Left, RequestId, answer, problem, too_many};
+use super::{App, Way};
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::Remaining;
 use crate::rows;
@@ -79,6 +79,7 @@ async fn sql_answer(
     let form = negotiate(accept).map_err(Err)?;
     let left = app.limiter.charge(asking, SQL_UNITS).map_err(Ok)?;
     let named = generation(headers).map_err(Err)?;
+    let _room = app.sql_room.enter(Way::Http).await.map_err(Err)?;
     let pinned = app.shelf.newest_of(named).await.map_err(Err)?;
     let batches = sql_gate::query(pinned.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
     let batches = batches.map_err(|cause| Err(sql_refusal(&cause)))?;

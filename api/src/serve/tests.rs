@@ -145,6 +145,28 @@ async fn sql_comes_as_json_and_csv() {
 }
 
 #[tokio::test]
+async fn a_query_waits_for_its_place_and_is_turned_away() {
+    let published = fixture::publish().await;
+    let few = ApiConfig { queries_max: 1, ..config() };
+    let served = |config| {
+        App::new(config, published.lake.clone(), published.dir.path().to_owned(), None, CancellationToken::new())
+    };
+    let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let refused = served(ApiConfig { flight: free, ..few.clone() }).err().unwrap().to_string();
+    assert_eq!(refused, "limit queries_max is 1: expected at least one for each way in of SQL that is served");
+    let app = served(few).unwrap();
+    let router = routes::router(Arc::clone(&app)).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1))));
+    let ask = async || send(&router, post("/v1/sql", "", json!({ "query": "SELECT 1" }).to_string())).await;
+    let place = app.sql_room.enter(Way::Http).await.unwrap();
+    let got = ask().await;
+    assert_eq!((got.status, &got.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("OVERLOADED")));
+    assert_eq!(got.headers["retry-after"], "1");
+    assert_eq!(send(&router, graphql("{ status { snapshot } }")).await.status, StatusCode::OK, "others are answered");
+    drop(place);
+    assert_eq!(ask().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn pages_are_served_under_a_strict_policy() {
     let (router, _published) = server(config()).await;
     let page = async |path: &str, accept: &str| {

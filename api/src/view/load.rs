@@ -229,8 +229,16 @@ pub(crate) struct PendingKey {
     pub(crate) cut: i64,
 }
 
-/// The journal's account, vault, token and base units.
-pub(crate) type Waiting = (String, String, String, i128);
+/// What waits on an account of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) name: String,
+    pub(crate) vault: String,
+    pub(crate) token: String,
+    pub(crate) units: i128,
+    /// For what a vault does not cover, the oldest epoch with something that still waits.
+    pub(crate) since: Option<i64>,
+}
 
 impl Loader<PendingKey> for Loads {
     type Value = Vec<Waiting>;
@@ -249,23 +257,28 @@ impl Loader<PendingKey> for Loads {
                 let beginnings = ["pending", "suspense", "unfunded"];
                 let waits = beginnings.map(|one| format!("{account} LIKE '{one}:%'")).join(" OR ");
                 let whose = format!("right({account}, 42) IN ({accounts})");
+                // What a vault does not cover is released under the epoch that it waits since.
+                let since = format!("CASE WHEN {account} LIKE 'unfunded:%' THEN coalesce(adjusts_epoch, epoch) END");
                 format!(
-                    "SELECT {account} AS account, vault, token, {units} AS units FROM ledger_entries \
+                    "SELECT {account} AS account, vault, token, {since} AS since, {units} AS units FROM ledger_entries \
                      WHERE epoch <= $1 AND ({waits}) AND {whose}"
                 )
             };
             let query = format!(
-                "SELECT account, vault, token, sum(units) FROM ({} UNION ALL {}) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+                "SELECT account, vault, token, sum(units), min(since) FROM (\
+                 SELECT account, vault, token, since, sum(units) AS units FROM ({} UNION ALL {}) GROUP BY 1, 2, 3, 4) \
+                 WHERE units <> 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
                 side("credit", "amount"),
                 side("debit", "-amount")
             );
             for batch in self.pinned()?.batches(&query, vec![cut.into()]).await? {
                 let (names, vaults) = (column::<String>(&batch, 0)?, column::<String>(&batch, 1)?);
                 let sums = column::<String>(&batch, 2)?.into_iter().zip(column::<Decimal38>(&batch, 3)?);
-                for ((name, vault), (token, sum)) in names.into_iter().zip(vaults).zip(sums) {
+                let sums = sums.zip(column::<Option<i64>>(&batch, 4)?);
+                for ((name, vault), ((token, sum), since)) in names.into_iter().zip(vaults).zip(sums) {
                     let account = AddressText::read(name.rsplit(':').next().unwrap_or_default());
                     if sum.0 != 0 {
-                        let line = (name, vault, token, sum.0);
+                        let line = Waiting { name, vault, token, units: sum.0, since };
                         out.entry(PendingKey { account, cut }).or_default().push(line);
                     }
                 }

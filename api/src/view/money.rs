@@ -11,15 +11,13 @@ use tributary_schemas::money::{ClaimRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
 
 use super::View;
-use super::load::{EarningsKey, Grouped, LeafKey, PendingKey, StandingKey, Waiting};
+use super::load::{EarningsKey, Grouped, LeafKey, StandingKey};
 use crate::earned::whole_units;
 use crate::error::{ErrorCode, Refusal};
 use crate::page::FIRST_MAX;
 use crate::pinned::column;
 use crate::scalar::{AddressText, BigInt, BlockNumber, Bytes32, DateTime};
-use crate::schema::account::{
-    Earning, EarningsGroup, Entitlement, PendingKind, PendingMoney, Proof, Statement, StatementLine,
-};
+use crate::schema::account::{Earning, EarningsGroup, Entitlement, Proof, Statement, StatementLine};
 use crate::schema::epoch::MoneyFlow;
 use crate::schema::status::{
     Alarm, Anchored, BlockRef, Counter, Counts, EndpointStatus, Status, TokenTotal, VaultRoot,
@@ -189,31 +187,6 @@ impl View {
             Earning { key: key.unwrap_or_default(), label, epoch: of_group.or(epoch), amount }
         };
         Ok(found.into_iter().map(earning).collect())
-    }
-
-    /// What waits for an account, by vault and token.
-    pub(crate) async fn pending(&self, account: AddressText) -> Result<Vec<PendingMoney>, Refusal> {
-        let Some(cut) = self.cut() else { return Ok(Vec::new()) };
-        let found = self.0.loads.load_one(PendingKey { account, cut }).await?.unwrap_or_default();
-        let line = |(name, vault, token, units): Waiting| {
-            // `pending:<batch>:<release>:<resolve by>:<address>`, `suspense:<reason>:<address>` or `unfunded:<address>`
-            let mut parts = name.split(':');
-            let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-            let (kind, reason) = match first {
-                "pending" => (PendingKind::Challenge, None),
-                "unfunded" => (PendingKind::Unfunded, Some(first)),
-                _ => (PendingKind::Suspended, second),
-            };
-            let until = third.filter(|_| kind == PendingKind::Challenge).and_then(|block| block.parse().ok());
-            PendingMoney {
-                kind,
-                reason: reason.map(str::to_owned),
-                until_block: until.map(BlockNumber),
-                vault: AddressText::read(&vault),
-                amount: self.money(AddressText::read(&token), units),
-            }
-        };
-        Ok(found.into_iter().map(line).collect())
     }
 
     /// The epochs in which an account earned or gave back something, oldest first, with what changed.

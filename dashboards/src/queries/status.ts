@@ -1,7 +1,7 @@
 // Where everything stands, for whoever keeps it running.
 
 import { ask } from '../graphql.svelte';
-import type { Anchored, Status } from '../queries';
+import { UNFUNDED, type Anchored, type Status } from '../queries';
 
 export type Alarm = {
   kind: string;
@@ -44,6 +44,7 @@ export const standing = async (): Promise<Standing> =>
         anchored { state reason head finalized lagBlocks open notAnchored unknown l1Head l1Finalized l1Read }
         counts { blocks events rejectedEvents payments batches blobs attributions datasets contributions models agents
           accounts }
+        ${UNFUNDED}
         alarms { kind epoch vault token block detail account }
         invariants { id holds broken }
       }

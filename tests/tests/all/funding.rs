@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload, demo_policy};
 use tributary_tests::follower::configure_devnet;
-use tributary_tests::program::{self, json, rows, run};
+use tributary_tests::program::{self, json, rows, run, serve_run};
 
 /// Up to here the node says that the vault is short; epochs have 30 blocks.
 const SHORT_UNTIL: u64 = 200;
@@ -54,6 +54,67 @@ fn is_sound(config: &str, epoch: u64) {
     }
 }
 
+/// The oldest of these epochs that this much does not pay for, the oldest first.
+fn oldest_unpaid(waits: &[Value], mut paid: i128) -> Option<i64> {
+    let unpaid = waits.iter().find(|row| {
+        paid -= units(&row["units"]);
+        paid < 0
+    });
+    unpaid.and_then(|row| row["epoch"].as_i64())
+}
+
+/// The server of such a ledger says what waits for which vault since when, and of an account what is its own.
+async fn is_told(config: &str, waiting: &Value) {
+    let (account, token) = (text(waiting, "account"), text(waiting, "token"));
+    let mut served = serve_run(Path::new(config)).unwrap();
+    let query = format!(
+        "{{ status {{ unfunded {{ vault token sinceEpoch owed {{ raw }} held {{ raw }} waiting {{ raw }} }} }}
+         account(address: \"{account}\") {{ pending {{ kind sinceEpoch untilBlock vault amount {{ raw token }} }} }} }}"
+    );
+    let client =
+        reqwest::Client::new().post(format!("{}graphql", served.url)).header("content-type", "application/json");
+    let told = client.body(serde_json::json!({ "query": query }).to_string()).send().await.unwrap();
+    let told = told.json::<Value>().await.unwrap();
+    served.stop();
+
+    let same = |told: &Value, row: &str| told.as_str().unwrap().eq_ignore_ascii_case(row);
+    let vaults = told["data"]["status"]["unfunded"].as_array().unwrap_or_else(|| panic!("{told:#}"));
+    let newest = rows(config, &format!("select * from fundings where epoch = {LAST_SHORT} and waiting > 0"));
+    assert!(!newest.is_empty() && vaults.len() == newest.len(), "{vaults:?} {newest:?}");
+    for row in &newest {
+        let of = |one: &&Value| same(&one["vault"], text(row, "vault")) && same(&one["token"], text(row, "token"));
+        let one = vaults.iter().find(of).unwrap_or_else(|| panic!("{row} is not told: {vaults:?}"));
+        for key in ["owed", "held", "waiting"] {
+            assert_eq!(one[key]["raw"], row[key], "{key}");
+        }
+        let (vault, token) = (text(row, "vault"), text(row, "token"));
+        let states = rows(
+            config,
+            &format!(
+                "select epoch, waiting from fundings where vault = '{vault}' and token = '{token}' order by epoch desc"
+            ),
+        );
+        let since = states.iter().take_while(|row| units(&row["waiting"]) > 0).last().unwrap();
+        assert_eq!(one["sinceEpoch"], since["epoch"]);
+    }
+
+    let role = |role: &str| {
+        rows(
+            config,
+            &format!(
+                "select epoch, sum(abs(amount)) as units from entitlements where account = '{account}' and token = '{token}' \
+                 and role = '{role}' group by epoch order by epoch"
+            ),
+        )
+    };
+    let pending = told["data"]["account"]["pending"].as_array().unwrap();
+    let of = |one: &&Value| one["kind"] == "UNFUNDED" && same(&one["amount"]["token"], token);
+    let one = pending.iter().find(of).unwrap_or_else(|| panic!("nothing waits: {told:#}"));
+    assert_eq!((&one["amount"]["raw"], &one["untilBlock"]), (&waiting["units"], &Value::Null));
+    let paid = role("funded").iter().map(|row| units(&row["units"])).sum();
+    assert_eq!(one["sinceEpoch"].as_i64(), oldest_unpaid(&role("unfunded"), paid));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_vault_is_an_alarm_and_increases_wait_until_it_has_the_money() {
     let (devnet, last) = chain(&[Fault::ShortVault]).await;
@@ -79,6 +140,7 @@ async fn a_short_vault_is_an_alarm_and_increases_wait_until_it_has_the_money() {
     );
     assert!(waiting.len() > 10, "{waiting:?}");
     is_sound(&config, LAST_SHORT);
+    is_told(&config, &waiting[0]).await;
 
     devnet.mine_to(last);
     let end = devnet.finalized();

@@ -54,6 +54,8 @@ mod late;
 #[cfg(test)]
 mod ledgers;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod manual;

@@ -156,7 +156,7 @@ fn the_doctor_reads_the_folder_and_the_configuration() {
     for (check, seen) in [
         ("api.postgres_listen \"5432\"", "no ADDRESS:PORT"),
         (&flight, "in use"),
-        ("api", "api.max_connections is 0"),
+        ("api, sql", "api.max_connections is 0"),
         ("API keys", "EOF"),
     ] {
         let found = failed.iter().find(|finding| finding["check"] == check);

@@ -48,7 +48,7 @@ async fn run_beside(mut command: Command, input: Vec<u8>) -> Output {
 }
 
 /// What psql prints of these commands, without alignment, and what it says on standard error.
-async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
+pub(crate) async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
     let mut psql = Command::new("psql");
     psql.args(["-X", "-A", "-w", "-h", &address.ip().to_string(), "-p", &address.port().to_string()])
         .args(["-U", "ann", "-d", "tributary", "-f", "-"])
@@ -169,6 +169,89 @@ async fn psql_describes_tables_and_asks_by_an_api_key() {
     }
     assert!(psql(address, secret, "select 5 as five;\n").await.0.contains("five\n5\n"));
     ended(&shutdown, running).await;
+}
+
+/// What psql offers to list; without what needs a name that is there.
+const LISTS: [&str; 43] = [
+    "\\dp",
+    "\\dp blocks",
+    "\\z",
+    "\\dT",
+    "\\dT+",
+    "\\dTS",
+    "\\df",
+    "\\df+",
+    "\\dfS count",
+    "\\da",
+    "\\l",
+    "\\l+",
+    "\\dn",
+    "\\dn+",
+    "\\dv",
+    "\\dv+",
+    "\\di",
+    "\\di+",
+    "\\du",
+    "\\du+",
+    "\\dg",
+    "\\dt",
+    "\\dt+",
+    "\\d+",
+    "\\dx",
+    "\\dS",
+    "\\ds",
+    "\\dm",
+    "\\dE",
+    "\\dD",
+    "\\db",
+    "\\dO",
+    "\\do",
+    "\\dL",
+    "\\dF",
+    "\\dA+",
+    "\\dAc",
+    "\\dC",
+    "\\dc",
+    "\\dd",
+    "\\ddp",
+    "\\drds",
+    "\\dconfig",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn psql_lists_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let _printed = run_demo(31, 60, "", folder.path());
+    let shutdown = CancellationToken::new();
+    let (bound, running) = served(folder.path(), ApiConfig::default(), &shutdown).await;
+    let named = ["\\d+ blocks", "\\d+ earnings", "\\sv earnings", "\\dt+ blocks"];
+    let commands = LISTS.into_iter().chain(named).collect::<Vec<_>>().join("\n");
+    let (printed, said) = psql(bound.postgres.unwrap(), "", &format!("{commands}\n")).await;
+    ended(&shutdown, running).await;
+    assert!(!said.contains("ERROR"), "{said}");
+    for line in [
+        // Privileges that nobody changed are empty in PostgreSQL, too.
+        "public|blocks|table|||",
+        "public|earnings|view|||",
+        "List of data types\nSchema|Name|Description\n(0 rows)",
+        "pg_catalog|bigint|\n",
+        "List of functions\nSchema|Name|Result data type|Argument data types|Type\n(0 rows)",
+        "tributary|tributary|UTF8|C|C||libc|\n",
+        "List of schemas\nName|Owner\npublic|tributary\n",
+        "List of roles\nRole name|Attributes|Member of\ntributary||\n",
+        "pg_default|tributary|",
+        "number|bigint||not null||plain|||Block number.",
+        "View definition:\n",
+        "CREATE OR REPLACE VIEW public.earnings AS\nSELECT epoch, vault, account",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    // Sizes are those of the files: something, and together those of the database.
+    let blocks =
+        printed.lines().rfind(|line| line.starts_with("public|blocks|table|tributary|permanent|heap|")).unwrap();
+    assert!(blocks.ends_with("|Verified L2 blocks.") && !blocks.contains("|0 bytes|"), "{blocks}");
+    let database = printed.lines().find(|line| line.contains("|pg_default|")).unwrap();
+    assert!(database.starts_with("tributary|tributary|UTF8|") && !database.contains("|0 bytes|"), "{database}");
 }
 
 /// What a server says until it closes, to somebody who says this.

@@ -1,0 +1,1 @@
+import{Y as e,at as t,gt as n,kt as r,rt as i}from"./queries-mm0DrzT1.js";var a=t(`<dl class="card ta5ud1s"><!></dl>`);function o(t,o){var s=a(),c=n(s);e(c,()=>o.children),r(s),i(t,s)}export{o as t};

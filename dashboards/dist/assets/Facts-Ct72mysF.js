@@ -1,1 +1,0 @@
-import{J as e,K as t,R as n,at as r,vt as i}from"./router.svelte-C4zxq1JH.js";var a=e(`<dl class="card ta5ud1s"><!></dl>`);function o(e,o){var s=a(),c=r(s);n(c,()=>o.children),i(s),t(e,s)}export{o as t};

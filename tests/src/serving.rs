@@ -213,7 +213,10 @@ fn lua(question: &Question) -> String {
 
 fn wrk_command(url: &str, script: &Path, connections: u32, seconds: u64) -> Command {
     let mut command = Command::new("wrk");
-    command.args(["--timeout", "30s", "-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "-s"]).arg(script).arg(url);
+    command
+        .args(["--timeout", "30s", "-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "-s"])
+        .arg(script)
+        .arg(url);
     command
 }
 

@@ -28,7 +28,7 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tributary_store::{ArchiveReader, Lake};
+use tributary_store::{ArchiveReader, HotTails, Lake};
 
 use crate::error::ApiError;
 use crate::guard::GuardLimits;
@@ -43,7 +43,7 @@ use crate::view::{Token, Tokens};
 pub(crate) use connections::accept;
 pub(crate) use doors::{Doors, Visitor};
 pub(crate) use routes::WAIT_FOR_ROOM;
-pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
+pub(crate) use sql::{JOIN_TRIES, SQL_UNITS, as_of, sql_refusal};
 
 /// Queries at work at a time whose rows are streamed (Flight SQL, PostgreSQL): each may use the memory of a query until
 /// its rows are fetched.
@@ -64,6 +64,8 @@ pub struct ApiConfig {
     pub guard: GuardLimits,
     /// Bounds of a SQL query.
     pub sql: SqlLimits,
+    /// The tails that this process follows into, for SQL about blocks that are not sealed.
+    pub hot: HotTails,
     /// Where Arrow Flight SQL listens; nowhere when not given.
     pub flight: Option<SocketAddr>,
     /// Where PostgreSQL's protocol is spoken; nowhere when not given.
@@ -110,6 +112,7 @@ impl Default for ApiConfig {
             tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
+            hot: HotTails::default(),
             flight: None,
             postgres: None,
             streamed_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },

@@ -1,12 +1,12 @@
 //! The functions of PostgreSQL that its clients ask the catalogue with.
 //!
-//! Nearly all of them have one answer here: everything is visible to everybody, nobody may write, and nothing has a
-//! definition, a comment or a size.
+//! Nearly all of them have one answer here: everything is visible to everybody, but for what has to be named with its
+//! schema, nobody may write, and nothing has a definition, a comment or a size.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::{DataFusionError, Result};
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
-use super::catalog::{NAME, PUBLIC};
+use super::catalog::{FIRST_HOT_OID, NAME, PUBLIC};
 use super::value::{TYPES, Type};
 
 /// What the server says it is: clients ask by version what a server of PostgreSQL can do.
@@ -59,8 +59,7 @@ pub(super) fn setting(name: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// Functions that are always true.
-const TRUE: [&str; 16] = [
-    "pg_table_is_visible",
+const TRUE: [&str; 15] = [
     "pg_type_is_visible",
     "pg_function_is_visible",
     "pg_operator_is_visible",
@@ -135,6 +134,7 @@ pub(super) fn register(session: &SessionContext, oids: &Arc<BTreeMap<String, i64
         ("format_type", Answer::TypeName),
         ("to_regtype", Answer::TypeNumber),
         ("quote_ident", Answer::Quoted),
+        ("pg_table_is_visible", Answer::Below(FIRST_HOT_OID)),
         ("to_regclass", Answer::Number(Arc::clone(oids))),
         (REGCLASS_NAME, Answer::Name(Arc::clone(oids))),
         ("pg_relation_is_publishable", Answer::Always(ScalarValue::from(false))),
@@ -164,6 +164,8 @@ enum Answer {
     TypeNumber,
     /// A name, in quotes where it needs them.
     Quoted,
+    /// Whether a number is below this one.
+    Below(i64),
     /// The number of a table by its name.
     Number(Arc<BTreeMap<String, i64>>),
     /// The name of a table by its number.
@@ -189,6 +191,7 @@ impl ScalarUDFImpl for Function {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match &self.answer {
             Answer::Always(value) => value.data_type(),
+            Answer::Below(_) => DataType::Boolean,
             Answer::Number(_) | Answer::TypeNumber => DataType::Int64,
             Answer::Setting | Answer::TypeName | Answer::Quoted | Answer::Name(_) => DataType::Utf8,
         })
@@ -233,6 +236,11 @@ impl Function {
                     found.map_or_else(|| number.to_string(), |(name, _)| name.clone())
                 };
                 Arc::new(numbers.as_primitive::<Int64Type>().iter().map(|one| one.map(name)).collect::<StringArray>())
+            }
+            Answer::Below(bound) => {
+                let numbers = argument(0, &DataType::Int64)?;
+                let below = numbers.as_primitive::<Int64Type>().iter().map(|one| one.map(|number| number < *bound));
+                Arc::new(below.collect::<BooleanArray>())
             }
             Answer::Number(oids) => {
                 let names = argument(0, &DataType::Utf8)?;

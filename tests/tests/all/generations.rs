@@ -15,7 +15,7 @@ use tributary_tests::follower::Follower;
 use tributary_tests::program::{json as told, run, tributary};
 
 const BLOCKS: u64 = 90;
-const REFERENCE: &[&str] = &["reference"];
+pub(super) const REFERENCE: &[&str] = &["reference"];
 const OTHER: &[&str] = &["reference", "erc8004"];
 
 /// A chain that is long enough for epochs to settle, and its final block.
@@ -58,7 +58,7 @@ fn configured(folder: &Path, devnet: &Devnet, files: &[&str], nodes: &[String], 
     file.display().to_string()
 }
 
-fn by_node(folder: &Path, devnet: &Devnet, files: &[&str]) -> String {
+pub(super) fn by_node(folder: &Path, devnet: &Devnet, files: &[&str]) -> String {
     configured(folder, devnet, files, &[devnet.l2_http()], "all")
 }
 

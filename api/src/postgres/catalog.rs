@@ -195,7 +195,8 @@ async fn relations(session: &SessionContext) -> Result<Vec<Relation>> {
         names.sort();
         for (oid, name) in (first..).zip(names) {
             let table = session.table_provider(TableReference::partial(of.0, name.as_str())).await?;
-            let view = table.table_type() == datafusion::logical_expr::TableType::View;
+            // A hot table is filled in later, which to the engine is no table either.
+            let view = of.0 == PUBLIC && table.table_type() == datafusion::logical_expr::TableType::View;
             found.push(Relation { oid, of, name, view, schema: table.schema() });
         }
     }

@@ -81,7 +81,7 @@ codes! {
     CursorReorged "CURSOR_REORGED" 409;
     /// Events that are no longer kept.
     EventsGone "EVENTS_GONE" 410;
-    /// No snapshot is published yet.
+    /// No snapshot is published yet, or the one that was read is not joined to the newest blocks any more.
     NotReady "NOT_READY" 503;
     /// A body that came too slowly.
     BodyTimeout "BODY_TIMEOUT" 408;

@@ -4,6 +4,7 @@
 //! a ticket or the handle of a prepared statement names its snapshot, its query and the values for it, so any of our
 //! servers over the same data folder answers it, and a call that never comes costs nothing. The snapshot is chosen when
 //! a query is planned, and its rows are of that snapshot however late they are fetched (INV-10); their schema says which.
+//! So it is with blocks that are not sealed: the ticket names the newest one, and is refused once they are sealed or gone.
 //!
 //! The messages are declared here (`message`) and served by the HTTP stack that serves everything else. `arrow-flight`,
 //! which the program has from Ballista, would bring tonic's client and server into this room.
@@ -39,7 +40,7 @@ use crate::error::{ErrorCode, Refusal};
 use crate::limits::client;
 use crate::pinned::Pinned;
 use crate::serve::{App, SQL_UNITS, Way, as_of, sql_refusal};
-use crate::sql_gate::{self, Prepared};
+use crate::sql_gate::{self, Hot, Prepared};
 
 /// Most bytes of a message from a client.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -145,7 +146,17 @@ impl Flight {
     async fn handle(&self, query: String) -> Result<Handle, Status> {
         let snapshot = Arc::clone(&self.newest().await?.snapshot);
         let generation = snapshot.heads.mapping_set_hash.to_vec();
-        Ok(Handle { snapshot: snapshot.version, query, values: Vec::new(), generation })
+        Ok(Handle { snapshot: snapshot.version, query, generation, ..Handle::default() })
+    }
+
+    /// The handle of a query that is planned now: it names the blocks that it reads, if any are not sealed.
+    async fn planned(&self, query: String) -> Result<(Handle, Prepared, Schema), Status> {
+        let mut handle = self.handle(query).await?;
+        let (prepared, schema) = self.prepare(&handle).await?;
+        if let Some(tail) = prepared.tail() {
+            (handle.tail_block, handle.tail_hash) = (tail.number, tail.hash.to_vec());
+        }
+        Ok((handle, prepared, schema))
     }
 
     /// Plans the query of a handle over the snapshot that it names. The columns are of the plan, and say the snapshot: a
@@ -154,10 +165,11 @@ impl Flight {
         let generation = B256::try_from(handle.generation.as_slice()).map_err(malformed)?;
         let found = self.app.shelf.snapshot(generation, handle.snapshot).await;
         let (lake, snapshot) = found.map_err(|refusal| status(&refusal))?;
-        let prepared = sql_gate::prepare(&lake, &snapshot, &handle.query, &self.app.config.streamed_sql).await;
+        let hot = Hot::above(&self.app.config.hot, &snapshot).upto(handle.tail().map_err(malformed)?);
+        let prepared = sql_gate::prepare(&lake, &snapshot, hot, &handle.query, &self.app.config.streamed_sql).await;
         let prepared = prepared.map_err(|cause| status(&sql_refusal(&cause)))?;
-        let metadata = as_of(&snapshot).map(|(name, value)| (name.to_owned(), value));
-        let schema = prepared.schema().as_ref().clone().with_metadata(metadata.into());
+        let metadata = as_of(&snapshot, prepared.tail()).into_iter().map(|(name, value)| (name.to_owned(), value));
+        let schema = prepared.schema().as_ref().clone().with_metadata(metadata.collect());
         Ok((prepared, schema))
     }
 
@@ -166,8 +178,8 @@ impl Flight {
         let _room = self.admit(1).await?;
         let (schema, ticket) = match command(&descriptor.cmd)? {
             Command::Query(query) => {
-                let handle = self.handle(query).await?;
-                (self.prepare(&handle).await?.1, Any::statement(&handle))
+                let (handle, _, schema) = self.planned(query).await?;
+                (schema, Any::statement(&handle))
             }
             Command::Prepared(handle) => (self.prepare(&handle).await?.1, Any::prepared(&handle)),
             Command::Update => return Err(read_only()),
@@ -213,8 +225,7 @@ impl Flight {
         match action.kind.as_str() {
             "CreatePreparedStatement" => {
                 let asked: CreateStatement = Any::unpack(&action.body).map_err(malformed)?;
-                let handle = self.handle(asked.query).await?;
-                let (prepared, schema) = self.prepare(&handle).await?;
+                let (handle, prepared, schema) = self.planned(asked.query).await?;
                 let parameters = prepared.parameters().map_err(|cause| status(&sql_refusal(&cause)))?;
                 let field = |(name, data_type): (String, Option<_>)| {
                     Field::new(name, data_type.unwrap_or(DataType::Utf8), true)

@@ -16,8 +16,11 @@
 //! 5. `provenance` and `layout`: the graph around one thing, walked within bounds and laid out in integers;
 //! 6. [`sql_gate`]: the one gate for SQL, whichever way it comes: `POST /v1/sql`, `tributary sql`, Arrow Flight SQL
 //!    (`flight`), PostgreSQL's protocol (`postgres`).
-//!    SQL sees what is sealed. Blocks above, which only the follower's tail has, are in no table: subscriptions and
-//!    `status` tell of them.
+//!    SQL sees what is sealed and, only where a query names the schema `hot`, facts of the blocks above
+//!    (`schemas/tables/hot.md`): those of the follower's tail at the moment the query is planned, joined by hash to the
+//!    snapshot's sealed block, or a refusal that says what to do. They may be taken back, so such an answer names the block
+//!    it went up to: `asOf.tail` and `x-tributary-tail-*` over HTTP, metadata of the schema over Flight SQL and in Arrow, a
+//!    warning over PostgreSQL. Only the process that follows has them: it offers its tails in [`ApiConfig::hot`].
 //!
 //! Whoever takes things home uses `/exports` (`serve::exports`): the published files as they lie, and `exchange`, which
 //! writes provenance as PROV, `CycloneDX` and Croissant, and statements as CSV, JSON and Parquet.

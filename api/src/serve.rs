@@ -29,7 +29,7 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tributary_store::{ArchiveReader, Lake};
+use tributary_store::{ArchiveReader, HotTails, Lake};
 
 use crate::error::ApiError;
 use crate::graphql::Engine;
@@ -45,7 +45,7 @@ use crate::view::{Token, Tokens};
 pub(crate) use connections::accept;
 pub(crate) use doors::{Doors, Visitor};
 pub(crate) use room::{SqlRoom, Way};
-pub(crate) use sql::{SQL_UNITS, as_of, sql_refusal};
+pub(crate) use sql::{JOIN_TRIES, SQL_UNITS, as_of, sql_refusal};
 
 /// How to serve. The default listens on a free port of the loopback address.
 #[derive(Debug, Clone)]
@@ -62,6 +62,8 @@ pub struct ApiConfig {
     pub guard: GuardLimits,
     /// Bounds of a query of `POST /v1/sql`.
     pub sql: SqlLimits,
+    /// The tails that this process follows into, for SQL about blocks that are not sealed.
+    pub hot: HotTails,
     /// Where Arrow Flight SQL listens; nowhere when not given.
     pub flight: Option<SocketAddr>,
     /// Where PostgreSQL's protocol is spoken; nowhere when not given.
@@ -113,6 +115,7 @@ impl Default for ApiConfig {
             tokens: Tokens::from([(alloy_primitives::Address::ZERO, native)]),
             guard: GuardLimits::default(),
             sql: SqlLimits::default(),
+            hot: HotTails::default(),
             flight: None,
             postgres: None,
             streamed_sql: SqlLimits { rows_max: 10_000_000, deadline: Duration::from_secs(60), ..SqlLimits::default() },

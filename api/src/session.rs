@@ -1,5 +1,6 @@
 //! The SQL session over a snapshot: accounting's engine (whose `sum` over money cannot wrap) with every published table
-//! under its name and the views, pinned to the files the snapshot names.
+//! under its name and the views, pinned to the files the snapshot names. The schema `hot` has names only: the gate fills in
+//! what a query asks of them.
 
 use std::sync::Arc;
 
@@ -10,8 +11,13 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use tributary_store::{Lake, Snapshot};
 
+use crate::sql_gate::hot;
+
 /// What went wrong; only ever told to the log.
 pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// The name of the catalogue in the engine.
+pub(crate) const CATALOG: &str = "datafusion";
 
 /// A session with the snapshot's tables, whose operators share `memory_bytes` and write nothing to disk.
 pub(crate) async fn open(
@@ -28,5 +34,7 @@ pub(crate) async fn open(
     let state = SessionStateBuilder::new_from_existing(engine.state()).with_runtime_env(runtime).build();
     let session = SessionContext::new_with_state(state);
     tributary_accounting::register(&session, lake, snapshot).await?;
+    let catalog = session.catalog(CATALOG).ok_or_else(|| format!("the session has no catalogue {CATALOG}"))?;
+    catalog.register_schema(tributary_schemas::hot::SCHEMA, hot::names()?)?;
     Ok(session)
 }

@@ -3,6 +3,10 @@
 //! Three fences, each of which would do: a list of statements (query, `EXPLAIN` of one, `SHOW TABLES`), DataFusion's own
 //! `SQLOptions` over the whole plan, and a session in which nothing can be written and no name means a file. `sum` over
 //! money is the checked one.
+//!
+//! A query that names tables of the schema `hot` reads blocks that are not sealed yet, too ([`Hot`]): those above the
+//! snapshot's sealed one up to the newest at the moment it is planned, never more than
+//! [`HELD_BLOCKS_MAX`](tributary_store::HELD_BLOCKS_MAX) and within its memory. Only the process that follows has them.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -25,10 +29,13 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tributary_store::{Lake, Remedy, Snapshot};
+use tributary_store::{HeldHead, Lake, Remedy, Snapshot, StoreError};
 
+pub(crate) mod hot;
 mod stoppable;
 
+pub use self::hot::Hot;
+use self::hot::Pinned;
 use self::stoppable::Stoppable;
 use crate::session;
 
@@ -95,6 +102,23 @@ pub enum SqlError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The blocks that are not sealed yet cannot be had.
+    #[error("the tables of schema hot cannot be read: {source}{}", advice(.source))]
+    Hot {
+        /// Why not.
+        source: StoreError,
+    },
+}
+
+/// What to do about it, where that is not said already.
+const fn advice(cause: &StoreError) -> &'static str {
+    match cause {
+        StoreError::NotFollowed { .. } => {
+            ": ask the process that does (tributary run) over HTTP, Flight SQL or PostgreSQL, or what is sealed only"
+        }
+        StoreError::TailTooLong { .. } => ": tributary status says what sealing waits for",
+        _ => "",
+    }
 }
 
 /// What kind of mistake a query that failed made, as far as the engine tells.
@@ -129,20 +153,32 @@ impl SqlError {
     pub const fn remedy(&self) -> Remedy {
         match self {
             Self::Deadline { .. } | Self::Memory { .. } => Remedy::Retry,
+            Self::Hot { source } => source.remedy(),
             Self::Refused { .. } | Self::Failed { .. } | Self::Rows { .. } | Self::Tables { .. } => Remedy::Halt,
         }
     }
 }
 
-/// The answer of a read-only query over a snapshot. The first batch is there even when it has no rows, so that the
-/// columns are known.
+/// A whole answer.
+#[derive(Debug)]
+pub struct Found {
+    /// Its rows. The first batch is there even when it has none, so that the columns are known.
+    pub batches: Vec<RecordBatch>,
+    /// The newest block that it read, where it read blocks that are not sealed.
+    pub tail: Option<HeldHead>,
+}
+
+/// The answer of a read-only query over a snapshot.
 pub async fn query(
     lake: &Lake,
     snapshot: &Snapshot,
+    hot: Hot,
     sql: &str,
     limits: &SqlLimits,
-) -> Result<Vec<RecordBatch>, SqlError> {
-    let mut answer = prepare(lake, snapshot, sql, limits).await?.run(Vec::new());
+) -> Result<Found, SqlError> {
+    let prepared = prepare(lake, snapshot, hot, sql, limits).await?;
+    let tail = prepared.tail();
+    let mut answer = prepared.run(Vec::new());
     let mut batches = Vec::new();
     while let Some(batch) = answer.next().await {
         batches.push(batch?);
@@ -150,13 +186,19 @@ pub async fn query(
     if batches.len() > 1 {
         batches.remove(0);
     }
-    Ok(batches)
+    Ok(Found { batches, tail })
 }
 
 /// Lets a query in: it is read-only and its plan is made, nothing of it has run.
-pub async fn prepare(lake: &Lake, snapshot: &Snapshot, sql: &str, limits: &SqlLimits) -> Result<Prepared, SqlError> {
+pub async fn prepare(
+    lake: &Lake,
+    snapshot: &Snapshot,
+    hot: Hot,
+    sql: &str,
+    limits: &SqlLimits,
+) -> Result<Prepared, SqlError> {
     let session = tables(lake, snapshot, limits).await?;
-    prepare_in(session, Asked::Text(sql.to_owned()), limits).await
+    prepare_in(session, Asked::Text(sql.to_owned()), hot, limits).await
 }
 
 /// The tables of a snapshot, in a session of their own.
@@ -178,6 +220,7 @@ pub(crate) enum Asked {
 pub(crate) async fn prepare_in(
     session: SessionContext,
     asked: Asked,
+    hot: Hot,
     limits: &SqlLimits,
 ) -> Result<Prepared, SqlError> {
     let stop = CancellationToken::new();
@@ -190,11 +233,13 @@ pub(crate) async fn prepare_in(
     let mut task = JoinSet::new();
     let (bounds, engine) = (*limits, engine()?);
     let planning = async move {
-        match plan(&session, asked).await {
-            Ok(plan) => Ok(Prepared { session, plan, limits: bounds, stop, engine }),
-            Err(Ok(refused)) => Err(refused),
-            Err(Err(cause)) => Err(describe(&cause, &bounds)),
-        }
+        let plan = match plan(&session, asked).await {
+            Ok(plan) => plan,
+            Err(Ok(refused)) => return Err(refused),
+            Err(Err(cause)) => return Err(describe(&cause, &bounds)),
+        };
+        let (plan, tail) = hot::fill(plan, &hot, &session, &bounds).await?;
+        Ok(Prepared { session, plan, tail, limits: bounds, stop, engine })
     };
     task.spawn_on(planning, engine);
     match tokio::time::timeout(limits.deadline, task.join_next()).await {
@@ -221,6 +266,7 @@ fn engine() -> Result<&'static Handle, SqlError> {
 pub struct Prepared {
     session: SessionContext,
     plan: LogicalPlan,
+    tail: Option<Pinned>,
     limits: SqlLimits,
     stop: CancellationToken,
     engine: &'static Handle,
@@ -237,6 +283,12 @@ impl Prepared {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
+    }
+
+    /// The newest block that it reads, where it reads blocks that are not sealed.
+    #[must_use]
+    pub fn tail(&self) -> Option<HeldHead> {
+        self.tail.as_ref().map(|pinned| pinned.head)
     }
 
     /// Whether it reads nothing but tables of these schemas: what a catalogue says costs little.

@@ -12,10 +12,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tributary_indexer::mapping::MappingFile;
 use tributary_indexer::reads::PublishedReads;
+use tributary_indexer::seal::HotRows;
 use tributary_indexer::{
     Contracts, IndexerConfig, IndexerError, KeptBlocks, MappingChoice, Progress as Followed, Reached,
 };
-use tributary_store::{Archive, BlockRef, Blocks, Generation, Generations, Heads, Lake, StoreError, Tail, TailOptions};
+use tributary_store::{
+    Archive, BlockRef, Blocks, Generation, Generations, Heads, HotTails, Lake, StoreError, Tail, TailOptions,
+};
 
 use crate::config::{Config, RawBlocks};
 use crate::failure::{Exit, Failure, OrExit as _};
@@ -74,6 +77,7 @@ pub(crate) struct Following {
     blocks: Arc<Blocks>,
     stop: CancellationToken,
     told: Told,
+    hot: HotTails,
 }
 
 /// How a change from one generation to another ended.
@@ -86,12 +90,14 @@ enum Changed {
 }
 
 impl Following {
-    /// Reads and checks what is configured, and what is to be done first.
+    /// Reads and checks what is configured, and what is to be done first. The tails that are followed into are offered to
+    /// `hot`.
     pub(crate) fn begin(
         config: &Config,
         until_block: Option<u64>,
         stop: &CancellationToken,
         told: Told,
+        hot: &HotTails,
     ) -> Result<(Self, Plan), Failure> {
         if config.chain.l2_urls.is_empty() {
             let reason = anyhow!("chain.l2_urls is empty: name at least one endpoint of the L2");
@@ -102,7 +108,8 @@ impl Following {
         unheld(&config.storage.data_dir)?;
         let plan = plan(config, &indexer)?;
         let blocks = Arc::new(Blocks::new(&config.storage.data_dir));
-        Ok((Self { config: config.clone(), indexer, blocks, stop: stop.clone(), told }, plan))
+        let (config, stop, hot) = (config.clone(), stop.clone(), hot.clone());
+        Ok((Self { config, indexer, blocks, stop, told, hot }, plan))
     }
 
     /// Follows, until told to stop or until everything up to the block to stop at is settled.
@@ -198,7 +205,7 @@ impl Following {
         let keep = self.config.retention.raw_blocks == RawBlocks::All;
         let kept = if answers { KeptBlocks::Written { blocks: Arc::clone(&self.blocks), keep } } else { indexer.kept };
         let indexer = IndexerConfig { data_dir: generation.folder.clone(), kept, ..indexer };
-        Side::start(&self.config, generation, indexer, answers, told, self.stop.child_token()).await
+        Side::start(self, generation, indexer, answers, told).await
     }
 }
 
@@ -216,18 +223,21 @@ impl Side {
     }
 
     async fn start(
-        config: &Config,
+        following: &Following,
         generation: &Generation,
         indexer: IndexerConfig,
         answers: bool,
         told: Told,
-        stop: CancellationToken,
     ) -> Result<Self, Failure> {
+        let (config, stop) = (&following.config, following.stop.child_token());
         let (data_dir, folder) = (&config.storage.data_dir, generation.folder.clone());
         let lake = Lake::open(&folder).await.or_exit(Exit::Store)?;
         let options = TailOptions::default();
         let feed = options.feed.filter(|_| answers);
         let tail = Tail::open_in(data_dir, &folder, TailOptions { feed, ..options }).or_exit(Exit::Store)?;
+        let tail = Arc::new(tail);
+        let rows = Arc::new(HotRows { chronology: indexer.chronology() });
+        let offer = following.hot.offer(generation.mapping_set_hash, Arc::clone(&tail), rows);
         let archive = Archive::open(data_dir).or_exit(Exit::Store)?;
         let cluster = cluster::configured(config, folder.join("jobs")).or_exit(Exit::Configuration)?;
         let vaults = Readings::of(config, &indexer, &folder).await?;
@@ -236,9 +246,9 @@ impl Side {
         let (indexed, stop_indexer) = (lake.clone(), stop.clone());
         tasks.spawn(async move {
             let clock = Arc::new(environment::SystemClock);
-            let run =
-                tributary_indexer::run(indexer, Arc::new(tail), indexed, archive, clock, stop_indexer, told.progress)
-                    .await;
+            let run = tributary_indexer::run(indexer, tail, indexed, archive, clock, stop_indexer, told.progress).await;
+            // Whoever follows into this folder next finds the tail free.
+            drop(offer);
             let outcome = run.map_err(|error| Failure::new(exit_of(&error), error))?;
             tracing::info!(?outcome, "the indexer ended");
             sealed_sender.send_replace(true);

@@ -21,7 +21,7 @@ use tributary_indexer::{
     CertificateOptions, IndexerConfig, IndexerError, KeptBlocks, MappingChoice, Points, Progress as Followed,
     SpaceOptions, Trust, VerifierOptions,
 };
-use tributary_store::Lake;
+use tributary_store::{HotTails, Lake};
 use url::Url;
 
 use crate::config::{self, Config};
@@ -68,12 +68,13 @@ impl Node {
         let (settled_sender, settled) = watch::channel(false);
         let (settling_sender, settling) = watch::channel(None);
         let told = Told { progress: progress_sender, settled: settled_sender, settling: settling_sender };
-        let (following, plan) = Following::begin(config, until_block, shutdown, told)?;
+        let hot = HotTails::default();
+        let (following, plan) = Following::begin(config, until_block, shutdown, told, &hot)?;
         let lake = Lake::open(&dir).await.or_exit(Exit::Store)?;
         let mut tasks = JoinSet::new();
         let mut address = None;
         if serve {
-            let bound = serving::bind(config, &lake, &dir, shutdown).await?;
+            let bound = serving::bind(config, &lake, &dir, hot, shutdown).await?;
             address = Some(bound.addr);
             tasks.spawn(async move { bound.run.await.map(|()| Done::Server).or_exit(Exit::Failed) });
         }

@@ -11,8 +11,8 @@ use datafusion::prelude::SessionContext;
 use serde_json::Value;
 use tributary_accounting::{Explanation, ExplanationLine};
 use tributary_api::rows;
-use tributary_api::sql_gate::{self, SqlLimits};
-use tributary_store::{Generations, Lake, Snapshot};
+use tributary_api::sql_gate::{self, Hot, SqlLimits};
+use tributary_store::{Generations, HotTails, Lake, Snapshot};
 
 use crate::arguments::{Explain, Proof};
 use crate::config::{Config, Storage};
@@ -72,7 +72,9 @@ impl Tables {
 
     /// The rows of a query, within these bounds.
     pub(crate) async fn limited(&self, query: &str, limits: &SqlLimits) -> Result<Vec<RecordBatch>, Failure> {
-        Ok(sql_gate::query(&self.lake, &self.snapshot, query, limits).await?)
+        // Whoever follows is another process: blocks that are not sealed are refused, with who has them.
+        let hot = Hot::above(&HotTails::default(), &self.snapshot);
+        Ok(sql_gate::query(&self.lake, &self.snapshot, hot, query, limits).await?.batches)
     }
 
     /// A session with every table of the snapshot registered.

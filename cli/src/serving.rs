@@ -9,20 +9,22 @@ use alloy_primitives::Address;
 use anyhow::{Context as _, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 use tributary_api::{ApiConfig, Token};
-use tributary_store::Lake;
+use tributary_store::{HotTails, Lake};
 
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure, OrExit as _};
 use crate::output;
 
-/// Listens; nothing is served before what it gives is run.
+/// Listens; nothing is served before what it gives is run. `hot` has the tails that this process follows into.
 pub(crate) async fn bind(
     config: &Config,
     lake: &Lake,
     dir: &Path,
+    hot: HotTails,
     shutdown: &CancellationToken,
 ) -> Result<tributary_api::Bound, Failure> {
     let api = api_config(&config.api).and_then(|api| with_sql(api, config)).or_exit(Exit::Configuration)?;
+    let api = ApiConfig { hot, ..api };
     let assets: tributary_api::Assets = Arc::new(tributary_dashboards::asset);
     let bound = tributary_api::serve(api, lake.clone(), dir.to_owned(), Some(assets), shutdown.clone()).await;
     let bound = bound.with_context(|| format!("listening on {}", config.api.listen)).or_exit(Exit::Failed)?;

@@ -176,11 +176,14 @@ fn command(line: &str) -> Command {
             "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
                 .to_owned(),
         ),
-        (Some(".schema"), Some(name), None) => Command::Query(format!(
-            "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = '{}' \
-             ORDER BY ordinal_position",
-            name.replace('\'', "''")
-        )),
+        (Some(".schema"), Some(name), None) => {
+            let name = name.replace('\'', "''");
+            let (schema, name) = name.split_once('.').unwrap_or(("public", &name));
+            Command::Query(format!(
+                "SELECT column_name, data_type, is_nullable FROM information_schema.columns \
+                 WHERE table_schema = '{schema}' AND table_name = '{name}' ORDER BY ordinal_position"
+            ))
+        }
         _ => Command::Unknown,
     }
 }
@@ -248,6 +251,8 @@ mod tests {
         assert_eq!(command(".schema"), Command::Unknown);
         assert_eq!(command(".drop blocks"), Command::Unknown);
         let Command::Query(query) = command(".schema it's") else { panic!("no query") };
-        assert!(query.contains("table_name = 'it''s'"), "{query}");
+        assert!(query.contains("table_schema = 'public' AND table_name = 'it''s'"), "{query}");
+        let Command::Query(query) = command(".schema hot.events") else { panic!("no query") };
+        assert!(query.contains("table_schema = 'hot' AND table_name = 'events'"), "{query}");
     }
 }

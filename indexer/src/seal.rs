@@ -23,6 +23,7 @@ mod outcome;
 mod publish;
 mod rebuild;
 mod row;
+mod said;
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,7 @@ pub use body::{Body, RawLog, TxBrief, ingest_block};
 pub use late::{Imported, Late};
 pub use outcome::Outcome;
 pub use publish::{Progressed, PublishLimits, Sealer};
+pub use said::HotRows;
 
 /// Where sealing stands: kept in the state at the sealed head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@
 //! 3. [`cbor`], [`encoding`]: the bytes that contracts and two indexers agree on, and the log root over them;
 //! 4. [`eigenda`], [`payload_codec`], [`batch`]: what a blob is certified by, how it is packed, what it holds;
 //! 5. [`mod@column`], [`table`], [`facts`], [`money`]: the published tables, whose doc comments are their manual;
-//! 6. [`invariant`]: what must always hold, by name.
+//! 6. [`hot`]: which of them there are of blocks that are not sealed yet;
+//! 7. [`invariant`]: what must always hold, by name.
 
 pub mod amount;
 pub mod batch;
@@ -19,6 +20,7 @@ pub mod encoding;
 pub mod error;
 pub mod event;
 pub mod facts;
+pub mod hot;
 pub mod id;
 pub mod invariant;
 pub mod money;

@@ -63,6 +63,10 @@ impl TableInfo {
         if !self.key.is_empty() {
             writeln!(out, "- key: {}", self.key.join(", ")).expect("a String takes everything");
         }
+        if crate::hot::TABLES.contains(&self.name) {
+            writeln!(out, "- of blocks that are not sealed yet: [`hot.{}`](hot.md)", self.name)
+                .expect("a String takes everything");
+        }
         out.push_str("\n| column | type | null | meaning |\n|---|---|---|---|\n");
         for (column, field) in self.columns.iter().zip(self.schema.fields()) {
             let null = if field.is_nullable() { "yes" } else { "no" };

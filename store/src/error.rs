@@ -173,6 +173,34 @@ pub enum StoreError {
         /// What was found.
         reason: String,
     },
+    /// A block that the tail does not stand on now: what is above it cannot be given.
+    #[error("the tail does not join block {number} {hash}, as {reason}: ask again")]
+    NotJoined {
+        /// Its number.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// What the tail has instead.
+        reason: String,
+    },
+    /// A ledger that another process follows, or nobody.
+    #[error(
+        "the ledger by mapping set {mapping_set_hash} is not followed here, and only who follows it has its newer blocks"
+    )]
+    NotFollowed {
+        /// Its mapping set.
+        mapping_set_hash: B256,
+    },
+    /// More blocks than are held at a time.
+    #[error("{blocks} blocks are above the sealed one, {number}: expected at most {limit}")]
+    TailTooLong {
+        /// Number of the sealed one.
+        number: u64,
+        /// Blocks above it.
+        blocks: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A blob whose bytes no longer have its hash.
     #[error("blob {hash} hashes to {got}")]
     BlobDamaged {
@@ -224,7 +252,9 @@ impl StoreError {
     #[must_use]
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::SnapshotTaken { .. } | Self::Contended { .. } | Self::BlobDamaged { .. } => Remedy::Retry,
+            Self::SnapshotTaken { .. } | Self::Contended { .. } | Self::NotJoined { .. } | Self::BlobDamaged { .. } => {
+                Remedy::Retry
+            }
             Self::NotNext { .. } | Self::TailDamaged { .. } => Remedy::Unwind,
             Self::Io { .. }
             | Self::Locked { .. }
@@ -241,6 +271,8 @@ impl StoreError {
             | Self::BelowSealed { .. }
             | Self::NotSealable { .. }
             | Self::KeyTooLong { .. }
+            | Self::NotFollowed { .. }
+            | Self::TailTooLong { .. }
             | Self::BlobTooLarge { .. }
             | Self::NoGeneration { .. }
             | Self::GenerationInUse { .. }

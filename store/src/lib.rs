@@ -6,12 +6,13 @@
 //! 2. [`tail`]: the unsealed blocks and the point-read state at their head, every block undoable;
 //! 3. [`lake`]: what is final, published as atomic snapshots of all tables; states keep their history;
 //! 4. [`feed`]: which blocks the tail took in and gave up, in order, for other processes;
-//! 5. [`blocks`]: whole blocks as they were verified, for whoever reads them again by other rules;
-//! 6. [`generation`]: the ledgers of one data folder by different rules, and which of them is current;
-//! 7. [`status`]: what the follower tells other processes about itself;
-//! 8. [`space`]: how much room the disk has;
-//! 9. [`backup`]: a copy of what is final, as of one snapshot of each generation;
-//! 10. [`error`]: what can go wrong, and what the caller can do about it.
+//! 5. [`hot`]: the tails that this process follows into, for queries about blocks that are not sealed yet;
+//! 6. [`blocks`]: whole blocks as they were verified, for whoever reads them again by other rules;
+//! 7. [`generation`]: the ledgers of one data folder by different rules, and which of them is current;
+//! 8. [`status`]: what the follower tells other processes about itself;
+//! 9. [`space`]: how much room the disk has;
+//! 10. [`backup`]: a copy of what is final, as of one snapshot of each generation;
+//! 11. [`error`]: what can go wrong, and what the caller can do about it.
 //!
 //! Publishing and sealing are two steps with one order: [`Lake::publish`] makes rows durable and visible, then
 //! [`Tail::seal`] forgets how to undo them. A crash in between leaves blocks in the tail that the newest snapshot
@@ -28,6 +29,7 @@ mod durable;
 pub mod error;
 pub mod feed;
 pub mod generation;
+pub mod hot;
 pub mod lake;
 pub mod space;
 pub mod status;
@@ -38,9 +40,10 @@ pub use blocks::{Blocks, KeptBlock};
 pub use error::{Remedy, StoreError};
 pub use feed::{FeedEvent, FeedOptions, FeedPage, FeedReader, FeedRecord};
 pub use generation::{Current, Generation, Generations, newest_heads};
+pub use hot::{Bodies, HotTails, Offer, SealedAt};
 pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
 pub use space::free_bytes;
 pub use status::{
     AnchorStatus, EndpointStatus, Settling, Status, read_settling, read_status, write_settling, write_status,
 };
-pub use tail::{BlockRef, Tail, TailBlock, TailOptions};
+pub use tail::{BlockRef, HELD_BLOCKS_MAX, Held, HeldHead, Tail, TailBlock, TailOptions};

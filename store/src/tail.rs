@@ -12,6 +12,9 @@
 //! first, in batches that each end on a block (INV-02). [`Tail::seal`] drops bodies and undo records up to a block that
 //! the published tables now hold.
 //!
+//! [`Tail::hold`] holds the blocks above one of them for a reader, as they are at that moment: appends, unwinds and seals
+//! go on and change nothing in what is held.
+//!
 //! Nothing here is the only copy of anything. When sled or a segment proves damaged, [`Tail::open`] begins an empty
 //! generation and says so in [`Tail::rebuilt`]; during work the error is [`StoreError::TailDamaged`], whose remedy is
 //! [`Tail::reset`]. The caller then folds the sealed tables again and follows on from there.
@@ -26,6 +29,7 @@ use crate::durable;
 use crate::error::StoreError;
 use crate::feed::{Feed, FeedOptions};
 
+mod held;
 mod index;
 mod lock;
 mod segment;
@@ -34,6 +38,7 @@ mod state;
 mod tests;
 mod undo;
 
+pub use self::held::{HELD_BLOCKS_MAX, Held, HeldHead};
 use self::index::{BlockEntry, Index};
 use self::lock::Lock;
 use self::segment::Segments;
@@ -170,6 +175,11 @@ impl Tail {
     pub fn body(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let inner = self.read();
         inner.index.entry(number)?.map(|entry| inner.segments.read(&entry.body)).transpose()
+    }
+
+    /// Holds the blocks above one that it has, up to another or to its head. See [`Held`].
+    pub fn hold(&self, above: HeldHead, upto: Option<HeldHead>) -> Result<Held, StoreError> {
+        self.read().hold(above, upto)
     }
 
     /// The state's value of a key.

@@ -137,7 +137,7 @@ def main():
     out["columns"] = connection.execute(
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'blocks' ORDER BY ordinal_position"
     ).fetchall()[:2]
-    out["oid"] = connection.execute("SELECT 'blocks'::regclass::oid = (SELECT oid FROM pg_class WHERE relname = 'blocks')").fetchone()[0]
+    out["oid"] = connection.execute("SELECT 'blocks'::regclass::oid = (SELECT oid FROM pg_class WHERE relname = 'blocks' AND pg_table_is_visible(oid))").fetchone()[0]
     # As Grafana asks for the tables of the search path.
     out["grafana"] = len(connection.execute("""
         select quote_ident(table_name) as "table" from information_schema.tables

@@ -25,6 +25,7 @@ pub struct Follower {
     child: Child,
     url: String,
     admin: Option<String>,
+    heard: Vec<String>,
     said: Receiver<String>,
     http: reqwest::Client,
     data: PathBuf,
@@ -161,13 +162,23 @@ impl Follower {
             heard.push(line);
         };
         let data = config.parent().map(|folder| folder.join("data")).unwrap_or_default();
-        Self { child, url, admin, said, http: reqwest::Client::new(), data }
+        Self { child, url, admin, heard, said, http: reqwest::Client::new(), data }
     }
 
     /// Where GraphQL is.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it serves something else that its configuration has an address for, by the name it calls that.
+    ///
+    /// # Panics
+    /// When it did not say so.
+    #[must_use]
+    pub fn address(&self, name: &str) -> std::net::SocketAddr {
+        let said = self.heard.iter().find_map(|line| line.strip_prefix(name)?.trim().rsplit('/').next()?.parse().ok());
+        said.unwrap_or_else(|| panic!("no address of {name}: {:?}", self.heard))
     }
 
     /// Number of its process.

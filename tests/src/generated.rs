@@ -22,7 +22,9 @@ pub fn files() -> std::io::Result<Vec<(String, String)>> {
         index.push_str(&format!("| [{0}]({0}.md) | {1} |\n", table.name, table.doc));
         out.push((format!("schemas/tables/{}.md", table.name), table.markdown()));
     }
+    index.push_str("\nSome have rows of blocks that are not sealed yet, too: [hot.md](hot.md).\n");
     out.push(("schemas/tables/README.md".to_owned(), index));
+    out.push(("schemas/tables/hot.md".to_owned(), tributary_schemas::hot::markdown()));
     let mapping = format!("{:#}\n", tributary_indexer::mapping::json_schema());
     out.push(("schemas/mapping/mapping.schema.json".to_owned(), mapping));
     out.push(("schemas/graphql/schema.graphql".to_owned(), tributary_api::sdl()));

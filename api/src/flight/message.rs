@@ -1,7 +1,9 @@
 //! The messages of `Flight.proto` and `FlightSql.proto` that this server speaks, by their tags there; fields that it
 //! neither reads nor writes are left out, as protobuf allows.
 
+use alloy_primitives::B256;
 use prost::{DecodeError, Message, Name};
+use tributary_store::HeldHead;
 
 const TYPES: &str = "type.googleapis.com/";
 
@@ -115,6 +117,23 @@ pub(super) struct Handle {
     /// The generation it is of, by the hash of its mapping set.
     #[prost(bytes = "vec", tag = "4")]
     pub(super) generation: Vec<u8>,
+    /// The newest block it reads that is not sealed, where it reads such.
+    #[prost(uint64, tag = "5")]
+    pub(super) tail_block: u64,
+    /// The hash of that block; empty for none.
+    #[prost(bytes = "vec", tag = "6")]
+    pub(super) tail_hash: Vec<u8>,
+}
+
+impl Handle {
+    /// The newest block it reads that is not sealed.
+    pub(super) fn tail(&self) -> Result<Option<HeldHead>, String> {
+        if self.tail_hash.is_empty() {
+            return Ok(None);
+        }
+        let hash = B256::try_from(self.tail_hash.as_slice()).map_err(|cause| cause.to_string())?;
+        Ok(Some(HeldHead { number: self.tail_block, hash }))
+    }
 }
 
 macro_rules! messages {

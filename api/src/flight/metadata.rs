@@ -1,4 +1,5 @@
-//! The catalogue as Flight SQL asks for it: one catalogue, one schema, the published tables and the views.
+//! The catalogue as Flight SQL asks for it: one catalogue, the published tables and the views in one schema, the hot tables
+//! in another.
 
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Int32Array, RecordBatch, StringArray, UInt32Array, UnionArray,
@@ -6,28 +7,30 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema, UnionFields};
 use arrow::error::ArrowError;
+use datafusion::common::TableReference;
 use std::sync::Arc;
 use tonic::Status;
 use tributary_schemas::table::{Growth, TableInfo};
-use tributary_schemas::{facts, money};
+use tributary_schemas::{facts, hot, money};
 
 use super::message::{GetPrimaryKeys, GetSqlInfo, GetTables, Metadata};
 use super::{malformed, status, stream};
 use crate::error::Refusal;
 use crate::pinned::Pinned;
+use crate::session::CATALOG;
 
-/// The name of the catalogue in the engine.
-const CATALOG: &str = "datafusion";
 /// The name of the schema in the engine.
 const SCHEMA: &str = "public";
+/// Both schemas, in the order of their names.
+const SCHEMAS: [&str; 2] = [hot::SCHEMA, SCHEMA];
 
 /// The rows that were asked for.
 pub(super) async fn batch(asked: &Metadata, pinned: &Pinned) -> Result<RecordBatch, Status> {
     let made = match asked {
         Metadata::Catalogs(_) => table(&[("catalog_name", false)], &[vec![CATALOG]]),
         Metadata::Schemas(asked) => {
-            let there = is_ours(asked.catalog.as_deref()) && like(SCHEMA, asked.schema_pattern.as_deref())?;
-            let rows = if there { vec![vec![CATALOG, SCHEMA]] } else { Vec::new() };
+            let found = schemas(asked.catalog.as_deref(), asked.schema_pattern.as_deref())?;
+            let rows = found.into_iter().map(|schema| vec![CATALOG, schema]).collect::<Vec<_>>();
             table(&[("catalog_name", true), ("db_schema_name", false)], &rows)
         }
         Metadata::TableTypes(_) => table(&[("table_type", false)], &[vec!["TABLE"], vec!["VIEW"]]),
@@ -45,6 +48,17 @@ fn unwritten(cause: ArrowError) -> Status {
 
 fn is_ours(catalog: Option<&str>) -> bool {
     catalog.is_none_or(|catalog| catalog == CATALOG)
+}
+
+/// The schemas that a catalogue has by a pattern.
+fn schemas(catalog: Option<&str>, pattern: Option<&str>) -> Result<Vec<&'static str>, Status> {
+    let mut found = Vec::new();
+    for schema in SCHEMAS.into_iter().filter(|_| is_ours(catalog)) {
+        if like(schema, pattern)? {
+            found.push(schema);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a name is of a pattern in which % stands for any text and _ for any character.
@@ -66,21 +80,24 @@ fn table(columns: &[(&str, bool)], rows: &[Vec<&str>]) -> Result<RecordBatch, Ar
 async fn tables(asked: &GetTables, pinned: &Pinned) -> Result<RecordBatch, Status> {
     let session = pinned.session().await.map_err(|refusal| status(&refusal))?;
     let unread = |cause| status(&Refusal::internal("reading the catalogue", &cause));
-    let ours = is_ours(asked.catalog.as_deref()) && like(SCHEMA, asked.schema_pattern.as_deref())?;
     let infos = infos();
-    let mut names =
-        session.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA)).map(|schema| schema.table_names());
-    let mut names = names.take().filter(|_| ours).unwrap_or_default();
-    names.sort();
+    let mut names = Vec::new();
+    for schema in schemas(asked.catalog.as_deref(), asked.schema_pattern.as_deref())? {
+        let there = session.catalog(CATALOG).and_then(|catalog| catalog.schema(schema));
+        let mut inside = there.map(|schema| schema.table_names()).unwrap_or_default();
+        inside.sort();
+        names.extend(inside.into_iter().map(|name| (schema, name)));
+    }
     let mut found = Vec::new();
     let mut schemas = Vec::new();
-    for name in &names {
+    for (schema, name) in &names {
         let kind = if infos.iter().any(|info| info.name == name) { "TABLE" } else { "VIEW" };
         let wanted = asked.table_types.is_empty() || asked.table_types.iter().any(|wanted| wanted == kind);
         if wanted && like(name, asked.table_pattern.as_deref())? {
-            found.push(vec![CATALOG, SCHEMA, name.as_str(), kind]);
+            found.push(vec![CATALOG, *schema, name.as_str(), kind]);
             if asked.include_schema {
-                let provider = session.table_provider(name.as_str()).await.map_err(unread)?;
+                let place = TableReference::partial(*schema, name.as_str());
+                let provider = session.table_provider(place).await.map_err(unread)?;
                 schemas.push(stream::schema_message(&provider.schema())?);
             }
         }

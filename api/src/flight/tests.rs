@@ -1,6 +1,7 @@
 use super::message::*;
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use tributary_store::HeldHead;
 
 fn row_of(values: Vec<i64>) -> Vec<FlightData> {
     let column: ArrayRef = Arc::new(Int64Array::from(values));
@@ -11,7 +12,12 @@ fn row_of(values: Vec<i64>) -> Vec<FlightData> {
 
 #[test]
 fn a_handle_is_what_was_asked() {
-    let handle = Handle { snapshot: 7, query: "SELECT 1".to_owned(), values: vec![1, 2], generation: vec![3; 32] };
+    let (tail_block, tail_hash) = (9, vec![4; 32]);
+    let (query, values, generation) = ("SELECT 1".to_owned(), vec![1, 2], vec![3; 32]);
+    let handle = Handle { snapshot: 7, query, values, generation, tail_block, tail_hash };
+    assert_eq!(handle.tail(), Ok(Some(HeldHead { number: 9, hash: B256::repeat_byte(4) })));
+    assert_eq!(Handle::default().tail(), Ok(None));
+    assert!(Handle { tail_hash: vec![4; 31], ..Handle::default() }.tail().is_err());
     for any in [Any::statement(&handle), Any::prepared(&handle)] {
         assert_eq!(Command::decode(&any.encode_to_vec()), Ok(Command::Prepared(handle.clone())));
     }

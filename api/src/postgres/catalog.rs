@@ -1,8 +1,8 @@
 //! `pg_catalog` and `information_schema`, as far as clients read them: psql's `\d`, Grafana's query builder, drivers that
 //! look types up.
 //!
-//! They say what is there: the published tables and the views, their columns and types. What a ledger has none of
-//! (indexes, triggers, policies, …) are tables without rows.
+//! They say what is there: the published tables, the views and the hot tables, their columns and types. What a ledger has
+//! none of (indexes, triggers, policies, …) are tables without rows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,18 +12,20 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray,
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::Statement;
 use tributary_schemas::table::TableInfo;
-use tributary_schemas::{facts, money};
+use tributary_schemas::{facts, hot, money};
 use tributary_store::{Lake, Snapshot, StoreError};
 
 use super::functions::{self, Known};
 use super::tables::{Columns, EMPTY, INFORMATION, TABLES};
 use super::value::{TYPES, Type};
+use crate::session::CATALOG as ENGINE;
 
 /// The schema that all of them are in, beside `information_schema`.
 pub(super) const SCHEMA: &str = "pg_catalog";
@@ -31,15 +33,15 @@ pub(super) const SCHEMA: &str = "pg_catalog";
 pub(super) const NAME: &str = "tributary";
 /// The schema of the published tables, in the engine and here.
 pub(super) const PUBLIC: &str = "public";
-/// The name of the catalogue in the engine.
-const ENGINE: &str = "datafusion";
-
 /// Numbers of things: of the schemas those of PostgreSQL, of the tables those from where its own users' begin.
 const CATALOG_OID: i64 = 11;
 const PUBLIC_OID: i64 = 2_200;
+const HOT_OID: i64 = 2_201;
 const INFORMATION_OID: i64 = 13_000;
 const OWNER_OID: i64 = 10;
 const FIRST_OID: i64 = 16_384;
+/// From here on are the numbers of the hot tables, which have to be named with their schema.
+pub(super) const FIRST_HOT_OID: i64 = 32_768;
 
 /// A cell of a table of the catalogue. The one of a column's declaration is its type and what stands where a row says
 /// nothing.
@@ -113,14 +115,23 @@ pub(crate) struct Catalog {
     known: Known,
 }
 
-/// A published table or a view.
+/// A published table, a view or a hot table.
 struct Relation {
     oid: i64,
+    /// Name and number of its schema.
+    of: (&'static str, i64),
     name: String,
     view: bool,
     schema: SchemaRef,
     /// The query of a view.
     definition: Option<String>,
+}
+
+impl Relation {
+    /// Its name, with its schema where it is not found without.
+    fn called(&self) -> String {
+        if self.of.0 == PUBLIC { self.name.clone() } else { format!("{}.{}", self.of.0, self.name) }
+    }
 }
 
 impl Catalog {
@@ -144,9 +155,10 @@ impl Catalog {
                 .collect(),
         );
         let tables = |view: bool| relations.iter().filter(move |one| one.view == view);
-        rows.insert("pg_tables", tables(false).map(|one| row! { tablename: one.name.as_str() }).collect());
+        let named = |one: &Relation| row! { schemaname: one.of.0, tablename: one.name.as_str() };
+        rows.insert("pg_tables", tables(false).map(named).collect());
         rows.insert("pg_views", tables(true).map(view).collect());
-        let schemata = [SCHEMA, INFORMATION, PUBLIC].map(|name| row! { schema_name: name });
+        let schemata = [SCHEMA, INFORMATION, PUBLIC, hot::SCHEMA].map(|name| row! { schema_name: name });
         rows.insert("schemata", schemata.to_vec());
         rows.insert("tables", relations.iter().map(information).collect());
         rows.insert("columns", relations.iter().flat_map(columns).collect());
@@ -158,7 +170,8 @@ impl Catalog {
         for (name, columns) in EMPTY {
             tables.push((SCHEMA, name, batch(columns, &[])?));
         }
-        let published = relations.iter().filter(|one| !one.view).map(|one| one.name.clone()).collect();
+        let published =
+            relations.iter().filter(|one| !one.view && one.of.0 == PUBLIC).map(|one| one.name.clone()).collect();
         Ok(Self { tables, published, known: known(&relations) })
     }
 
@@ -207,17 +220,20 @@ impl Catalog {
 }
 
 async fn relations(session: &SessionContext) -> Result<Vec<Relation>> {
-    let schema = session.catalog(ENGINE).and_then(|catalog| catalog.schema(PUBLIC));
-    let mut names = schema.as_ref().map(|schema| schema.table_names()).unwrap_or_default();
-    names.sort();
     let mut found = Vec::new();
-    for (oid, name) in (FIRST_OID..).zip(names) {
-        let table = session.table_provider(name.as_str()).await?;
-        let view = table.table_type() == datafusion::logical_expr::TableType::View;
-        // It is kept with the statement that made it.
-        let definition = table.get_table_definition().and_then(|made| made.split_once(" AS "));
-        let definition = definition.map(|(_, query)| query.to_owned());
-        found.push(Relation { oid, name, view, schema: table.schema(), definition });
+    for (of, first) in [((PUBLIC, PUBLIC_OID), FIRST_OID), ((hot::SCHEMA, HOT_OID), FIRST_HOT_OID)] {
+        let schema = session.catalog(ENGINE).and_then(|catalog| catalog.schema(of.0));
+        let mut names = schema.as_ref().map(|schema| schema.table_names()).unwrap_or_default();
+        names.sort();
+        for (oid, name) in (first..).zip(names) {
+            let table = session.table_provider(TableReference::partial(of.0, name.as_str())).await?;
+            // A hot table is filled in later, which to the engine is no table either.
+            let view = of.0 == PUBLIC && table.table_type() == datafusion::logical_expr::TableType::View;
+            // It is kept with the statement that made it.
+            let definition = table.get_table_definition().and_then(|made| made.split_once(" AS "));
+            let definition = definition.map(|(_, query)| query.to_owned());
+            found.push(Relation { oid, of, name, view, schema: table.schema(), definition });
+        }
     }
     Ok(found)
 }
@@ -238,12 +254,12 @@ fn known(relations: &[Relation]) -> Known {
             }
         }
     }
-    let oids = relations.iter().map(|one| (one.name.clone(), one.oid)).collect();
+    let oids = relations.iter().map(|one| (one.called(), one.oid)).collect();
     Known { oids: Arc::new(oids), descriptions: Arc::new(descriptions), definitions: Arc::new(definitions) }
 }
 
 fn namespaces() -> Vec<Row> {
-    let all = [(CATALOG_OID, SCHEMA), (PUBLIC_OID, PUBLIC), (INFORMATION_OID, INFORMATION)];
+    let all = [(CATALOG_OID, SCHEMA), (PUBLIC_OID, PUBLIC), (HOT_OID, hot::SCHEMA), (INFORMATION_OID, INFORMATION)];
     all.map(|(oid, name)| row! { oid: oid, nspname: name, nspowner: OWNER_OID }).to_vec()
 }
 
@@ -251,7 +267,7 @@ fn class(one: &Relation) -> Row {
     row! {
         oid: one.oid,
         relname: one.name.as_str(),
-        relnamespace: PUBLIC_OID,
+        relnamespace: one.of.1,
         relowner: OWNER_OID,
         relam: if one.view { 0 } else { 2 },
         relkind: if one.view { "v" } else { "r" },
@@ -302,7 +318,7 @@ fn types() -> Vec<Row> {
 }
 
 fn information(one: &Relation) -> Row {
-    row! { table_name: one.name.as_str(), table_type: if one.view { "VIEW" } else { "BASE TABLE" } }
+    row! { table_schema: one.of.0, table_name: one.name.as_str(), table_type: if one.view { "VIEW" } else { "BASE TABLE" } }
 }
 
 fn columns(one: &Relation) -> Vec<Row> {
@@ -310,6 +326,7 @@ fn columns(one: &Relation) -> Vec<Row> {
         let sent = Type::of(field.data_type());
         let name = if sent.list { "ARRAY".to_owned() } else { Type { modifier: -1, ..sent }.sql() };
         row! {
+            table_schema: one.of.0,
             table_name: one.name.as_str(),
             column_name: field.name().as_str(),
             ordinal_position: number,

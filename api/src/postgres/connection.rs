@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::Statement as Asks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use tributary_store::{HeldHead, StoreError};
 
 use super::Postgres;
 use super::catalog::SCHEMA;
@@ -21,8 +23,8 @@ use super::tables::INFORMATION;
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::client;
 use crate::pinned::Pinned;
-use crate::serve::{SQL_UNITS, Visitor, Way};
-use crate::sql_gate::{self, Asked, Prepared};
+use crate::serve::{JOIN_TRIES, SQL_UNITS, Visitor, Way};
+use crate::sql_gate::{self, Asked, Hot, Prepared, SqlError};
 
 /// Most bytes of a message from a client.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -87,6 +89,8 @@ pub(super) struct Connection {
     pub(super) block: Block,
     /// The snapshot of the open transaction.
     held: Option<Arc<Pinned>>,
+    /// The newest block that the open transaction read, if it read blocks that are not sealed.
+    tail: Option<HeldHead>,
     /// After an error nothing is done until the client says that it knows.
     pub(super) skipping: bool,
 }
@@ -110,6 +114,7 @@ impl Connection {
             portals: BTreeMap::new(),
             block: Block::None,
             held: None,
+            tail: None,
             skipping: false,
         }
     }
@@ -332,7 +337,7 @@ impl Connection {
         Ok(Ok(()))
     }
 
-    async fn begun(&mut self, asked: Box<datafusion::sql::sqlparser::ast::Statement>) -> Result<Rows, Fault> {
+    async fn begun(&mut self, asked: Box<Asks>) -> Result<Rows, Fault> {
         let prepared = self.prepare(asked).await?.1;
         let columns = super::extended::columns(&prepared.schema(), &[])?;
         self.start(prepared, columns).await
@@ -352,7 +357,7 @@ impl Connection {
             Step::End { rollback } => {
                 let failed = self.block == Block::Failed;
                 self.block = Block::None;
-                self.held = None;
+                (self.held, self.tail) = (None, None);
                 self.portals.clear();
                 if *rollback || failed { "ROLLBACK" } else { "COMMIT" }
             }
@@ -385,16 +390,34 @@ impl Connection {
     }
 
     /// Lets a statement through the gate; with the snapshot that it reads.
-    pub(super) async fn prepare(
-        &mut self,
-        asked: Box<datafusion::sql::sqlparser::ast::Statement>,
-    ) -> Result<(u64, Prepared), Fault> {
+    pub(super) async fn prepare(&mut self, asked: Box<Asks>) -> Result<(u64, Prepared), Fault> {
         if self.block == Block::Failed {
             return Err(in_failed());
         }
         self.charge(1)?;
         let _room = self.room().await?;
-        let pinned = self.pinned().await?;
+        let mut tries = 0;
+        loop {
+            let pinned = self.pinned().await?;
+            match self.plan(&pinned, asked.clone()).await? {
+                // A transaction stays with its snapshot.
+                Err(SqlError::Hot { source: StoreError::NotJoined { .. } })
+                    if self.held.is_none() && tries < JOIN_TRIES =>
+                {
+                    tries += 1;
+                }
+                prepared => {
+                    let prepared = prepared?;
+                    if self.block == Block::Open {
+                        self.tail = self.tail.or_else(|| prepared.tail());
+                    }
+                    return Ok((pinned.snapshot.version, prepared));
+                }
+            }
+        }
+    }
+
+    async fn plan(&self, pinned: &Pinned, asked: Box<Asks>) -> Result<Result<Prepared, SqlError>, Fault> {
         let app = &self.server.app;
         let session = sql_gate::tables(pinned.lake(), &pinned.snapshot, &app.config.streamed_sql).await?;
         let catalog = self.server.catalog(&session).await?;
@@ -403,16 +426,24 @@ impl Connection {
         let session = catalog
             .register(&session, &sizes, &self.user)
             .map_err(|cause| Fault::from(Refusal::internal("putting the catalogue into a session", &cause)))?;
-        let prepared = sql_gate::prepare_in(session, Asked::Read(asked), &app.config.streamed_sql).await?;
-        Ok((pinned.snapshot.version, prepared))
+        let hot = Hot::above(&app.config.hot, &pinned.snapshot).upto(self.tail);
+        Ok(sql_gate::prepare_in(session, Asked::Read(asked), hot, &app.config.streamed_sql).await)
     }
 
-    /// Runs what was let in.
-    pub(super) async fn start(&self, prepared: Prepared, columns: Vec<super::extended::Column>) -> Result<Rows, Fault> {
+    /// Runs what was let in. That it reads what is not final is said first.
+    pub(super) async fn start(
+        &mut self,
+        prepared: Prepared,
+        columns: Vec<super::extended::Column>,
+    ) -> Result<Rows, Fault> {
         if !prepared.stays_in(&[SCHEMA, INFORMATION]) {
             self.charge(SQL_UNITS - 1)?;
         }
         let room = self.room().await?;
+        if let Some(HeldHead { number, hash }) = prepared.tail() {
+            let message = format!("blocks up to {number} {hash} were read that are not sealed: they may be taken back");
+            self.out.notice("01000", &message);
+        }
         let stop = self.server.begin(self.process);
         Ok(Rows::new(prepared, columns, room, stop))
     }

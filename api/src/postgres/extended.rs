@@ -164,9 +164,11 @@ impl Connection {
         Ok(())
     }
 
-    /// The plan that was made when the statement was prepared, if nothing was published since, or a new one.
+    /// The plan that was made when the statement was prepared, if nothing was published since, or a new one, as for blocks
+    /// that are not sealed.
     async fn again(&mut self, asked: Box<ast::Statement>, ready: Option<(u64, Prepared)>) -> Result<Prepared, Fault> {
         if let Some((snapshot, prepared)) = ready
+            && prepared.tail().is_none()
             && self.pinned().await?.snapshot.version == snapshot
         {
             return Ok(prepared);

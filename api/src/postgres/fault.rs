@@ -1,5 +1,7 @@
 //! What a client is told went wrong, with its SQLSTATE (PostgreSQL's manual, appendix A).
 
+use tributary_store::StoreError;
+
 use crate::error::{ErrorCode, Refusal};
 use crate::sql_gate::{self, SqlError};
 
@@ -73,6 +75,10 @@ impl From<SqlError> for Fault {
             SqlError::Deadline { .. } => "57014",
             SqlError::Memory { .. } => "53200",
             SqlError::Rows { .. } => "54000",
+            SqlError::Hot { source: StoreError::NotJoined { .. } } => "40001",
+            SqlError::Hot { source: StoreError::NotFollowed { .. } } => "0A000",
+            SqlError::Hot { source: StoreError::TailTooLong { .. } } => "54000",
+            SqlError::Hot { source } => return Refusal::internal("reading the tail", source).into(),
             SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source).into(),
         };
         Self::new(state, cause.to_string())

@@ -1,12 +1,13 @@
 //! The functions of PostgreSQL that its clients ask the catalogue with.
 //!
-//! Nearly all of them have one answer here: everything is visible to everybody and nobody may write. Tables have the
-//! description of the manual and the size of their files, views their definition.
+//! Nearly all of them have one answer here: everything is visible to everybody, but for what has to be named with its
+//! schema, and nobody may write. Tables have the description of the manual and the size of their files, views their
+//! definition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::{DataFusionError, Result};
@@ -16,7 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
-use super::catalog::{NAME, PUBLIC};
+use super::catalog::{FIRST_HOT_OID, NAME, PUBLIC};
 use super::value::{TYPES, Type};
 
 /// What the server says it is: clients ask by version what a server of PostgreSQL can do.
@@ -59,8 +60,7 @@ pub(super) fn setting(name: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// Functions that are always true.
-const TRUE: [&str; 16] = [
-    "pg_table_is_visible",
+const TRUE: [&str; 15] = [
     "pg_type_is_visible",
     "pg_function_is_visible",
     "pg_operator_is_visible",
@@ -147,6 +147,7 @@ pub(super) fn register(session: &SessionContext, known: &Known, bytes: &BTreeMap
         ("format_type", Answer::TypeName),
         ("to_regtype", Answer::TypeNumber),
         ("quote_ident", Answer::Quoted),
+        ("pg_table_is_visible", Answer::Below(FIRST_HOT_OID)),
         ("to_regclass", Answer::Number(Arc::clone(oids))),
         (REGCLASS_NAME, Answer::Name(Arc::clone(oids))),
         ("pg_relation_is_publishable", Answer::Always(ScalarValue::from(false))),
@@ -176,6 +177,8 @@ enum Answer {
     TypeNumber,
     /// A name, in quotes where it needs them.
     Quoted,
+    /// Whether a number is below this one.
+    Below(i64),
     /// The number of a table by its name.
     Number(Arc<BTreeMap<String, i64>>),
     /// The name of a table by its number.
@@ -209,6 +212,7 @@ impl ScalarUDFImpl for Function {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match &self.answer {
             Answer::Always(value) => value.data_type(),
+            Answer::Below(_) => DataType::Boolean,
             Answer::Number(_) | Answer::TypeNumber | Answer::Bytes(..) => DataType::Int64,
             Answer::Setting | Answer::TypeName | Answer::Quoted | Answer::Name(_) => DataType::Utf8,
             Answer::PrettyBytes | Answer::OfTable(_) | Answer::OfColumn(_) => DataType::Utf8,
@@ -269,6 +273,11 @@ impl Function {
                 let found = oids.iter().find(|(_, oid)| **oid == number);
                 Some(found.map_or_else(|| number.to_string(), |(name, _)| name.clone()))
             }),
+            Answer::Below(bound) => {
+                let given = number(0)?;
+                let below = given.as_primitive::<Int64Type>().iter().map(|one| one.map(|number| number < *bound));
+                Ok(Arc::new(below.collect::<BooleanArray>()))
+            }
             Answer::Number(oids) => counted(&|name| table_number(oids, name)),
             Answer::Bytes(oids, bytes) => counted(&|table| {
                 let table = table.parse().ok().or_else(|| table_number(oids, table))?;

@@ -241,7 +241,16 @@ impl Out {
     }
 
     pub(super) fn error(&mut self, severity: &str, state: &str, message: &str) {
-        self.message(b'E', |body| {
+        self.tell(b'E', severity, state, message);
+    }
+
+    /// Something that a client should know of an answer.
+    pub(super) fn notice(&mut self, state: &str, message: &str) {
+        self.tell(b'N', "WARNING", state, message);
+    }
+
+    fn tell(&mut self, kind: u8, severity: &str, state: &str, message: &str) {
+        self.message(kind, |body| {
             for (field, value) in [(b'S', severity), (b'V', severity), (b'C', state), (b'M', message)] {
                 body.push(field);
                 put_text(body, value);

@@ -11,20 +11,28 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use tributary_schemas::column::hex_text;
-use tributary_store::Snapshot;
+use tributary_store::{HeldHead, Snapshot, StoreError};
 
 use super::routes::{Client, Left, RequestId, answer, problem, too_many};
 use super::{App, Way};
 use crate::error::{ErrorCode, Refusal};
 use crate::limits::Remaining;
+use crate::pinned::Pinned;
 use crate::rows;
-use crate::sql_gate::{self, SqlError};
+use crate::sql_gate::{self, Found, Hot, SqlError};
 
 /// What a SQL query costs of the quota.
 pub(crate) const SQL_UNITS: u32 = 10;
 
 /// Names a generation, in requests and answers.
 pub(super) const GENERATION: &str = "x-tributary-generation";
+
+/// Name the newest block of an answer that read blocks which are not sealed.
+const TAIL: &str = "x-tributary-tail-block";
+const TAIL_HASH: &str = "x-tributary-tail-hash";
+
+/// How often a newer snapshot is taken when the blocks above one are sealed before they are held.
+pub(crate) const JOIN_TRIES: u32 = 3;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,13 +88,11 @@ async fn sql_answer(
     let left = app.limiter.charge(asking, SQL_UNITS).map_err(Ok)?;
     let named = generation(headers).map_err(Err)?;
     let _room = app.sql_room.enter(Way::Http).await.map_err(Err)?;
-    let pinned = app.shelf.newest_of(named).await.map_err(Err)?;
-    let batches = sql_gate::query(pinned.lake(), &pinned.snapshot, &asked.query, &app.config.sql).await;
-    let batches = batches.map_err(|cause| Err(sql_refusal(&cause)))?;
+    let (pinned, Found { batches, tail }) = found(app, named, &asked.query).await.map_err(Err)?;
     let written = match form {
-        Form::Json => as_json(&batches, &pinned.snapshot),
+        Form::Json => as_json(&batches, &pinned.snapshot, tail),
         Form::Csv => rows::csv(&batches),
-        Form::Arrow => rows::arrow(&batches, &as_of(&pinned.snapshot)),
+        Form::Arrow => rows::arrow(&batches, &as_of(&pinned.snapshot, tail)),
     };
     let written = written.map_err(|cause| Err(Refusal::internal("writing rows", &cause)))?;
     let media_type = if form == Form::Csv { "text/csv; charset=utf-8" } else { form.media_type() };
@@ -94,14 +100,32 @@ async fn sql_answer(
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     let heads = &pinned.snapshot.heads;
     let told = [("x-tributary-snapshot", pinned.snapshot.version), ("x-tributary-block", heads.block_number)];
-    for (name, value) in told {
+    let newest = tail.map(|tail| (TAIL, tail.number));
+    for (name, value) in told.into_iter().chain(newest) {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
-    let generation = HeaderValue::try_from(hex_text(heads.mapping_set_hash));
-    let generation = generation.map_err(|cause| Err(Refusal::internal("naming the generation", &cause)))?;
-    response.headers_mut().insert(HeaderName::from_static(GENERATION), generation);
+    let hashes = [(GENERATION, heads.mapping_set_hash)];
+    for (name, hash) in hashes.into_iter().chain(tail.map(|tail| (TAIL_HASH, tail.hash))) {
+        let value = HeaderValue::try_from(hex_text(hash));
+        let value = value.map_err(|cause| Err(Refusal::internal("naming what was read", &cause)))?;
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
     response.extensions_mut().insert(Left(left));
     Ok(response)
+}
+
+/// The answer over the newest snapshot. Between choosing that and holding the blocks above it, a newer one may be sealed.
+async fn found(app: &App, named: Option<B256>, query: &str) -> Result<(Arc<Pinned>, Found), Refusal> {
+    let mut tries = 0;
+    loop {
+        let pinned = app.shelf.newest_of(named).await?;
+        let hot = Hot::above(&app.config.hot, &pinned.snapshot);
+        let found = sql_gate::query(pinned.lake(), &pinned.snapshot, hot, query, &app.config.sql).await;
+        match found {
+            Err(SqlError::Hot { source: StoreError::NotJoined { .. } }) if tries < JOIN_TRIES => tries += 1,
+            found => return found.map(|found| (pinned, found)).map_err(|cause| sql_refusal(&cause)),
+        }
+    }
 }
 
 /// The generation that a request names, by the hash of its mapping set.
@@ -157,14 +181,20 @@ pub(crate) fn sql_refusal(cause: &SqlError) -> Refusal {
         SqlError::Memory { .. } => ErrorCode::TooComplex,
         SqlError::Deadline { .. } => ErrorCode::Timeout,
         SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source),
+        SqlError::Hot { source } => match source {
+            StoreError::NotJoined { .. } => ErrorCode::NotReady,
+            StoreError::NotFollowed { .. } => ErrorCode::SqlRefused,
+            StoreError::TailTooLong { .. } => ErrorCode::TooComplex,
+            other => return Refusal::internal("reading the tail", other),
+        },
     };
     Refusal::new(code, cause.to_string())
 }
 
 /// The state that an answer was computed at (INV-10), for the metadata of an Arrow schema.
-pub(crate) fn as_of(snapshot: &Snapshot) -> [(&'static str, String); 7] {
+pub(crate) fn as_of(snapshot: &Snapshot, tail: Option<HeldHead>) -> Vec<(&'static str, String)> {
     let heads = &snapshot.heads;
-    [
+    let mut told = vec![
         ("tributary.snapshot", snapshot.version.to_string()),
         ("tributary.block", heads.block_number.to_string()),
         ("tributary.hash", hex_text(heads.block_hash)),
@@ -172,15 +202,20 @@ pub(crate) fn as_of(snapshot: &Snapshot) -> [(&'static str, String); 7] {
         ("tributary.trust", heads.trust.clone()),
         ("tributary.log_root", hex_text(heads.log_root)),
         ("tributary.mapping_set_hash", hex_text(heads.mapping_set_hash)),
-    ]
+    ];
+    if let Some(tail) = tail {
+        told.push(("tributary.tail_block", tail.number.to_string()));
+        told.push(("tributary.tail_hash", hex_text(tail.hash)));
+    }
+    told
 }
 
-fn as_json(batches: &[RecordBatch], snapshot: &Snapshot) -> Result<Vec<u8>, ArrowError> {
+fn as_json(batches: &[RecordBatch], snapshot: &Snapshot, tail: Option<HeldHead>) -> Result<Vec<u8>, ArrowError> {
     let heads = &snapshot.heads;
     let schema = batches.first().map(RecordBatch::schema);
     let columns = schema.iter().flat_map(|schema| schema.fields());
     let columns = columns.map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }));
-    let head = json!({
+    let mut head = json!({
         "asOf": {
             "number": heads.block_number,
             "hash": hex_text(heads.block_hash),
@@ -192,6 +227,9 @@ fn as_json(batches: &[RecordBatch], snapshot: &Snapshot) -> Result<Vec<u8>, Arro
         },
         "columns": columns.collect::<Vec<_>>(),
     });
+    if let Some(tail) = tail {
+        head["asOf"]["tail"] = json!({ "number": tail.number, "hash": hex_text(tail.hash), "final": false });
+    }
     let mut body = head.to_string().into_bytes();
     body.pop();
     body.extend_from_slice(b",\"rows\":");

@@ -1,8 +1,10 @@
 use super::*;
 use crate::fixture;
+use tributary_store::HotTails;
 
 async fn ask(published: &fixture::Published, sql: &str, limits: &SqlLimits) -> Result<String, SqlError> {
-    let batches = query(&published.lake, &published.snapshot, sql, limits).await?;
+    let nobody = Hot::above(&HotTails::default(), &published.snapshot);
+    let batches = query(&published.lake, &published.snapshot, nobody, sql, limits).await?.batches;
     Ok(arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
 }
 
@@ -115,7 +117,8 @@ async fn values_stand_for_parameters() {
     let published = fixture::publish().await;
     let sql = "SELECT count(*) AS n FROM blocks WHERE number >= $1 AND number < $2";
     let limits = SqlLimits::default();
-    let prepare = || prepare(&published.lake, &published.snapshot, sql, &limits);
+    let hot = Hot::above(&HotTails::default(), &published.snapshot);
+    let prepare = || prepare(&published.lake, &published.snapshot, hot.clone(), sql, &limits);
     let prepared = prepare().await.unwrap();
     let named = |name: &str| (name.to_owned(), Some(DataType::Int64));
     assert_eq!(prepared.parameters().unwrap(), [named("$1"), named("$2")]);

@@ -23,6 +23,24 @@ pub(super) struct Extent {
     pub(super) hash: [u8; 32],
 }
 
+impl Extent {
+    /// Reads and checks what lies there, in its segment's file.
+    pub(super) fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        let length =
+            usize::try_from(self.length).map_err(|error| damaged(format!("{} bytes: {error}", self.length)))?;
+        let mut bytes = vec![0; length];
+        let (segment, offset) = (self.segment, self.offset);
+        let read = file.read_exact_at(&mut bytes, offset);
+        read.map_err(|error| damaged(format!("segment {segment} at {offset}: {error}")))?;
+        let got = blake3::hash(&bytes);
+        if got != self.hash {
+            let expected = blake3::Hash::from_bytes(self.hash);
+            return Err(damaged(format!("segment {segment} at {offset} hashes to {got}: expected {expected}")));
+        }
+        Ok(bytes)
+    }
+}
+
 /// The segments of a tail.
 #[derive(Debug)]
 pub(super) struct Segments {
@@ -92,19 +110,13 @@ impl Segments {
 
     /// Reads and checks bytes.
     pub(super) fn read(&self, extent: &Extent) -> Result<Vec<u8>, StoreError> {
-        let path = path(&self.folder, extent.segment);
-        let length =
-            usize::try_from(extent.length).map_err(|error| damaged(format!("{} bytes: {error}", extent.length)))?;
-        let mut bytes = vec![0; length];
-        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, extent.offset));
-        read.map_err(|error| damaged(format!("{}: {error}", path.display())))?;
-        let got = blake3::hash(&bytes);
-        if got != extent.hash {
-            let (segment, offset) = (extent.segment, extent.offset);
-            let expected = blake3::Hash::from_bytes(extent.hash);
-            return Err(damaged(format!("segment {segment} at {offset} hashes to {got}: expected {expected}")));
-        }
-        Ok(bytes)
+        extent.read(&self.file(extent.segment)?)
+    }
+
+    /// A segment, to read: the file is there for as long as it is held, whatever becomes of its name.
+    pub(super) fn file(&self, segment: u64) -> Result<File, StoreError> {
+        let path = path(&self.folder, segment);
+        File::open(&path).map_err(|error| damaged(format!("{}: {error}", path.display())))
     }
 
     fn drop_unneeded(&mut self, segment: u64) -> Result<(), StoreError> {

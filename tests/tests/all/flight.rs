@@ -83,7 +83,7 @@ async fn adbc_reads_the_catalogue_queries_and_a_million_rows() {
     assert_eq!(told["table_types"], json!(["TABLE", "VIEW"]));
     assert_eq!(
         (&told["objects"]["catalogs"], &told["objects"]["schemas"]),
-        (&json!(["datafusion"]), &json!(["public"]))
+        (&json!(["datafusion"]), &json!(["hot", "public"]))
     );
     assert_eq!(told["objects"]["tables"]["blocks"], json!(["TABLE", 12]));
     assert!(told["objects"]["tables"].as_object().unwrap().len() >= 45);

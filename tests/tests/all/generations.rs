@@ -15,7 +15,7 @@ use tributary_tests::follower::{Follower, configure_devnet};
 use tributary_tests::program::{follow, json as told, run, tributary};
 
 const BLOCKS: u64 = 90;
-const REFERENCE: &[&str] = &["reference"];
+pub(super) const REFERENCE: &[&str] = &["reference"];
 const OTHER: &[&str] = &["reference", "erc8004"];
 
 /// A chain that is long enough for epochs to settle, and its final block.
@@ -43,7 +43,7 @@ fn configured(folder: &Path, devnet: &Devnet, files: &[&str], nodes: &[String], 
     configure_devnet(folder, devnet, &more).unwrap().display().to_string()
 }
 
-fn by_node(folder: &Path, devnet: &Devnet, files: &[&str]) -> String {
+pub(super) fn by_node(folder: &Path, devnet: &Devnet, files: &[&str]) -> String {
     configured(folder, devnet, files, &[devnet.l2_http()], "all")
 }
 

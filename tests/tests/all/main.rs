@@ -42,6 +42,8 @@ mod funding;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod hot;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod inbox;

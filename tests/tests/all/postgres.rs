@@ -18,7 +18,7 @@ use tributary_tests::python::script;
 use crate::flight::attacks;
 
 /// A server over a data folder, and the task it runs in.
-async fn served(folder: &Path, config: ApiConfig, shutdown: &CancellationToken) -> (Bound, JoinSet<()>) {
+pub(super) async fn served(folder: &Path, config: ApiConfig, shutdown: &CancellationToken) -> (Bound, JoinSet<()>) {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     // More queries than a stranger has are asked here, all by one.
     let rate = RateLimit { burst: 1_000_000.try_into().unwrap(), ..RateLimit::default() };
@@ -31,13 +31,13 @@ async fn served(folder: &Path, config: ApiConfig, shutdown: &CancellationToken) 
     (bound, running)
 }
 
-async fn ended(shutdown: &CancellationToken, mut running: JoinSet<()>) {
+pub(super) async fn ended(shutdown: &CancellationToken, mut running: JoinSet<()>) {
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap();
 }
 
 /// Runs a command to its end, with this on standard input, while the server of this process answers.
-async fn run_beside(mut command: Command, input: Vec<u8>) -> Output {
+pub(super) async fn run_beside(mut command: Command, input: Vec<u8>) -> Output {
     let run = move || {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
@@ -48,7 +48,7 @@ async fn run_beside(mut command: Command, input: Vec<u8>) -> Output {
 }
 
 /// What psql prints of these commands, without alignment, and what it says on standard error.
-pub(crate) async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
+pub(super) async fn psql(address: SocketAddr, password: &str, commands: &str) -> (String, String) {
     let mut psql = Command::new("psql");
     psql.args(["-X", "-A", "-w", "-h", &address.ip().to_string(), "-p", &address.port().to_string()])
         .args(["-U", "ann", "-d", "tributary", "-f", "-"])

@@ -17,18 +17,18 @@ const GENESIS: u64 = 1_750_000_000;
 /// Finality lies this far back: twice the slots of an epoch.
 const FINAL_AFTER: u64 = 512;
 
-struct World {
+pub(super) struct World {
     anvil: Anvil,
-    provider: DynProvider,
-    suite: Suite,
+    pub(super) provider: DynProvider,
+    pub(super) suite: Suite,
     _blobs: BlobServer,
     folder: tempfile::TempDir,
-    config: std::path::PathBuf,
+    pub(super) config: std::path::PathBuf,
     paid: u64,
 }
 
 impl World {
-    async fn begin() -> Self {
+    pub(super) async fn begin() -> Self {
         let genesis = GENESIS.to_string();
         let anvil =
             Anvil::start_l2(&["--slots-in-an-epoch", "256", "--timestamp", &genesis, "--order", "fifo"]).unwrap();
@@ -46,7 +46,7 @@ impl World {
     }
 
     /// So many payments, a block each; no two are alike.
-    async fn pay(&mut self, count: u64) {
+    pub(super) async fn pay(&mut self, count: u64) {
         for _ in 0..count {
             self.paid += 1;
             let amount = alloy::primitives::U256::from(1000 + self.paid);
@@ -54,19 +54,24 @@ impl World {
         }
     }
 
-    async fn reorg(&self, depth: u64) {
+    pub(super) async fn reorg(&self, depth: u64) {
         let _answer: Value = self.provider.raw_request("anvil_reorg".into(), json!([depth, []])).await.unwrap();
     }
 
-    async fn head(&self) -> u64 {
+    pub(super) async fn head(&self) -> u64 {
         self.provider.get_block_number().await.unwrap()
     }
 
+    /// Mines until the head of now is final.
+    pub(super) async fn finalize(&self) {
+        let blocks = format!("{:#x}", FINAL_AFTER + 2);
+        let _answer: Value = self.provider.raw_request("anvil_mine".into(), [blocks]).await.unwrap();
+    }
+
     /// Mines until the head of now is final, waits until it is sealed, and compares every log with the node's own.
-    async fn compare(&self, follower: &Follower) {
+    pub(super) async fn compare(&self, follower: &Follower) {
         let head = self.head().await;
-        let _answer: Value =
-            self.provider.raw_request("anvil_mine".into(), [format!("{:#x}", FINAL_AFTER + 2)]).await.unwrap();
+        self.finalize().await;
         follower.sealed(head).await;
         let paid = RewardVault::RevenueReceived::SIGNATURE_HASH;
         let vault = *self.suite.vault.address();

@@ -150,12 +150,15 @@ impl Link {
 
 type Counted = (Vec<Link>, BTreeMap<String, i64>, BTreeMap<String, i64>);
 
+/// Numbers and ids of versions.
+type Versions<'a> = Rc<[(i64, &'a str)]>;
+
 struct Walk<'a> {
     world: &'a World,
     earned: &'a Earned,
     number: i64,
     /// Versions of datasets that contributors are shown with, by dataset: each of its contributors asks.
-    versions: RefCell<BTreeMap<i64, Rc<[(i64, &'a str)]>>>,
+    versions: RefCell<BTreeMap<i64, Versions<'a>>>,
 }
 
 impl<'a> Walk<'a> {
@@ -301,7 +304,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The versions of a dataset that contributors are shown with: the last one, and those in use.
-    fn versions_shown(&self, dataset: i64) -> Rc<[(i64, &'a str)]> {
+    fn versions_shown(&self, dataset: i64) -> Versions<'a> {
         let mut known = self.versions.borrow_mut();
         let found = known.entry(dataset).or_insert_with(|| {
             let last = self.world.versions(Kind::Dataset, dataset).next_back();

@@ -33,10 +33,10 @@ async fn a_document_that_was_judged_before_is_answered_as_the_first_time() {
          earnings(groupBy: $by) { key amount { raw } } } } query B($first: Int) { accounts(first: $first) { totalCount } }";
     let mut asked = Vec::new();
     for variables in [
-        json!({ "address": ANN.to_string() }),
-        json!({ "address": BOB.to_string(), "by": "EPOCH" }),
-        json!({ "address": BOB.to_string(), "by": "NEVER" }),
-        json!({ "address": BOB.to_string(), "by": "0" }),
+        json!({ "address": ANN }),
+        json!({ "address": BOB, "by": "EPOCH" }),
+        json!({ "address": BOB, "by": "NEVER" }),
+        json!({ "address": BOB, "by": "0" }),
         json!({ "address": "0x12" }),
         json!({ "address": "ann" }),
         json!({ "address": 5 }),

@@ -334,6 +334,8 @@ impl View {
             return Ok(None);
         }
         let session = self.pinned().session().await?;
+        // Two positions, and what moved between them.
+        (0..3).for_each(|_| self.pinned().count_read());
         let vault = vault.map(|vault| vault.0);
         let stated = Box::pin(tributary_accounting::statement(session, account.0, token.0, (from, to), vault)).await;
         let stated = stated.map_err(|cause| Refusal::internal("reading the journal", &cause))?;

@@ -39,10 +39,13 @@ pub(super) async fn test(config: &Config, arguments: &MappingTest) -> Result<Exi
             })
         })
         .collect();
+    let unread = unread(&mapping, &block);
     if arguments.json {
-        output::json(
-            &json!({ "logs": block.logs.len(), "traces": traces, "beyond_stored": beyond, "state_reads": reads }),
-        )?;
+        let unread: Vec<_> = unread.iter().map(|call| json!({ "to": call.to, "data": call.data })).collect();
+        output::json(&json!({
+            "logs": block.logs.len(), "traces": traces, "beyond_stored": beyond, "state_reads": reads,
+            "unread_state": unread,
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     for log in &block.logs {
@@ -57,6 +60,9 @@ pub(super) async fn test(config: &Config, arguments: &MappingTest) -> Result<Exi
     for (call, answer) in &block.reads {
         let reply = answer.reply.as_str();
         output::result(&format!("state read {call}\n  {reply} {}", hex::encode_prefixed(answer.reply.bytes())));
+    }
+    for call in &unread {
+        output::result(&format!("state read {call}\n  not answered: no fact comes of the rules that ask it"));
     }
     say_reading(&mapping);
     if !beyond.is_empty() {

@@ -297,11 +297,18 @@ async fn rules_that_read_state_are_tried_on_a_transaction_and_on_a_file() {
     let answer = |read: &Value| if read["outcome"] == "returned" { read["answer"].clone() } else { Value::Null };
     let state = reads.iter().map(|read| json!({ "to": read["to"], "data": read["data"], "answer": answer(read) }));
     fixture["state"] = state.collect();
-    let path = folder.path().join("sale.json");
-    std::fs::write(&path, fixture.to_string()).unwrap();
-    let path = path.display().to_string();
-    let by_file = program::json(&["mapping", "test", &file, "--fixture", &path, "--json", "--config", &nobody]);
+    let path = folder.path().join("sale.json").display().to_string();
+    let tried = |fixture: &Value| {
+        std::fs::write(&path, fixture.to_string()).unwrap();
+        program::json(&["mapping", "test", &file, "--fixture", &path, "--json", "--config", &nobody])
+    };
+    let by_file = tried(&fixture);
+    assert_eq!(by_file["unread_state"], json!([]), "{by_file:#}");
     for rule in ["listed", "sold"] {
         assert_eq!(of_rule(&by_file, rule)["facts"], of_rule(&by_node, rule)["facts"], "{by_file:#}");
     }
+    // What the file lacks is named.
+    let lacking = fixture["state"].as_array_mut().unwrap().remove(0);
+    let told = tried(&fixture);
+    assert_eq!(told["unread_state"], json!([{ "to": lacking["to"], "data": lacking["data"] }]), "{told:#}");
 }

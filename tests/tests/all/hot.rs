@@ -10,7 +10,7 @@ use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 use tributary_devnet::{Devnet, DevnetConfig, Workload, demo_policy};
 use tributary_schemas::hot;
-use tributary_tests::follower::Follower;
+use tributary_tests::follower::{Follower, reconfigure};
 use tributary_tests::program::run;
 use tributary_tests::python::script;
 
@@ -232,9 +232,8 @@ async fn flight_and_postgresql_have_the_hot_tables_as_of_what_was_planned() {
     devnet.set_finalized(Some(20));
     let folder = tempfile::tempdir().unwrap();
     let config = by_node(folder.path(), &devnet, REFERENCE);
-    let mut text = std::fs::read_to_string(&config).unwrap();
-    text.push_str("flight_listen = \"127.0.0.1:0\"\npostgres_listen = \"127.0.0.1:0\"\n");
-    std::fs::write(&config, text).unwrap();
+    let more = "[api]\nflight_listen = \"127.0.0.1:0\"\npostgres_listen = \"127.0.0.1:0\"\n";
+    reconfigure(Path::new(&config), more).unwrap();
     let follower = Follower::start(Path::new(&config));
     follower.indexed(60).await;
     follower.sealed(20).await;

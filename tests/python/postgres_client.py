@@ -135,7 +135,7 @@ def main():
     info = psycopg.types.TypeInfo.fetch(connection, "numeric")
     out["type"] = [info.oid, info.array_oid]
     out["columns"] = connection.execute(
-        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'blocks' ORDER BY ordinal_position"
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'blocks' ORDER BY ordinal_position"
     ).fetchall()[:2]
     out["oid"] = connection.execute("SELECT 'blocks'::regclass::oid = (SELECT oid FROM pg_class WHERE relname = 'blocks' AND pg_table_is_visible(oid))").fetchone()[0]
     # As Grafana asks for the tables of the search path.

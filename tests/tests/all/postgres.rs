@@ -237,7 +237,7 @@ async fn psql_lists_what_there_is() {
         "pg_catalog|bigint|\n",
         "List of functions\nSchema|Name|Result data type|Argument data types|Type\n(0 rows)",
         "tributary|tributary|UTF8|C|C||libc|\n",
-        "List of schemas\nName|Owner\npublic|tributary\n",
+        "List of schemas\nName|Owner\nhot|tributary\npublic|tributary\n",
         "List of roles\nRole name|Attributes|Member of\ntributary||\n",
         "pg_default|tributary|",
         "number|bigint||not null||plain|||Block number.",

@@ -30,7 +30,8 @@ start() {
 }
 
 failed=0
-start moving "^dashboard" --seed 8 --blocks 3000 --faults reorg
+# Long enough that there is still something to follow when the last page is looked at, however quick the machine.
+start moving "^dashboard" --seed 8 --blocks 8000 --faults reorg
 node "$here/live.mjs" "$url" "$shots" || failed=1
 stop
 start settled "everything is settled" --seed 4 --blocks 300

@@ -54,6 +54,7 @@ async function byKeys() {
     await page.keyboard.type('{ status { chainI', { delay: 60 });
     await page.locator('.CodeMirror-hints').getByText('chainId').first().waitFor();
     await page.keyboard.press('Enter');
+    await looked();
     await page.keyboard.press('Control+Enter');
     const answer = await answered('"chainId"');
     await page.keyboard.press('Tab');
@@ -64,6 +65,7 @@ async function byKeys() {
     await page.getByRole('tab', { name: 'Blocks' }).getByRole('button', { name: 'Blocks' }).focus();
     await page.keyboard.press('Enter');
     await page.locator('.graphiql-query-editor', { hasText: 'subscription Blocks' }).waitFor();
+    await looked();
     await run().focus();
     await page.keyboard.press('Enter');
     const stop = page.getByRole('button', { name: /^Stop query/ });
@@ -75,4 +77,6 @@ async function byKeys() {
   });
 }
 
+/** GraphiQL looks a moment after the last change which operations there are; until then it runs as if it were before. */
+const looked = () => page.waitForTimeout(1_500);
 const focused = (selector) => page.evaluate((wanted) => document.activeElement?.matches(wanted) === true, selector);

@@ -5,13 +5,12 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tributary_schemas::payload_codec;
 
 use alloy::primitives::{B256, Bytes, hex, keccak256};
+
+use crate::local::LocalServer;
 
 type Blobs = Arc<Mutex<BTreeMap<B256, Vec<u8>>>>;
 
@@ -19,8 +18,7 @@ type Blobs = Arc<Mutex<BTreeMap<B256, Vec<u8>>>>;
 #[derive(Debug)]
 pub struct BlobServer {
     blobs: Blobs,
-    address: SocketAddr,
-    _tasks: JoinSet<()>,
+    server: LocalServer,
 }
 
 impl BlobServer {
@@ -31,20 +29,13 @@ impl BlobServer {
     pub async fn start() -> std::io::Result<Self> {
         let blobs = Blobs::default();
         let routes = Router::new().route("/get/{commitment}", get(serve)).with_state(Arc::clone(&blobs));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let ended = axum::serve(listener, routes).await;
-            drop(ended);
-        });
-        Ok(Self { blobs, address, _tasks: tasks })
+        Ok(Self { blobs, server: LocalServer::start(routes).await? })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// Keeps a payload and gives the reference a contract is told: `00 ‖ keccak256(payload)`.

@@ -2,7 +2,8 @@
 //!
 //! [`anvil`] starts a real chain on a free port, [`suite`] deploys the reference contracts on it and gives typed
 //! bindings, [`chain`] is both with blobs, [`generated`] knows the committed files that are made from code, [`program`]
-//! runs `tributary` as a process, [`manual`] asks it for its help, [`shared`] finds real data beside the project. The tests themselves are one binary,
+//! runs `tributary` as a process, [`follower`] as one that is asked, [`manual`] asks it for its help, [`shared`] finds
+//! real data beside the project, [`local`] serves what stands for others. The tests themselves are one binary,
 //! `tests/all/`. They need the tools that `tests/run` installs and fail, rather than skip, where these are absent.
 
 pub mod anvil;
@@ -17,6 +18,7 @@ pub mod follower;
 pub mod fuzz_seeds;
 pub mod generated;
 pub mod lists;
+pub mod local;
 pub mod manual;
 pub mod measure;
 pub mod program;

@@ -8,11 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+
+use crate::local::LocalServer;
 
 /// What it speaks.
 const JSON: &str = "application/json";
@@ -21,8 +20,7 @@ const JSON: &str = "application/json";
 #[derive(Debug)]
 pub struct Pruned {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    _tasks: JoinSet<()>,
+    server: LocalServer,
 }
 
 #[derive(Debug)]
@@ -41,20 +39,13 @@ impl Pruned {
         let (node, http, is_pruned) = (node.to_owned(), reqwest::Client::new(), AtomicBool::new(true));
         let shared = Arc::new(Shared { node, http, is_pruned });
         let routes = Router::new().route("/", post(answer)).with_state(Arc::clone(&shared));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let ended = axum::serve(listener, routes).await;
-            drop(ended);
-        });
-        Ok(Self { shared, address, _tasks: tasks })
+        Ok(Self { shared, server: LocalServer::start(routes).await? })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.server.url()
     }
 
     /// From now on it has the state, or has not.

@@ -1,6 +1,8 @@
 //! A small published world, by hand: one dataset of two contributors, a base model, a fine-tune, an agent, two settled
 //! epochs. Blocks 0 to 20, ten to an epoch; the dataset changes hands at block 15.
 
+mod ask;
+
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
@@ -14,6 +16,8 @@ use tributary_schemas::money::{
     ClaimRow, EntitlementRow, EpochRow, FundingRow, LedgerEntryRow, MerkleLeafRow, MoneyFlowRow,
 };
 use tributary_store::{Anchors, BlockRef, Change, Heads, Lake, Snapshot, Status, write_status};
+
+pub(crate) use ask::{answer, respond};
 
 pub(crate) const ANN: &str = "0x00000000000000000000000000000000000000a1";
 pub(crate) const BOB: &str = "0x00000000000000000000000000000000000000b2";

@@ -1,26 +1,7 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{self, ANN, BOB, BUYER, OWNER, Published, id};
-use crate::graphql::Engine;
-use crate::guard::GuardLimits;
-use crate::pinned::Shelf;
-use crate::serve::ApiConfig;
-use crate::{graphql, view};
-
-async fn answer(published: &Published, query: &str) -> Value {
-    let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
-    let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let engine = Engine::new(GuardLimits::default());
-    let ready = engine.prepare(asked).unwrap();
-    let reads = Arc::new(view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens)));
-    let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
-    graphql::finish(&mut response, "r1", true);
-    serde_json::to_value(&response).unwrap()
-}
+use crate::fixture::{self, ANN, BOB, BUYER, OWNER, Published, answer, id};
 
 /// One field of each node of a list, in its order.
 async fn listed(published: &Published, list: &str, field: &str) -> Vec<Value> {

@@ -1,28 +1,11 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::fixture::{self, ANN, BOB, BUYER, NATIVE, OWNER, Published, VAULT, id};
-use crate::graphql::Engine;
+use crate::fixture::{self, ANN, BOB, BUYER, NATIVE, OWNER, Published, VAULT, answer, id};
+use crate::graphql::{self, Engine};
 use crate::guard::GuardLimits;
 use crate::pinned::Shelf;
-use crate::serve::ApiConfig;
-use crate::{graphql, view};
 
 mod waiting;
-
-/// The whole answer to a query, as a client of the newer media type sees it.
-async fn answer(published: &Published, query: &str) -> Value {
-    let shelf = Shelf::new(published.lake.clone(), published.dir.path().to_owned());
-    let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let engine = Engine::new(GuardLimits::default());
-    let ready = engine.prepare(asked).unwrap();
-    let reads = Arc::new(view::Request::new(shelf.newest().await.unwrap(), Arc::new(ApiConfig::default().tokens)));
-    let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
-    graphql::finish(&mut response, "r1", true);
-    serde_json::to_value(&response).unwrap()
-}
 
 #[tokio::test]
 async fn a_document_that_was_judged_before_is_answered_as_the_first_time() {
@@ -52,9 +35,7 @@ async fn a_document_that_was_judged_before_is_answered_as_the_first_time() {
     asked.push(json!({ "query": "{ account { address } }" }));
     asked.push(json!({ "query": "{ nothing }" }));
     let answer = async |engine: &Engine, asked: &Value| {
-        let ready = engine.prepare(serde_json::from_value(asked.clone()).unwrap()).unwrap();
-        let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens)));
-        let mut response = engine.run(ready, &reads, Duration::from_secs(60)).await;
+        let mut response = fixture::respond(engine, &pinned, asked).await;
         let status = graphql::finish(&mut response, "r1", true);
         (status, serde_json::to_string(&response).unwrap())
     };

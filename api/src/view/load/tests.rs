@@ -1,14 +1,9 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::fixture;
 use crate::graphql::Engine;
 use crate::guard::GuardLimits;
 use crate::pinned::Shelf;
-use crate::serve::ApiConfig;
-use crate::view;
 
 /// Queries over tables that an answer takes.
 async fn reads(published: &fixture::Published, query: &str) -> u64 {
@@ -17,12 +12,8 @@ async fn reads(published: &fixture::Published, query: &str) -> u64 {
 }
 
 async fn reads_of(shelf: &Shelf, query: &str) -> u64 {
-    let asked = serde_json::from_value(json!({ "query": query })).unwrap();
-    let engine = Engine::new(GuardLimits::default());
-    let ready = engine.prepare(asked).unwrap();
-    let pinned = shelf.newest().await.unwrap();
-    let reads = Arc::new(view::Request::new(Arc::clone(&pinned), Arc::new(ApiConfig::default().tokens)));
-    let response = engine.run(ready, &reads, Duration::from_secs(60)).await;
+    let (engine, pinned) = (Engine::new(GuardLimits::default()), shelf.newest().await.unwrap());
+    let response = fixture::respond(&engine, &pinned, &json!({ "query": query })).await;
     assert_eq!(response.errors, vec![], "{query}");
     pinned.reads()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{PathSegment, ServerError, Value, Variables};
+use async_graphql::{PathSegment, ServerError, ValidationMode, Value, Variables};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures::stream::{BoxStream, StreamExt as _};
 use serde::Deserialize;
@@ -125,12 +125,12 @@ impl Ready {
         self.judged.watches
     }
 
-    /// All that its answer from one snapshot depends on.
-    pub(crate) fn asked(&self, strict: bool, address: Option<&str>) -> String {
+    /// All that its answer from one snapshot depends on, with its media type, and whether it names its generation.
+    pub(crate) fn asked(&self, (strict, named): (bool, bool), address: Option<&str>) -> String {
         let variables = serde_json::to_string(&self.variables).unwrap_or_default();
         let name = self.operation_name.as_deref().unwrap_or_default();
         // None of these but the last has a zero byte.
-        format!("{strict}\0{}\0{name}\0{variables}\0{}", address.unwrap_or_default(), self.query)
+        format!("{strict}\0{named}\0{}\0{name}\0{variables}\0{}", address.unwrap_or_default(), self.query)
     }
 
     fn into_request(self) -> (async_graphql::Request, Arc<Judged>) {
@@ -162,7 +162,12 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// One that lets in what is within the limits.
     pub(crate) fn new(limits: GuardLimits) -> Self {
-        Self { limits, schema: schema::build(), fitting: schema::build_fitting(), known: Known::default() }
+        Self {
+            limits,
+            schema: schema::build(ValidationMode::Strict),
+            fitting: schema::build(ValidationMode::Fast),
+            known: known::none(),
+        }
     }
 
     /// Judges what was asked.
@@ -180,7 +185,7 @@ impl Engine {
                 let given = Variables::from_json(serde_json::Value::Object(variables.clone()));
                 let judged = judge(&query, &given, operation_name.as_deref(), &self.limits)?;
                 if let Some(key) = key {
-                    self.known.keep(key, &judged);
+                    self.known.keep(key, Arc::clone(&judged), 0);
                 }
                 judged
             }

@@ -47,6 +47,7 @@ mod fixture;
 mod flight;
 mod graphql;
 pub mod guard;
+mod kept;
 pub mod keys;
 mod layout;
 pub mod limits;

@@ -235,7 +235,7 @@ impl Pinned {
             alarms: OnceCell::new(),
             reads: AtomicU64::new(0),
             answered: Answered::default(),
-            replies: Replies::new(replies_bytes),
+            replies: replies::none(replies_bytes),
             standings: OnceCell::new(),
             standings_before: before.and_then(|before| before.standings.get().cloned().flatten()),
             loads: Loads::keeping(Weak::clone(pinned)),

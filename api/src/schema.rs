@@ -41,21 +41,17 @@ use subscription::Subscription;
 /// The schema; stateless: what a request may read comes with the request.
 pub(crate) type Tributary = Schema<Query, EmptyMutation, Subscription>;
 
-/// The schema with its own limits as a second line behind [`guard`](crate::guard).
-pub(crate) fn build() -> Tributary {
-    Schema::build(Query, EmptyMutation, Subscription).limit_depth(64).limit_recursive_depth(64).finish()
-}
-
-/// The same schema for documents that are known to fit it.
-pub(crate) fn build_fitting() -> Tributary {
-    let schema = Schema::build(Query, EmptyMutation, Subscription).validation_mode(ValidationMode::Fast);
+/// The schema with its own limits as a second line behind [`guard`](crate::guard). For documents that are known to fit it,
+/// [`ValidationMode::Fast`] does.
+pub(crate) fn build(mode: ValidationMode) -> Tributary {
+    let schema = Schema::build(Query, EmptyMutation, Subscription).validation_mode(mode);
     schema.limit_depth(64).limit_recursive_depth(64).finish()
 }
 
 /// The schema in the schema definition language: what is committed as `schemas/graphql/schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
-    build().sdl()
+    build(ValidationMode::Strict).sdl()
 }
 
 /// A block by what it is.

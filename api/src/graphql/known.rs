@@ -4,14 +4,14 @@
 //! its variables' values. Of text they look at the content only where it could name a value of an enumeration, which is
 //! a `Name` (October 2021, section 2.1.9); an address, a hash and any other text that is none are all one to them.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::parser::types::ExecutableDocument;
 use serde_json::{Map, Value};
 
 use super::{Asked, Order};
+use crate::kept::Kept;
 
 /// Most bytes of keys; then those of before are forgotten. What is kept beside a key is some twenty times as large.
 const BYTES_MAX: usize = 1 << 20;
@@ -54,13 +54,11 @@ impl Judged {
 }
 
 /// Documents by what was judged.
-#[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Kept>);
+pub(super) type Known = Kept<Arc<Judged>>;
 
-#[derive(Debug, Default)]
-struct Kept {
-    bytes: usize,
-    documents: BTreeMap<String, Arc<Judged>>,
+/// None yet.
+pub(super) fn none() -> Known {
+    Kept::new(BYTES_MAX, KEY_BYTES_MAX)
 }
 
 /// All that a judgement depends on; `None` where it is too long to be kept.
@@ -88,26 +86,6 @@ fn kind(value: &Value) -> Value {
 fn is_name(text: &str) -> bool {
     let word = text.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     word && text.bytes().next().is_some_and(|first| !first.is_ascii_digit())
-}
-
-impl Known {
-    /// What was judged under a key.
-    pub(super) fn get(&self, key: &str) -> Option<Arc<Judged>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).documents.get(key).cloned()
-    }
-
-    /// Keeps a judgement.
-    pub(super) fn keep(&self, key: String, judged: &Arc<Judged>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.bytes.saturating_add(key.len()) > BYTES_MAX {
-            *kept = Kept::default();
-        }
-        let bytes = key.len();
-        // Two that asked at once were judged alike.
-        if kept.documents.insert(key, Arc::clone(judged)).is_none() {
-            kept.bytes = kept.bytes.saturating_add(bytes);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -149,14 +127,14 @@ mod tests {
 
     #[test]
     fn documents_are_kept_within_their_bytes() {
-        let known = Known::default();
+        let known = none();
         let document = async_graphql::parser::parse_query("{ a }").unwrap();
         let judged = Judged::new(document, 1, false, Order::default());
         for number in 0..BYTES_MAX / 1_000 + 1 {
-            known.keep(format!("{number:01000}"), &judged);
+            known.keep(format!("{number:01000}"), Arc::clone(&judged), 0);
         }
         assert!(known.get(&format!("{:01000}", 0)).is_none());
         assert!(known.get(&format!("{:01000}", BYTES_MAX / 1_000)).is_some());
-        assert!(known.0.lock().unwrap().bytes <= BYTES_MAX);
+        assert!(known.bytes() <= BYTES_MAX);
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::B256;
+use async_graphql::ValidationMode;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tributary_store::{BlockRef, FeedOptions, Tail, TailBlock, TailOptions};
@@ -19,7 +20,7 @@ fn live(published: &Published) -> Arc<Live> {
 /// The first answers to a subscription; each must come without anything new happening.
 async fn first(live: &Arc<Live>, query: &str, answers: usize) -> Vec<Value> {
     let request = async_graphql::Request::new(query).data(Arc::clone(live)).data(Arc::new(Spoken::default()));
-    let stream = schema::build().execute_stream(request).take(answers);
+    let stream = schema::build(ValidationMode::Strict).execute_stream(request).take(answers);
     let finished = stream.map(|mut response| {
         graphql::finish(&mut response, "r1", true);
         serde_json::to_value(&response).unwrap()

@@ -1,30 +1,30 @@
 //! What queries over a snapshot gave. Nothing in a snapshot changes, so what was read once is not read again while
 //! there is room.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
+use crate::kept::Kept;
+
 /// Most bytes that answers take together; then those of before are forgotten.
 const BYTES_MAX: usize = 64 << 20;
 /// Larger answers are not kept.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
 /// Answers of more rows are not even measured.
 const ANSWER_ROWS_MAX: usize = 1 << 18;
 
 /// Answers by query.
-#[derive(Debug, Default)]
-pub(super) struct Answered(Mutex<Kept>);
+#[derive(Debug)]
+pub(super) struct Answered(Kept<Vec<RecordBatch>>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    bytes: usize,
-    answers: BTreeMap<String, Vec<RecordBatch>>,
+impl Default for Answered {
+    fn default() -> Self {
+        Self(Kept::new(BYTES_MAX, ANSWER_BYTES_MAX))
+    }
 }
 
 /// The same rows in memory of their own; `None` where they cannot be copied.
@@ -50,7 +50,7 @@ pub(super) fn key(query: &str, values: &[ScalarValue]) -> String {
 impl Answered {
     /// What it gave, when it is known.
     pub(super) fn get(&self, key: &str) -> Option<Vec<RecordBatch>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.get(key).cloned()
+        self.0.get(key)
     }
 
     /// Keeps an answer.
@@ -61,19 +61,8 @@ impl Answered {
         }
         // What comes of a table is a view of the pages it was read from: a row of text would keep all of them.
         let Some(batches) = batches.iter().map(compact).collect::<Option<Vec<_>>>() else { return };
-        let arrays = batches.iter().map(RecordBatch::get_array_memory_size).fold(0, usize::saturating_add);
-        let bytes = arrays.saturating_add(key.len());
-        if bytes > ANSWER_BYTES_MAX {
-            return;
-        }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.bytes.saturating_add(bytes) > BYTES_MAX {
-            *kept = Kept::default();
-        }
-        // Two that asked at once gave the same.
-        if kept.answers.insert(key, batches).is_none() {
-            kept.bytes = kept.bytes.saturating_add(bytes);
-        }
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).fold(0, usize::saturating_add);
+        self.0.keep(key, batches, bytes);
     }
 }
 
@@ -99,7 +88,7 @@ mod tests {
         let answered = Answered::default();
         answered.keep("one".to_owned(), std::slice::from_ref(&one));
         assert_eq!(answered.get("one"), Some(vec![one]));
-        assert!(answered.0.lock().unwrap().bytes < 1 << 12);
+        assert!(answered.0.bytes() < 1 << 12);
     }
 
     #[test]
@@ -116,6 +105,6 @@ mod tests {
             answered.keep(number.to_string(), &[batch(1 << 18)]);
         }
         assert_eq!((answered.get("0"), answered.get("39").is_some()), (None, true));
-        assert!(answered.0.lock().unwrap().bytes <= BYTES_MAX);
+        assert!(answered.0.bytes() <= BYTES_MAX);
     }
 }

@@ -1,8 +1,9 @@
 //! Whole answers of a snapshot. A snapshot does not change, so neither does what was answered from nothing else: whoever
 //! asks the same again is given the same, without running it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::kept::Kept;
 
 /// Larger answers are not kept.
 const REPLY_BYTES_MAX: usize = 256 << 10;
@@ -19,44 +20,11 @@ pub(crate) struct Reply {
 }
 
 /// Answers by what was asked.
-#[derive(Debug)]
-pub(crate) struct Replies {
-    bytes_max: usize,
-    kept: Mutex<Kept>,
-}
+pub(crate) type Replies = Kept<Arc<Reply>>;
 
-#[derive(Debug, Default)]
-struct Kept {
-    bytes: usize,
-    replies: BTreeMap<String, Arc<Reply>>,
-}
-
-impl Replies {
-    /// None yet; those of before are forgotten when there are more than so many bytes of them.
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Mutex::default() }
-    }
-
-    /// What was answered.
-    pub(crate) fn get(&self, asked: &str) -> Option<Arc<Reply>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).replies.get(asked).cloned()
-    }
-
-    /// Keeps an answer.
-    pub(crate) fn keep(&self, asked: String, reply: Reply) {
-        let bytes = asked.len().saturating_add(reply.body.len());
-        if bytes > std::cmp::min(REPLY_BYTES_MAX, self.bytes_max) {
-            return;
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.bytes.saturating_add(bytes) > self.bytes_max {
-            *kept = Kept::default();
-        }
-        // Two that asked at once were told the same.
-        if kept.replies.insert(asked, Arc::new(reply)).is_none() {
-            kept.bytes = kept.bytes.saturating_add(bytes);
-        }
-    }
+/// None yet, and never more than so many bytes of them.
+pub(super) fn none(bytes_max: usize) -> Replies {
+    Kept::new(bytes_max, REPLY_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -67,20 +35,24 @@ mod tests {
         Reply { body: "a".repeat(bytes), tag: None, fixed: false }
     }
 
+    fn keep(replies: &Replies, asked: &str, bytes: usize) {
+        replies.keep(asked.to_owned(), Arc::new(reply(bytes)), bytes);
+    }
+
     #[test]
     fn replies_are_kept_within_their_bytes() {
-        let replies = Replies::new(1_000);
-        replies.keep("one".to_owned(), reply(400));
+        let replies = none(1_000);
+        keep(&replies, "one", 400);
         assert_eq!(replies.get("one").as_deref(), Some(&reply(400)));
         assert_eq!(replies.get("two"), None);
-        replies.keep("large".to_owned(), reply(2_000));
+        keep(&replies, "large", 2_000);
         assert_eq!((replies.get("large"), replies.get("one").is_some()), (None, true));
-        replies.keep("two".to_owned(), reply(400));
-        replies.keep("three".to_owned(), reply(400));
+        keep(&replies, "two", 400);
+        keep(&replies, "three", 400);
         assert_eq!((replies.get("one"), replies.get("three").is_some()), (None, true));
-        assert!(replies.kept.lock().unwrap().bytes <= 1_000);
-        let none = Replies::new(0);
-        none.keep("one".to_owned(), reply(1));
-        assert_eq!(none.get("one"), None);
+        assert!(replies.bytes() <= 1_000);
+        let nothing = none(0);
+        keep(&nothing, "one", 1);
+        assert_eq!(nothing.get("one"), None);
     }
 }

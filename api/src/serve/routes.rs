@@ -269,7 +269,7 @@ async fn graphql_answer(
                 Ok(pinned) => {
                     // Another generation may answer one day, unless this one is named.
                     let named = headers.contains_key(sql::GENERATION);
-                    let asked = format!("{named}\0{}", ready.asked(strict, address));
+                    let asked = ready.asked((strict, named), address);
                     if let Some(reply) = pinned.replies.get(&asked) {
                         app.counters.replied();
                         return told(headers, strict, &reply, id, left);
@@ -295,7 +295,8 @@ async fn graphql_answer(
             let reply = Reply { body: body.to_owned(), tag, fixed: named && reads.is_fixed() };
             let response = told(headers, strict, &reply, id, left);
             if reads.is_of_snapshot() {
-                pinned.replies.keep(asked, reply);
+                let bytes = reply.body.len();
+                pinned.replies.keep(asked, Arc::new(reply), bytes);
             }
             return response;
         }

@@ -145,6 +145,40 @@ async fn sql_comes_as_json_and_csv() {
 }
 
 #[tokio::test]
+async fn an_answer_from_the_snapshot_is_given_again_and_one_from_beside_it_is_not() {
+    let published = fixture::publish().await;
+    let app =
+        App::new(config(), published.lake.clone(), published.dir.path().to_owned(), None, CancellationToken::new());
+    let app = app.unwrap();
+    let peer = MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1)));
+    let (router, operators) = (routes::router(Arc::clone(&app)).layer(peer), routes::operators(app).layer(peer));
+    let again = async || {
+        let metrics = send(&operators, Request::get("/metrics").body(Body::empty()).unwrap()).await.body;
+        let name = "tributary_api_answers_given_again_total ";
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap()
+    };
+    let earned = "{ accounts(first: 2) { nodes { address entitlements { cumulative { raw } } } } }";
+    let first = send(&router, graphql(earned)).await;
+    let second = send(&router, graphql(earned)).await;
+    assert_eq!((first.status, second.status, again().await), (StatusCode::OK, StatusCode::OK, 1));
+    let id = |answer: &Answer| answer.headers["x-request-id"].to_str().unwrap().to_owned();
+    assert_ne!(id(&first), id(&second));
+    let renamed = |id: String| format!("\"requestId\":\"{id}\"");
+    assert_eq!(first.body.replace(&renamed(id(&first)), &renamed(id(&second))), second.body);
+    // What the follower says is read each time; what is wrong is found wrong each time.
+    let told = async || send(&router, graphql("{ status { waiting } }")).await.json()["data"]["status"].clone();
+    for waits in ["for one", "for another"] {
+        let status = tributary_store::Status { waiting: vec![waits.to_owned()], ..Default::default() };
+        tributary_store::write_status(published.dir.path(), &status).unwrap();
+        assert_eq!(told().await["waiting"], json!([waits]));
+    }
+    for _ in 0..2 {
+        assert_eq!(send(&router, graphql("{ nothing }")).await.status, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(again().await, 1);
+}
+
+#[tokio::test]
 async fn a_query_waits_for_its_place_and_is_turned_away() {
     let published = fixture::publish().await;
     let few = ApiConfig { queries_max: 1, ..config() };

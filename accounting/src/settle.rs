@@ -1,12 +1,14 @@
 //! Rule `tributary-settle/1`: an epoch from tables to rows, trees and a manifest. A function of what it is given.
 
+mod manifest;
+
 use alloy_primitives::{Address, B256};
 use datafusion::prelude::SessionContext;
 use std::collections::{BTreeMap, BTreeSet};
-use tributary_schemas::column::{Decimal38, hex_text};
+use tributary_schemas::column::hex_text;
 use tributary_schemas::facts::VaultBalanceRow;
 use tributary_schemas::invariant::{SETTLED_ONCE, SPLIT_IS_WHOLE};
-use tributary_schemas::money::{EpochRow, LedgerEntryRow};
+use tributary_schemas::money::LedgerEntryRow;
 use tributary_store::DeclaredOutcome;
 
 use crate::balances::Balances;
@@ -18,13 +20,14 @@ use crate::intake::{Intake, Receipt, fits};
 use crate::journal::{CLEARING, Code, DISTRIBUTOR, ESCROW, Entry, Journal, OVERFLOW, Phase, of_party, step};
 use crate::names::{Names, Party, Share};
 use crate::read::{Columns, address, amount, query, rows};
-use crate::remainder::{parties, round, sub_digits};
+use crate::remainder::{parties, round};
 use crate::standing::Standing;
 use crate::state::{Bounds, State};
 use crate::suspense::{Release, Way, releases};
 use crate::tables::Tables;
 use crate::threads::at_once;
 use crate::tree::{Entitled, Tree};
+use manifest::{Total, epochs, manifest, outputs};
 
 /// Name of the rule.
 pub const RULE: &str = "tributary-settle/1";
@@ -139,26 +142,6 @@ pub async fn settle(ctx: &SessionContext, input: &Input) -> Result<Option<Settle
     let manifest_hash = alloy_primitives::keccak256(&manifest);
     tables.epochs = epochs(&tables, &totals, ledger_digest, manifest_hash);
     Ok(Some(Settled { tables, manifest, manifest_hash, ledger_digest }))
-}
-
-/// Totals of a vault and token.
-#[derive(Debug, Clone, Copy, Default)]
-struct Total {
-    payments: i64,
-    revenue: u128,
-    /// What left suspense of earlier epochs: no revenue of this one.
-    released: u128,
-    credited: u128,
-    held: u128,
-    rounding: u128,
-    cumulative: u128,
-}
-
-impl Total {
-    /// Decimal digits of a base unit in the sub-units of the epoch.
-    fn sub_digits(&self) -> u32 {
-        sub_digits(self.revenue.saturating_add(self.released))
-    }
 }
 
 /// An epoch up to where its money is divided.
@@ -442,98 +425,6 @@ fn cumulative(standing: &Standing, least: &BTreeMap<Purse, u128>, totals: &mut B
             totals.entry(purse).or_default().cumulative += position.cumulative;
         }
     }
-}
-
-fn epochs(tables: &Tables, totals: &BTreeMap<Purse, Total>, ledger_digest: B256, manifest_hash: B256) -> Vec<EpochRow> {
-    let rows = totals.iter().map(|(purse, total)| EpochRow {
-        epoch: tables.epoch,
-        vault: hex_text(purse.0),
-        token: hex_text(purse.1),
-        first_block: tables.state.bounds.first,
-        last_block: tables.state.bounds.last,
-        payments: total.payments,
-        revenue: Decimal38(total.revenue.cast_signed()),
-        credited: Decimal38(total.credited.cast_signed()),
-        held: Decimal38(total.held.cast_signed()),
-        rounding: Decimal38(total.rounding.cast_signed()),
-        cumulative: Decimal38(total.cumulative.cast_signed()),
-        root: hex_text(tables.trees.get(&purse.0).map(Tree::root).unwrap_or_default()),
-        ledger_digest: hex_text(ledger_digest),
-        manifest_hash: hex_text(manifest_hash),
-        rule: RULE.to_owned(),
-    });
-    rows.collect()
-}
-
-/// What the manifest says of the tables.
-fn outputs(tables: &Tables, [entitlements, money_flows, claims]: [serde_json::Value; 3]) -> serde_json::Value {
-    serde_json::json!({
-        "ledger_entries": { "rows": tables.journal.len().to_string() },
-        "entitlements": entitlements,
-        "money_flows": money_flows,
-        "claims": claims,
-        "balances": crate::digest::of_rows(&tables.balances),
-        "merkle_leaves": { "rows": tables.rows_of("merkle_leaves").to_string() },
-    })
-}
-
-/// The manifest: everything the result depends on and everything it is, by digest. The digest of the journal covers its
-/// rows and the roots cover the leaves, so of these two tables only the numbers of rows are said. Numbers that may pass
-/// 2^53 are text, so that every JSON reader sees the same.
-fn manifest(
-    input: &Input,
-    tables: &Tables,
-    totals: &BTreeMap<Purse, Total>,
-    policies: &BTreeSet<String>,
-    ledger_digest: B256,
-    outputs: &serde_json::Value,
-) -> String {
-    let bounds = &tables.state.bounds;
-    let totals = totals.iter().map(|((vault, token), total)| {
-        serde_json::json!({
-            "vault": hex_text(vault), "token": hex_text(token), "payments": total.payments.to_string(),
-            "revenue": total.revenue.to_string(), "credited": total.credited.to_string(),
-            "held": total.held.to_string(), "rounding": total.rounding.to_string(),
-            "cumulative": total.cumulative.to_string(),
-        })
-    });
-    // One that was found late is known from the block whose fact that is.
-    let since = |one: &DeclaredOutcome| if one.outcome == "found" { one.declared_at } else { one.block_number };
-    let known = |one: &&DeclaredOutcome| i64::try_from(since(one)).is_ok_and(|block| block <= bounds.last);
-    let declared: Vec<_> = input
-        .declared_outcomes
-        .iter()
-        .filter(known)
-        .map(|one| {
-            serde_json::json!({
-                "block_number": one.block_number.to_string(), "log_index": one.log_index.to_string(),
-                "reference": one.reference, "outcome": one.outcome, "declared_at": one.declared_at.to_string(),
-            })
-        })
-        .collect();
-    let roots: BTreeMap<String, String> =
-        tables.trees.iter().map(|(vault, tree)| (hex_text(vault), hex_text(tree.root()))).collect();
-    let mut manifest = serde_json::json!({
-        "chain_id": input.chain_id.to_string(),
-        "epoch": input.epoch.to_string(),
-        "rule": RULE,
-        "first_block": bounds.first.to_string(),
-        "last_block": bounds.last.to_string(),
-        "last_block_hash": bounds.last_hash,
-        "log_root": bounds.log_root,
-        "declared_outcomes": declared,
-        "policies": policies,
-        "totals": totals.collect::<Vec<_>>(),
-        "roots": roots,
-        "ledger_digest": hex_text(ledger_digest),
-        "outputs": outputs,
-        "previous": input.manifest_hash.map(hex_text),
-    });
-    // A settlement that compared nothing says nothing of it.
-    if !input.vault_balances.is_empty() {
-        manifest["vault_balances"] = funding::inputs(&input.vault_balances);
-    }
-    manifest.to_string()
 }
 
 /// What each vault took in before this epoch, per token.

@@ -103,10 +103,10 @@ pub enum SqlError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The blocks that are not sealed yet cannot be had.
-    #[error("the tables of schema hot cannot be read: {source}{}", advice(.source))]
+    #[error("the tables of schema hot cannot be read: {cause}{}", advice(.cause))]
     Hot {
-        /// Why not.
-        source: StoreError,
+        /// Why not. Told already: an error chain would tell it again.
+        cause: StoreError,
     },
 }
 
@@ -153,7 +153,7 @@ impl SqlError {
     pub const fn remedy(&self) -> Remedy {
         match self {
             Self::Deadline { .. } | Self::Memory { .. } => Remedy::Retry,
-            Self::Hot { source } => source.remedy(),
+            Self::Hot { cause } => cause.remedy(),
             Self::Refused { .. } | Self::Failed { .. } | Self::Rows { .. } | Self::Tables { .. } => Remedy::Halt,
         }
     }

@@ -401,7 +401,7 @@ impl Connection {
             let pinned = self.pinned().await?;
             match self.plan(&pinned, asked.clone()).await? {
                 // A transaction stays with its snapshot.
-                Err(SqlError::Hot { source: StoreError::NotJoined { .. } })
+                Err(SqlError::Hot { cause: StoreError::NotJoined { .. } })
                     if self.held.is_none() && tries < JOIN_TRIES =>
                 {
                     tries += 1;

@@ -75,10 +75,10 @@ impl From<SqlError> for Fault {
             SqlError::Deadline { .. } => "57014",
             SqlError::Memory { .. } => "53200",
             SqlError::Rows { .. } => "54000",
-            SqlError::Hot { source: StoreError::NotJoined { .. } } => "40001",
-            SqlError::Hot { source: StoreError::NotFollowed { .. } } => "0A000",
-            SqlError::Hot { source: StoreError::TailTooLong { .. } } => "54000",
-            SqlError::Hot { source } => return Refusal::internal("reading the tail", source).into(),
+            SqlError::Hot { cause: StoreError::NotJoined { .. } } => "40001",
+            SqlError::Hot { cause: StoreError::NotFollowed { .. } } => "0A000",
+            SqlError::Hot { cause: StoreError::TailTooLong { .. } } => "54000",
+            SqlError::Hot { cause } => return Refusal::internal("reading the tail", cause).into(),
             SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source).into(),
         };
         Self::new(state, cause.to_string())

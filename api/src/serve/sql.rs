@@ -122,7 +122,7 @@ async fn found(app: &App, named: Option<B256>, query: &str) -> Result<(Arc<Pinne
         let hot = Hot::above(&app.config.hot, &pinned.snapshot);
         let found = sql_gate::query(pinned.lake(), &pinned.snapshot, hot, query, &app.config.sql).await;
         match found {
-            Err(SqlError::Hot { source: StoreError::NotJoined { .. } }) if tries < JOIN_TRIES => tries += 1,
+            Err(SqlError::Hot { cause: StoreError::NotJoined { .. } }) if tries < JOIN_TRIES => tries += 1,
             found => return found.map(|found| (pinned, found)).map_err(|cause| sql_refusal(&cause)),
         }
     }
@@ -181,7 +181,7 @@ pub(crate) fn sql_refusal(cause: &SqlError) -> Refusal {
         SqlError::Memory { .. } => ErrorCode::TooComplex,
         SqlError::Deadline { .. } => ErrorCode::Timeout,
         SqlError::Tables { source, .. } => return Refusal::internal("opening tables", source),
-        SqlError::Hot { source } => match source {
+        SqlError::Hot { cause } => match cause {
             StoreError::NotJoined { .. } => ErrorCode::NotReady,
             StoreError::NotFollowed { .. } => ErrorCode::SqlRefused,
             StoreError::TailTooLong { .. } => ErrorCode::TooComplex,

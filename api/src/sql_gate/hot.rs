@@ -104,7 +104,7 @@ pub(super) async fn fill(
     if wanted.is_empty() {
         return Ok((plan, None));
     }
-    let unheld = |source| SqlError::Hot { source };
+    let unheld = |cause| SqlError::Hot { cause };
     let (held, bodies) = from.tails.hold(from.above, from.upto).map_err(unheld)?;
     let mut rows = Columns::default();
     for (at, one) in held.bodies().enumerate() {

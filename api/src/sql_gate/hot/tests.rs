@@ -184,7 +184,7 @@ async fn a_reorg_after_planning_is_no_part_of_the_answer() {
     let ask = |upto| query(lake, &world.published.snapshot, world.hot().upto(upto), sql, &limits);
     assert_eq!(one(&ask(upto).await.unwrap().batches), 1 + 2 * 3);
     let gone = ask(Some(head(before))).await;
-    assert!(matches!(gone, Err(SqlError::Hot { source: StoreError::NotJoined { .. } })), "{gone:?}");
+    assert!(matches!(gone, Err(SqlError::Hot { cause: StoreError::NotJoined { .. } })), "{gone:?}");
 }
 
 #[tokio::test]

@@ -139,6 +139,7 @@ pub(super) fn register(session: &SessionContext, known: &Known, bytes: &BTreeMap
         ("pg_table_size", size()),
         ("pg_total_relation_size", size()),
         ("pg_database_size", Answer::Always(ScalarValue::from(total))),
+        ("pg_tablespace_size", Answer::Always(ScalarValue::from(total))),
         ("pg_size_pretty", Answer::PrettyBytes),
         ("obj_description", Answer::OfTable(Arc::clone(descriptions))),
         ("col_description", Answer::OfColumn(Arc::clone(descriptions))),

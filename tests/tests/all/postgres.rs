@@ -172,7 +172,7 @@ async fn psql_describes_tables_and_asks_by_an_api_key() {
 }
 
 /// What psql offers to list; without what needs a name that is there.
-const LISTS: [&str; 43] = [
+const LISTS: [&str; 44] = [
     "\\dp",
     "\\dp blocks",
     "\\z",
@@ -204,6 +204,7 @@ const LISTS: [&str; 43] = [
     "\\dE",
     "\\dD",
     "\\db",
+    "\\db+",
     "\\dO",
     "\\do",
     "\\dL",

@@ -110,6 +110,20 @@ pub async fn settle_next(
     if sealed <= epoch {
         return waiting(epoch);
     }
+    settle_epoch(ctx, lake, data_dir, vaults, snapshot, epoch).await
+}
+
+/// Settles an epoch that is ripe and publishes what it comes to.
+#[tracing::instrument(level = "info", skip_all, fields(epoch))]
+async fn settle_epoch(
+    ctx: SessionContext,
+    lake: &Lake,
+    data_dir: &Path,
+    vaults: &impl Vaults,
+    snapshot: Arc<Snapshot>,
+    epoch: i64,
+) -> Result<SettleOutcome, AccountingError> {
+    let heads = &snapshot.heads;
     let vault_balances = match cut(&ctx, epoch).await? {
         Some(cut) if !cut.vaults.is_empty() => vaults.balances(&cut).await,
         _ => Vec::new(),
@@ -174,6 +188,7 @@ pub(crate) struct News {
 }
 
 /// The files of an epoch. They are functions of the epoch, so writing them again after a crash changes nothing.
+#[tracing::instrument(level = "info", skip_all)]
 pub(crate) async fn write_files(data_dir: &Path, epoch: i64, settled: Settled) -> Result<News, AccountingError> {
     let folder = epoch_folder(data_dir, epoch);
     std::fs::create_dir_all(&folder).map_err(|source| AccountingError::File {

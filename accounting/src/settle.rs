@@ -275,6 +275,7 @@ impl Run {
     }
 
     /// Steps 1 to 5: sub-units of every payee. Σ = revenue · S, exactly; so it is of what adjusts each earlier epoch.
+    #[tracing::instrument(level = "info", skip_all)]
     async fn divide(
         &self,
         ctx: &SessionContext,

@@ -13,6 +13,7 @@ mod room;
 mod routes;
 mod sql;
 mod stream;
+mod trace;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -29,6 +29,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
 use tributary_store::{HeldHead, Lake, Remedy, Snapshot, StoreError};
 
 pub(crate) mod hot;
@@ -241,7 +242,7 @@ pub(crate) async fn prepare_in(
         let (plan, tail) = hot::fill(plan, &hot, &session, &bounds).await?;
         Ok(Prepared { session, plan, tail, limits: bounds, stop, engine })
     };
-    task.spawn_on(planning, engine);
+    task.spawn_on(planning.instrument(tracing::info_span!("plan")), engine);
     match tokio::time::timeout(limits.deadline, task.join_next()).await {
         Err(_) => Err(SqlError::Deadline { deadline: limits.deadline }),
         Ok(joined) => ended(joined, "did not start"),
@@ -339,7 +340,8 @@ impl Prepared {
         let stop = self.stop.clone().drop_guard();
         let (limits, end) = (self.limits, Box::pin(tokio::time::sleep(self.limits.deadline)));
         let (mut task, engine) = (JoinSet::new(), self.engine);
-        task.spawn_on(async move { self.send(values, sender).await }, engine);
+        let running = async move { self.send(values, sender).await };
+        task.spawn_on(running.instrument(tracing::info_span!("execute")), engine);
         Answer { batches, task, end, limits, over: false, _stop: stop }
     }
 

@@ -48,6 +48,10 @@ pub(crate) struct Arguments {
     /// How to log: lines for people or one JSON object a line (environment: `TRIBUTARY_LOG_FORMAT`)
     #[arg(long, global = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
+    /// The collector to send traces to by OTLP/HTTP, such as `http://localhost:4318` (environment:
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`; the other `OTEL_*` variables count too)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 /// How to log.

@@ -1,11 +1,13 @@
-//! What comes from outside the arguments: the environment, the clock and chance. Nothing else reads them.
+//! What comes from outside the arguments: the environment, the clock and chance. Nothing else reads them, but for the
+//! exporter of traces, which reads its own variables.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The variables that concern us: our own, and the key of S3.
+/// The variables that concern us: our own, the key of S3, and what `OpenTelemetry` is told by.
 pub(crate) fn variables() -> BTreeMap<String, String> {
-    std::env::vars().filter(|(name, _)| name.starts_with("TRIBUTARY_") || name.starts_with("AWS_")).collect()
+    let prefixes = ["TRIBUTARY_", "AWS_", "OTEL_"];
+    std::env::vars().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect()
 }
 
 /// Whether colours may be used: not where `NO_COLOR` is set to something (no-color.org).

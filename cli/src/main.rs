@@ -33,6 +33,7 @@ mod signals;
 mod sql;
 mod status;
 mod store;
+mod telemetry;
 mod tree;
 mod vaults;
 mod verify;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 use arguments::{Arguments, Command};
 use failure::{Exit, Failure, OrExit as _};
+use telemetry::{Logs, Telemetry};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -53,11 +55,19 @@ fn main() -> ExitCode {
         <arguments::LogFormat as clap::ValueEnum>::from_str(named, true).ok()
     });
     let format = format.unwrap_or(arguments::LogFormat::Text);
-    progress::log_to_stderr(filter.as_deref().unwrap_or("warn"), format, environment::colours());
+    let logs = Logs { filter: filter.as_deref().unwrap_or("warn"), format, colours: environment::colours() };
     if matches!(arguments.command, Command::Run(_) | Command::Demo(_)) {
         memory::bound_arenas();
     }
-    match runtime().and_then(|runtime| runtime.block_on(command(arguments.command, &variables))) {
+    let done = runtime().and_then(|runtime| {
+        let collector = arguments.otlp_endpoint.as_deref();
+        let telemetry =
+            Telemetry::begin(&logs, collector, &variables, runtime.handle()).or_exit(Exit::Configuration)?;
+        let done = runtime.block_on(command(arguments.command, &variables));
+        telemetry.end();
+        done
+    });
+    match done {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }

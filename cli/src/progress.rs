@@ -1,10 +1,8 @@
-//! What a person sees while it works: a bar on a terminal, a line now and then elsewhere; logs beside it.
+//! What a person sees while it works: a bar on a terminal, a line now and then elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::arguments::LogFormat;
 
 /// Progress towards a block.
 pub(crate) struct Progress {
@@ -38,27 +36,5 @@ impl Progress {
 
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-/// Logs to standard error, as the filter says; one that cannot be read falls back to warnings and says so. Colours are
-/// for terminals, where nobody asked for none.
-pub(crate) fn log_to_stderr(filter: &str, format: LogFormat, colours: bool) {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let (filter, wrong) = match EnvFilter::try_new(filter) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("warn"), Some(error)),
-    };
-    let colours = colours && std::io::stderr().is_terminal();
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = match format {
-        LogFormat::Text => lines.with_ansi(colours).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    if set.is_err() {
-        crate::output::say("logging was already set up");
-    }
-    if let Some(error) = wrong {
-        tracing::warn!(%error, "the log filter cannot be read; logging warnings");
     }
 }

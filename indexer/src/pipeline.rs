@@ -407,6 +407,7 @@ impl Pipeline {
 
 #[async_trait]
 impl Sink for Pipeline {
+    #[tracing::instrument(level = "debug", skip_all, fields(blocks = blocks.len()))]
     async fn ingest(&mut self, blocks: Vec<VerifiedBlock>) -> Result<(), IndexerError> {
         if !self.wait_for_room().await {
             return Err(IndexerError::Stopped);

@@ -119,6 +119,7 @@ pub struct SealContext {
 
 /// Seals one block on top of what is sealed already. `outcomes` has one for every blob the block needs, `late` those of
 /// earlier blocks that were found since.
+#[tracing::instrument(level = "debug", name = "seal", skip_all, fields(block = block.number))]
 pub fn seal_block(
     base: &dyn StateRead,
     context: &SealContext,

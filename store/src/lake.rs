@@ -158,6 +158,7 @@ impl Lake {
     ///
     /// Somebody who published in between makes this fail with [`StoreError::SnapshotTaken`]: take the newest snapshot
     /// and its heads, and publish the same change on it. After a crash the same change may be published again.
+    #[tracing::instrument(level = "info", skip_all, fields(block = heads.block_number))]
     pub async fn publish(
         &self,
         base: Option<&Snapshot>,

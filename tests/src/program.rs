@@ -130,7 +130,7 @@ pub struct Served {
 pub fn serve_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std::io::Result<Served> {
     let arguments = demo(seed, blocks, faults, data_dir);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    serving(arguments.into_iter().filter(|one| !matches!(*one, "--once" | "--json")))
+    serve(arguments.into_iter().filter(|one| !matches!(*one, "--once" | "--json")))
 }
 
 /// Starts a node by a configuration file, and waits until it says where it serves.
@@ -138,10 +138,14 @@ pub fn serve_demo(seed: u64, blocks: u64, faults: &str, data_dir: &Path) -> std:
 /// # Errors
 /// When the process cannot be started or ends before it serves.
 pub fn serve_run(config: &Path) -> std::io::Result<Served> {
-    serving(["run", "--config", &config.display().to_string()])
+    serve(["run", "--config", &config.display().to_string()])
 }
 
-fn serving<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::io::Result<Served> {
+/// Starts the program with arguments by which it serves, and waits until it says where.
+///
+/// # Errors
+/// When the process cannot be started or ends before it serves.
+pub fn serve<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::io::Result<Served> {
     let mut process =
         tributary(&arguments.into_iter().collect::<Vec<_>>()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let stderr = process.stderr.take().ok_or_else(|| std::io::Error::other("it says nothing"))?;

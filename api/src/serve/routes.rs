@@ -15,9 +15,10 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::stream::{self, Answering};
-use super::{App, blobs, exports, metrics, sql, wire};
+use super::{App, blobs, exports, metrics, sql, trace, wire};
 use crate::error::{ErrorCode, Refusal};
 use crate::graphql::{self, Asked};
 use crate::limits::{Remaining, client};
@@ -84,12 +85,14 @@ async fn metrics_text(State(app): State<Arc<App>>, Extension(RequestId(id)): Ext
     }
 }
 
-/// Gives every request an id and every answer its safety headers.
+/// Gives every request an id and a span, and every answer its safety headers.
 async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = format!("{:08x}", app.requests.fetch_add(1, Ordering::Relaxed));
     request.extensions_mut().insert(RequestId(id.clone()));
     let (path, began) = (request.uri().path().to_owned(), tokio::time::Instant::now());
-    let mut response = next.run(request).await;
+    let span = trace::begin(&id, &request);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    trace::end(&span, response.status());
     app.counters.answered(&path, response.status().as_u16(), began.elapsed());
     let headers = response.headers_mut();
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));

@@ -123,6 +123,7 @@ impl Finder {
     }
 
     /// Judges what can be judged without bytes, then asks everybody in turn.
+    #[tracing::instrument(level = "debug", name = "find_blob", skip_all, fields(%reference))]
     pub async fn find(&self, reference: &Reference) -> Answer {
         let mut assessed = None;
         if let Reference::Certificate(certificate) = reference {

@@ -93,6 +93,7 @@ async fn drive(source: Arc<Source>, prefer: Preference, range: RangeInclusive<u6
     }
 }
 
+#[tracing::instrument(level = "debug", skip_all, fields(block = number))]
 async fn fetch(
     source: Arc<Source>,
     prefer: Preference,

@@ -221,8 +221,9 @@ impl Source {
     ) -> Result<Result<VerifiedBlock, Differs>, IndexerError> {
         let (done, wait) = oneshot::channel();
         let trust = self.trust;
+        let span = tracing::debug_span!("verify", block = checked.block.number);
         self.workers.spawn(move || {
-            let verified = verify::block(checked, json.get(), receipts.json.get(), trust);
+            let verified = span.in_scope(|| verify::block(checked, json.get(), receipts.json.get(), trust));
             if done.send(verified).is_err() {
                 tracing::trace!("a block was verified that nobody waits for any more");
             }

@@ -13,6 +13,7 @@ use crate::{IndexerError, VerifiedBlock};
 impl Pipeline {
     /// Decodes and folds a block over what earlier ones wrote, and what it wrote. Answers that are not there are asked for
     /// and put beside the block; until they are, it is not folded.
+    #[tracing::instrument(level = "debug", skip_all, fields(block = block.block.number))]
     pub(super) async fn fold(
         &mut self,
         base: &TailState,

@@ -88,4 +88,6 @@ mod state;
 #[cfg(test)]
 mod subscriptions;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod trees;

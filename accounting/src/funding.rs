@@ -18,6 +18,7 @@
 //! second one, which posts it back, in as many parts as the balance makes of it.
 
 use alloy_primitives::{Address, B256};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_schemas::Amount;
 use tributary_schemas::column::{Decimal38, hex_text};
@@ -28,6 +29,7 @@ use crate::book::Purse;
 use crate::cascade::portion;
 use crate::error::AccountingError;
 use crate::journal::{Code, Entry, Journal, Phase, UNFUNDED, control, payable, step, unfunded};
+use crate::next::Cut;
 use crate::read::{address, amount, hash};
 use crate::standing::{Posted, Standing};
 use crate::state::Bounds;
@@ -69,6 +71,60 @@ pub(crate) fn inputs(readings: &[VaultBalanceRow]) -> serde_json::Value {
         })
     };
     sorted.into_iter().map(said).collect()
+}
+
+/// The readings that the manifest of another index of the chain has: what it does not have was not compared there.
+///
+/// # Errors
+///
+/// When it is no manifest, or that of another chain, epoch or last block than the cut's.
+pub fn readings_in(manifest: &str, chain_id: u64, cut: &Cut) -> Result<Vec<VaultBalanceRow>, AccountingError> {
+    let unfit = |what: String, expected: &str| AccountingError::Unfit { what, expected: expected.to_owned() };
+    let manifest: Manifest =
+        serde_json::from_str(manifest).map_err(|error| unfit(error.to_string(), "the manifest of an epoch"))?;
+    let told = [manifest.chain_id, manifest.epoch, manifest.last_block, manifest.last_block_hash];
+    let ours = [chain_id.to_string(), cut.epoch.to_string(), cut.block_number.to_string(), hex_text(cut.block_hash)];
+    if told != ours {
+        let said = |[chain, epoch, block, hash]: [String; 4]| {
+            format!("chain {chain}, epoch {epoch}, last block {block} {hash}")
+        };
+        return Err(unfit(format!("a manifest of {}", said(told)), &said(ours)));
+    }
+    let row = |one: ManifestBalance| {
+        let units = |text: &str| text.parse().map_err(|error| unfit(format!("{text:?} ({error})"), "base units"));
+        Ok(VaultBalanceRow {
+            epoch: cut.epoch,
+            block_number: cut.block_number,
+            block_hash: hex_text(cut.block_hash),
+            vault: hex_text(address(&one.vault)?),
+            token: hex_text(address(&one.token)?),
+            balance: Decimal38(units(&one.balance)?),
+            stake: Decimal38(units(&one.stake)?),
+            known: "imported".to_owned(),
+            endpoints: 0,
+        })
+    };
+    manifest.vault_balances.into_iter().map(row).collect()
+}
+
+/// What of a manifest says where and what was read.
+#[derive(Deserialize)]
+struct Manifest {
+    chain_id: String,
+    epoch: String,
+    last_block: String,
+    last_block_hash: String,
+    #[serde(default)]
+    vault_balances: Vec<ManifestBalance>,
+}
+
+/// As [`inputs`] writes it.
+#[derive(Deserialize)]
+struct ManifestBalance {
+    vault: String,
+    token: String,
+    balance: String,
+    stake: String,
 }
 
 /// What waits for one account, of the increase of one epoch.

@@ -129,6 +129,7 @@ pub use explain::{
     Explainer, Explanation, ExplanationLine, Lines, MoneyPath, MoneyPaths, Origins, Stand, Ways, explain,
 };
 pub use folder::Folder;
+pub use funding::readings_in;
 pub use log::verify_log;
 pub use next::{Cut, SettleOutcome, Unread, Vaults, epoch_folder, settle_next};
 pub use progress::{Progress, watched};

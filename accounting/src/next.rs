@@ -56,7 +56,11 @@ pub struct Cut {
 pub trait Vaults: Sync {
     /// What the vaults hold after the last block of an epoch, as far as it can be read: what is not in the answer is not
     /// compared with what is owed.
-    fn balances(&self, cut: &Cut) -> impl Future<Output = Vec<VaultBalanceRow>> + Send;
+    ///
+    /// # Errors
+    ///
+    /// When the epoch must not be settled with what there is; that something cannot be read is no such thing.
+    fn balances(&self, cut: &Cut) -> impl Future<Output = Result<Vec<VaultBalanceRow>, AccountingError>> + Send;
 }
 
 /// Nobody: nothing is compared.
@@ -64,8 +68,8 @@ pub trait Vaults: Sync {
 pub struct Unread;
 
 impl Vaults for Unread {
-    async fn balances(&self, _: &Cut) -> Vec<VaultBalanceRow> {
-        Vec::new()
+    async fn balances(&self, _: &Cut) -> Result<Vec<VaultBalanceRow>, AccountingError> {
+        Ok(Vec::new())
     }
 }
 
@@ -125,7 +129,7 @@ async fn settle_epoch(
 ) -> Result<SettleOutcome, AccountingError> {
     let heads = &snapshot.heads;
     let vault_balances = match cut(&ctx, epoch).await? {
-        Some(cut) if !cut.vaults.is_empty() => vaults.balances(&cut).await,
+        Some(cut) if !cut.vaults.is_empty() => vaults.balances(&cut).await?,
         _ => Vec::new(),
     };
     let input = Input {

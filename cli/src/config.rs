@@ -190,6 +190,9 @@ pub(crate) struct Settlement {
     pub(crate) epoch_origin: u64,
     /// Length of an epoch.
     pub(crate) epoch_seconds: u64,
+    /// The `epochs` folder of another index of this chain: what vaults held at the end of the epochs that it has is taken
+    /// from the manifests there, so that the digests are the same; empty for none.
+    pub(crate) manifests_dir: PathBuf,
     /// What divides the records: `local`, or a cluster as `ballista://host:port`.
     pub(crate) engine: String,
     /// The bucket that a cluster reads what it divides from, `s3://bucket/prefix`; empty where its machines see the data
@@ -297,6 +300,7 @@ impl Default for Config {
             settlement: Settlement {
                 epoch_origin: 0,
                 epoch_seconds: 86_400,
+                manifests_dir: PathBuf::new(),
                 engine: "local".to_owned(),
                 cluster_inputs: String::new(),
                 s3_endpoint: String::new(),

@@ -920,9 +920,10 @@ tables! {
         balance: Decimal38,
         /// Base units of them that are stake, which no claim is paid from.
         stake: Decimal38,
-        /// How the balance is known: proved, by an account proof that leads to the block's hash; read, as hosts said.
+        /// How the balance is known: proved, by an account proof that leads to the block's hash; read, as hosts said;
+        /// imported, as the manifest of another index has it.
         known: String,
-        /// Hosts that said so: more than half of those that can know it; 1 where it is proved.
+        /// Hosts that said so: more than half of those that can know it; 1 where it is proved, 0 where it is imported.
         endpoints: i32,
     }
 }

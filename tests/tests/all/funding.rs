@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::path::Path;
-use tributary_devnet::{Devnet, DevnetConfig, Fault, Workload, demo_policy};
+use tributary_devnet::{Devnet, DevnetConfig, Fault, L2_CHAIN_ID, Workload, demo_policy};
 use tributary_tests::follower::configure_devnet;
 use tributary_tests::program::{self, json, rows, run, serve_run};
 
@@ -168,4 +168,42 @@ async fn a_short_vault_is_an_alarm_and_increases_wait_until_it_has_the_money() {
     let never = follow(&configured(third.path(), &honest), end);
     assert_eq!(heads(&never, "roots"), heads(&funded, "roots"));
     assert_ne!(heads(&never, "ledger_digest"), heads(&funded, "ledger_digest"));
+
+    // It comes to the very same when it takes what the first one read.
+    let (fourth, epochs) = (tempfile::tempdir().unwrap(), folder.path().join("data/epochs"));
+    let more = format!("\n[settlement]\nmanifests_dir = {:?}\n", epochs.display().to_string());
+    let config = configure_devnet(fourth.path(), &honest, &more).unwrap().display().to_string();
+    let imported = follow(&config, end);
+    for key in ["roots", "ledger_digest", "manifest_hash"] {
+        assert_eq!(heads(&imported, key), heads(&funded, key), "{key}");
+    }
+    let known = rows(&config, "select distinct known, endpoints from vault_balances");
+    assert_eq!(known, [serde_json::json!({ "known": "imported", "endpoints": 0 })]);
+    is_sound(&config, settled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_of_another_chain_settle_nothing() {
+    let (devnet, last) = chain(&[]).await;
+    devnet.mine_to(last);
+    let (folder, another) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let end = devnet.finalized();
+    let first = follow(&configured(folder.path(), &devnet), end);
+    let settled = first["snapshot"]["heads"]["settled_epoch"].as_u64().unwrap();
+    let epochs = folder.path().join("data/epochs");
+    let refused = |epochs: &Path, code: i32, expected: &str| {
+        let more = format!("\n[settlement]\nmanifests_dir = {:?}\n", epochs.display().to_string());
+        let config = configure_devnet(another.path(), &devnet, &more).unwrap().display().to_string();
+        let output = run(&["run", "--config", &config, "--until-block", &end.to_string()]).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && said.contains(expected), "{:?}: {said}", output.status);
+    };
+    refused(&folder.path().join("nowhere"), 4, "expected the `epochs` folder");
+    let of = |epoch: u64| epochs.join(epoch.to_string()).join("manifest.json");
+    let kept = std::fs::read_to_string(of(settled)).unwrap();
+    let first_of_all = (0..=settled).find(|epoch| of(*epoch).exists()).unwrap();
+    std::fs::write(of(first_of_all), &kept).unwrap();
+    refused(&epochs, 1, &format!("expected chain {L2_CHAIN_ID}, epoch {first_of_all}, last block"));
+    std::fs::write(of(first_of_all), &kept[1..]).unwrap();
+    refused(&epochs, 1, "expected the manifest of an epoch");
 }

@@ -1,6 +1,5 @@
 //! The command line: what can be said, and its manual.
 
-use alloy_primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,8 +24,7 @@ pub(crate) use generation::{Generation, Reading};
 pub(crate) use key::{Key, KeyCreate, KeyList, KeyRevoke};
 pub(crate) use manual::{Completions, Man, Schema};
 pub(crate) use mapping::{
-    Mapping, MappingCheck, MappingConfigured, MappingDiff, MappingInit, MappingLibrary, MappingList, MappingSet,
-    MappingShow, MappingTest,
+    Mapping, MappingCheck, MappingConfigured, MappingDiff, MappingInit, MappingLibrary, MappingSet, MappingTest,
 };
 pub(crate) use sql::{Sql, SqlFormat};
 pub(crate) use store::{Store, StoreBackup, StoreRestore};

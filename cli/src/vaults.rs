@@ -44,7 +44,10 @@ impl Readings {
         let manifests = Some(config.settlement.manifests_dir.clone()).filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = manifests.as_ref().filter(|folder| !folder.is_dir()) {
             let named = format!("settlement.manifests_dir {}", folder.display());
-            return Err(Failure::new(Exit::Configuration, anyhow!("{named}: expected the `epochs` folder of a data folder")));
+            return Err(Failure::new(
+                Exit::Configuration,
+                anyhow!("{named}: expected the `epochs` folder of a data folder"),
+            ));
         }
         Ok(Self { manifests: manifests.map(|folder| (folder, config.chain.chain_id)), answering, nodes })
     }

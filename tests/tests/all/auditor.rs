@@ -2,7 +2,7 @@
 //! gives the same digest however it is run (INV-08).
 
 use std::collections::BTreeMap;
-use tributary_accounting::Settled;
+use tributary_accounting::{AccountingError, Cut, Settled, Vaults};
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::facts::VaultBalanceRow;
 use tributary_schemas::money;
@@ -135,13 +135,13 @@ pub(crate) fn as_changes(mut facts: tributary_schemas::facts::Rows) -> tributary
 /// What a world has, as if it were read.
 struct Drawn(Vec<VaultBalanceRow>);
 
-impl tributary_accounting::Vaults for Drawn {
-    async fn balances(&self, cut: &tributary_accounting::Cut) -> Vec<VaultBalanceRow> {
+impl Vaults for Drawn {
+    async fn balances(&self, cut: &Cut) -> Result<Vec<VaultBalanceRow>, AccountingError> {
         let asked = |row: &&VaultBalanceRow| {
             let purse = (row.vault.parse().unwrap(), row.token.parse().unwrap());
             row.epoch == cut.epoch && cut.vaults.contains(&purse)
         };
-        self.0.iter().filter(asked).cloned().collect()
+        Ok(self.0.iter().filter(asked).cloned().collect())
     }
 }
 

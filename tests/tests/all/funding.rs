@@ -201,7 +201,7 @@ async fn manifests_of_another_chain_settle_nothing() {
     refused(&folder.path().join("nowhere"), 4, "expected the `epochs` folder");
     let of = |epoch: u64| epochs.join(epoch.to_string()).join("manifest.json");
     let kept = std::fs::read_to_string(of(settled)).unwrap();
-    let first_of_all = (0..=settled).find(|epoch| of(*epoch).exists()).unwrap();
+    let first_of_all = (0..=settled).find(|epoch| of(*epoch).is_file()).unwrap();
     std::fs::write(of(first_of_all), &kept).unwrap();
     refused(&epochs, 1, &format!("expected chain {L2_CHAIN_ID}, epoch {first_of_all}, last block"));
     std::fs::write(of(first_of_all), &kept[1..]).unwrap();

@@ -121,7 +121,7 @@ async fn a_collector_gets_what_blocks_epochs_and_requests_went_through() {
 
 #[tokio::test]
 async fn what_is_left_is_sent_at_the_end_and_nothing_waits_for_a_collector() {
-    let folders = [const { () }; 2].map(|()| tempfile::tempdir().unwrap());
+    let (traced_here, traced_nowhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (collector, mut bodies) = collector().await;
     let traced = |url: String, folder: &std::path::Path| {
         let mut arguments = demo(12, 60, "", folder);
@@ -133,7 +133,7 @@ async fn what_is_left_is_sent_at_the_end_and_nothing_waits_for_a_collector() {
             roots(&serde_json::from_slice(&output.stdout).unwrap())
         })
     };
-    let here = traced(collector.url(), folders[0].path()).await.unwrap();
+    let here = traced(collector.url(), traced_here.path()).await.unwrap();
     let mut taken = Vec::new();
     while let Ok(body) = bodies.try_recv() {
         taken.push(body);
@@ -144,7 +144,7 @@ async fn what_is_left_is_sent_at_the_end_and_nothing_waits_for_a_collector() {
     // Nobody listens there any more.
     let url = collector.url();
     drop(collector);
-    let nowhere = traced(url, folders[1].path()).await.unwrap();
+    let nowhere = traced(url, traced_nowhere.path()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let untraced = roots(&run_demo(12, 60, "", folder.path()));
     assert_eq!((&here, &nowhere), (&untraced, &untraced));

@@ -137,7 +137,8 @@ where
         let level = if metadata.is_span() { LevelFilter::DEBUG } else { LevelFilter::INFO };
         metadata.target().starts_with("tributary") && *metadata.level() <= level
     });
-    tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours.with_max_level_hint(LevelFilter::DEBUG))
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false);
+    spans.with_filter(ours.with_max_level_hint(LevelFilter::DEBUG))
 }
 
 /// The exporter has a thread of its own; what it sends is sent by the threads that do everything else.

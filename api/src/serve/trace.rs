@@ -31,7 +31,7 @@ pub(super) fn begin(id: &str, request: &Request) -> Span {
 
 /// Notes what was answered.
 pub(super) fn end(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", status.as_u16());
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

@@ -137,6 +137,6 @@ pub use proof::{Proof, proof, verify_proof};
 pub use register::{register, register_views};
 pub use replay::{Replayed, replay};
 pub use settle::{Input, RULE, Settled, settle};
-pub use statement::{Statement, StatementLine, statement};
+pub use statement::{Statement, StatementLine, StatementOf, stated_for, statement};
 pub use tables::Tables;
 pub use verify::{Findings, verify_epoch, verify_store};

@@ -14,7 +14,7 @@ use tributary_schemas::invariant::DEBITS_ARE_CREDITS;
 use tributary_schemas::money::{ClaimRow, LedgerEntryRow};
 
 use crate::error::{AccountingError, hold};
-use crate::journal::{payable, receivable};
+use crate::journal::{PAYABLE, payable, receivable};
 use crate::read::rows;
 
 /// What an account was owed before, the movements, and what it is owed after; of one token, over all vaults or one.
@@ -59,14 +59,80 @@ pub struct StatementLine {
     pub amount: i128,
 }
 
+/// Which statement: of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementOf {
+    /// Account.
+    pub account: Address,
+    /// Token; zero for the native one.
+    pub token: Address,
+    /// First and last epoch of the lines.
+    pub epochs: (i64, i64),
+    /// Of what this vault owes; of all where none is named.
+    pub vault: Option<Address>,
+}
+
+impl StatementOf {
+    /// The statement, of what tables hold. Rows of other tokens, vaults and accounts may be among those given.
+    ///
+    /// - `before`: rows of `claims` of their last epoch before the first one;
+    /// - `after`: those of their last epoch that is not after the last one;
+    /// - `entries`: the journal of these epochs.
+    ///
+    /// # Errors
+    ///
+    /// When the entries do not lead from where `claims` says that the account stood to where it stands, in any of the
+    /// vaults; or when it is owed 10^38 or more by all vaults together.
+    pub fn made_of(
+        self,
+        before: Vec<ClaimRow>,
+        after: Vec<ClaimRow>,
+        mut entries: Vec<LedgerEntryRow>,
+    ) -> Result<Statement, AccountingError> {
+        let Self { account, token, epochs: (from, to), .. } = self;
+        let names = [payable(account), receivable(account)];
+        let (coin, vault) = (hex_text(token), self.vault.map(hex_text));
+        let is_asked = |of: (&String, &String)| *of.0 == coin && vault.as_ref().is_none_or(|vault| of.1 == vault);
+        let owner = hex_text(account);
+        let owed = |positions: Vec<ClaimRow>| {
+            let is_of = |row: &ClaimRow| row.account == owner && is_asked((&row.token, &row.vault));
+            owed(positions.into_iter().filter(is_of))
+        };
+        let (before, after) = (owed(before), owed(after));
+        let is_of = |row: &LedgerEntryRow| names.contains(&row.debit) || names.contains(&row.credit);
+        entries.retain(|row| is_asked((&row.token, &row.vault)) && is_of(row));
+        entries.sort_by(|a, b| (a.epoch, &a.entry_id).cmp(&(b.epoch, &b.entry_id)));
+        let lines: Vec<StatementLine> = entries.into_iter().map(|row| line(row, &names)).collect();
+        let mut balances = before.clone();
+        for line in &lines {
+            let balance = balances.entry(line.vault.clone()).or_default();
+            *balance = balance.saturating_add(line.amount);
+        }
+        balances.retain(|_, units| *units != 0);
+        hold(&DEBITS_ARE_CREDITS, balances == after, || {
+            format!(
+                "by the journal {account} is owed {balances:?} of {token}: expected {after:?}, as its positions say"
+            )
+        })?;
+        let (opening, closing) = (over_all(&before)?, over_all(&after)?);
+        Ok(Statement { account, token, from, to, opening, lines, closing })
+    }
+}
+
+/// The address of an account of the journal that statements are of; `None` for every other account.
+#[must_use]
+pub fn stated_for(name: &str) -> Option<&str> {
+    let (kind, address) = name.split_once(':')?;
+    matches!(kind, PAYABLE | "receivable").then_some(address)
+}
+
 /// The statement of an account for the epochs from `from` to `to`, both included, over the tables registered in `ctx`.
 /// With a vault, of what that vault owes. It opens with where `claims` says that the account stood and reads the journal
 /// of its epochs alone: what came before is in those counters.
 ///
 /// # Errors
 ///
-/// When the tables cannot be read, or the entries do not lead from where `claims` says that the account stood to where
-/// it stands, in any of the vaults; or when it is owed 10^38 or more by all vaults together.
+/// When the tables cannot be read, or as [`StatementOf::made_of`] says.
 pub async fn statement(
     ctx: &SessionContext,
     account: Address,
@@ -77,33 +143,19 @@ pub async fn statement(
     let (coin, names) = (hex_text(token), [payable(account), receivable(account)]);
     let of_vault = vault.map_or_else(String::new, |vault| format!(" AND vault = '{}'", hex_text(vault)));
     let of_account = format!("account = '{}' AND token = '{coin}'{of_vault}", hex_text(account));
-    let before = owed(ctx, &of_account, &format!("epoch < {from}")).await?;
-    let after = owed(ctx, &of_account, &format!("epoch <= {to}")).await?;
+    let last = |epochs: String| format!("{of_account} AND epoch = (SELECT max(epoch) FROM claims WHERE {epochs})");
+    let before = rows(ctx, &last(format!("epoch < {from}"))).await?;
+    let after = rows(ctx, &last(format!("epoch <= {to}"))).await?;
     let sides = names.each_ref().map(|name| format!("debit = '{name}' OR credit = '{name}'")).join(" OR ");
     let filter = format!("epoch BETWEEN {from} AND {to} AND token = '{coin}' AND ({sides}){of_vault}");
-    let mut entries: Vec<LedgerEntryRow> = rows(ctx, &filter).await?;
-    entries.sort_by(|a, b| (a.epoch, &a.entry_id).cmp(&(b.epoch, &b.entry_id)));
-    let lines: Vec<StatementLine> = entries.into_iter().map(|row| line(row, &names)).collect();
-    let mut balances = before.clone();
-    for line in &lines {
-        let balance = balances.entry(line.vault.clone()).or_default();
-        *balance = balance.saturating_add(line.amount);
-    }
-    balances.retain(|_, units| *units != 0);
-    hold(&DEBITS_ARE_CREDITS, balances == after, || {
-        format!("by the journal {account} is owed {balances:?} of {token}: expected {after:?}, as its positions say")
-    })?;
-    let (opening, closing) = (over_all(&before)?, over_all(&after)?);
-    Ok(Statement { account, token, from, to, opening, lines, closing })
+    let entries = rows(ctx, &filter).await?;
+    StatementOf { account, token, epochs: (from, to), vault }.made_of(before, after, entries)
 }
 
-/// What each vault owes an account by its position at the end of the last of these epochs; below zero what it claimed
-/// beyond that. Vaults that owe nothing are left out.
-async fn owed(ctx: &SessionContext, account: &str, epochs: &str) -> Result<BTreeMap<String, i128>, AccountingError> {
-    let filter = format!("{account} AND epoch = (SELECT max(epoch) FROM claims WHERE {epochs})");
-    let positions: Vec<ClaimRow> = rows(ctx, &filter).await?;
-    let owed = positions.into_iter().map(|row| (row.vault, row.cumulative.0.saturating_sub(row.claimed.0)));
-    Ok(owed.filter(|(_, units)| *units != 0).collect())
+/// What each vault owes by a position; below zero what was claimed beyond that. Vaults that owe nothing are left out.
+fn owed(positions: impl Iterator<Item = ClaimRow>) -> BTreeMap<String, i128> {
+    let owed = positions.map(|row| (row.vault, row.cumulative.0.saturating_sub(row.claimed.0)));
+    owed.filter(|(_, units)| *units != 0).collect()
 }
 
 /// What all vaults owe together.

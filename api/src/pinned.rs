@@ -4,6 +4,7 @@
 //! nothing else, so that no answer mixes two snapshots, nor two generations (INV-10).
 
 mod answered;
+mod places;
 mod replies;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,10 @@ use tributary_schemas::Table;
 use tributary_schemas::column::{Column, Micros};
 use tributary_schemas::facts::BlockRow;
 use tributary_schemas::money::EntitlementRow;
-use tributary_store::{Current, Generations, Lake, Snapshot, StoreError};
+use tributary_store::{Current, Generations, Lake, Snapshot, StoreError, TableFile};
 
 use answered::Answered;
+use places::Places;
 pub(crate) use replies::{Replies, Reply};
 
 use crate::earned::Earned;
@@ -196,6 +198,9 @@ pub(crate) struct Pinned {
     standings_before: Option<Arc<Standings>>,
     /// What requests load of it that is a few rows a key.
     pub(crate) loads: Keeping,
+    /// Files by their tables, as they were asked for.
+    files: tokio::sync::Mutex<BTreeMap<&'static str, Arc<[TableFile]>>>,
+    places: Arc<Places>,
 }
 
 impl std::fmt::Debug for Pinned {
@@ -239,6 +244,8 @@ impl Pinned {
             standings: OnceCell::new(),
             standings_before: before.and_then(|before| before.standings.get().cloned().flatten()),
             loads: Loads::keeping(Weak::clone(pinned)),
+            files: tokio::sync::Mutex::default(),
+            places: before.map(|before| Arc::clone(&before.places)).unwrap_or_default(),
         })
     }
 
@@ -247,12 +254,12 @@ impl Pinned {
         &self.lake
     }
 
-    /// Counts a query over tables.
+    /// Counts a query over tables, or a part of a file that is read without one.
     pub(crate) fn count_read(&self) {
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Queries over tables so far.
+    /// How often tables were read so far.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }

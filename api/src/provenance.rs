@@ -13,7 +13,7 @@ use async_graphql::ID;
 
 use crate::earned::{Earned, Tokens};
 use crate::layout;
-use crate::scalar::{AddressText, BlockNumber};
+use crate::scalar::{AddressText, BlockNumber, Money};
 use crate::schema::provenance::{Direction, LeftOut, Provenance, ProvenanceEdge, ProvenanceNode};
 use crate::view::View;
 use crate::world::{Kind, Thing, World};
@@ -34,19 +34,20 @@ pub(crate) fn around(
     depth: usize,
     first: usize,
 ) -> Option<Provenance> {
-    let walk = Walk { world: view.world(), earned, number: view.number(), versions: RefCell::default() };
-    let focus = walk.focus(of)?;
-    let mut shown = BTreeSet::from([focus.clone()]);
+    let lower = of.to_ascii_lowercase();
+    let walk = Walk::new(view.world(), earned, view.number());
+    let focus = walk.focus(of, &lower)?;
+    let mut shown = BTreeSet::from([focus]);
     if direction != Direction::Downstream {
-        walk.spread(&focus, true, depth, first, &mut shown);
+        walk.spread(focus, true, depth, first, &mut shown);
     }
     if direction != Direction::Upstream {
-        walk.spread(&focus, false, depth, first, &mut shown);
+        walk.spread(focus, false, depth, first, &mut shown);
     }
     let (links, hidden, left_out) = walk.between(&shown);
-    let order = shown.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect::<BTreeMap<_, _>>();
+    let order = shown.iter().enumerate().map(|(at, id)| (*id, at)).collect::<BTreeMap<_, _>>();
     let kinds = shown.iter().map(|id| walk.kind(id)).collect::<Vec<_>>();
-    let pairs = links.iter().map(|link| (order[link.source.as_str()], order[link.target.as_str()])).collect::<Vec<_>>();
+    let pairs = links.iter().map(|link| (order[link.source], order[link.target])).collect::<Vec<_>>();
     let layers = layers(&kinds, &pairs, &links);
     let places = layout::place(&layers, &pairs);
     let mut nodes = shown
@@ -60,22 +61,25 @@ pub(crate) fn around(
         .collect::<Vec<_>>();
     nodes.sort_by(|a, b| (a.layer, a.x, a.y, &a.id.0).cmp(&(b.layer, b.x, b.y, &b.id.0)));
     Some(Provenance {
-        focus: ID(focus),
+        focus: ID(focus.to_owned()),
         block: BlockNumber(view.number()),
         settled_epoch: view.cut(),
         nodes,
         edges: links.into_iter().map(|link| link.edge(view)).collect(),
-        left_out: left_out.into_iter().map(|(relation, count)| LeftOut { relation, count }).collect(),
+        left_out: left_out
+            .into_iter()
+            .map(|(relation, count)| LeftOut { relation: relation.to_owned(), count })
+            .collect(),
     })
 }
 
 /// The layer of each node: contributors 0, datasets 1, models from 2 by generation, agents last. An external thing
 /// stands where what was made from it says it belongs.
-fn layers(kinds: &[&'static str], pairs: &[(usize, usize)], links: &[Link]) -> Vec<i64> {
+fn layers(kinds: &[&'static str], pairs: &[(usize, usize)], links: &[Link<'_>]) -> Vec<i64> {
     let as_model = |relation: &str| relation.starts_with("BASED_ON") || relation == "USES_MODEL";
     let mut is_model = kinds.iter().map(|kind| *kind == "model").collect::<Vec<_>>();
     for ((source, _), link) in pairs.iter().zip(links) {
-        if kinds.get(*source) == Some(&"external") && as_model(&link.relation) {
+        if kinds.get(*source) == Some(&"external") && as_model(link.relation) {
             is_model[*source] = true;
         }
     }
@@ -107,48 +111,74 @@ fn layers(kinds: &[&'static str], pairs: &[(usize, usize)], links: &[Link]) -> V
 
 /// A use of `source` by `target`.
 #[derive(Debug, Clone)]
-struct Link {
-    source: String,
-    target: String,
-    relation: String,
+struct Link<'a> {
+    source: &'a str,
+    target: &'a str,
+    relation: &'a str,
     share_ppb: Option<i64>,
     contributions: Option<i64>,
-    money: Tokens,
+    money: Sums<'a>,
 }
 
-impl Link {
-    /// From a contributor to a dataset version; no contribution is counted yet.
-    fn contributed(contributor: &str, version_id: &str) -> Self {
-        Self {
-            source: contributor.to_owned(),
-            target: version_id.to_owned(),
-            relation: CONTRIBUTED_BY.to_owned(),
-            share_ppb: None,
-            contributions: Some(0),
-            money: Tokens::new(),
+/// Base units by token: a handful of them.
+#[derive(Debug, Clone, Default)]
+struct Sums<'a>(Vec<(&'a str, i128)>);
+
+impl<'a> Sums<'a> {
+    fn add(&mut self, more: Option<&'a Tokens>) {
+        for (token, units) in more.into_iter().flatten() {
+            match self.0.iter_mut().find(|(known, _)| *known == token.as_str()) {
+                Some((_, sum)) => *sum = sum.saturating_add(*units),
+                None => self.0.push((token, *units)),
+            }
         }
     }
 
+    fn shown(mut self, view: &View) -> Vec<Money> {
+        self.0.sort_unstable();
+        self.0.into_iter().map(|(token, units)| view.money(AddressText::read(token), units)).collect()
+    }
+}
+
+impl<'a> Link<'a> {
+    /// From a contributor to a dataset version; no contribution is counted yet.
+    fn contributed(contributor: &'a str, version_id: &'a str) -> Self {
+        Self {
+            source: contributor,
+            target: version_id,
+            relation: CONTRIBUTED_BY,
+            share_ppb: None,
+            contributions: Some(0),
+            money: Sums::default(),
+        }
+    }
+
+    /// Adds a contribution that it stands for, and what came through that.
+    fn count(&mut self, earned: Option<&'a Tokens>) {
+        self.contributions = self.contributions.map(|count| count + 1);
+        self.money.add(earned);
+    }
+
     /// Most money first, then the larger share, then by id.
-    fn rank(&self) -> (std::cmp::Reverse<i128>, std::cmp::Reverse<Option<i64>>, &str, &str) {
-        let most = self.money.values().copied().max().unwrap_or(0);
-        (std::cmp::Reverse(most), std::cmp::Reverse(self.share_ppb), &self.source, &self.target)
+    fn rank(&self) -> (std::cmp::Reverse<i128>, std::cmp::Reverse<Option<i64>>, &'a str, &'a str) {
+        let most = self.money.0.iter().map(|(_, units)| *units).max().unwrap_or(0);
+        (std::cmp::Reverse(most), std::cmp::Reverse(self.share_ppb), self.source, self.target)
     }
 
     fn edge(self, view: &View) -> ProvenanceEdge {
         ProvenanceEdge {
             id: ID(format!("{}:{}:{}", self.relation, self.source, self.target)),
-            money: view.moneys(Some(&self.money)),
-            source: ID(self.source),
-            target: ID(self.target),
-            relation: self.relation,
+            money: self.money.shown(view),
+            source: ID(self.source.to_owned()),
+            target: ID(self.target.to_owned()),
+            relation: self.relation.to_owned(),
             share_ppb: self.share_ppb,
             contributions: self.contributions,
         }
     }
 }
 
-type Counted = (Vec<Link>, BTreeMap<String, i64>, BTreeMap<String, i64>);
+type Counted<'a> = (Vec<Link<'a>>, BTreeMap<&'a str, i64>, BTreeMap<&'a str, i64>);
 
 /// Numbers and ids of versions.
 type Versions<'a> = Rc<[(i64, &'a str)]>;
@@ -159,25 +189,33 @@ struct Walk<'a> {
     number: i64,
     /// Versions of datasets that contributors are shown with, by dataset: each of its contributors asks.
     versions: RefCell<BTreeMap<i64, Versions<'a>>>,
+    /// Links up and down, by whose they are: a walk takes them, and then whoever counts what it left out.
+    up: RefCell<BTreeMap<&'a str, Rc<[Link<'a>]>>>,
+    down: RefCell<BTreeMap<&'a str, Rc<[Link<'a>]>>>,
 }
 
 impl<'a> Walk<'a> {
-    /// The node an id means: an entity stands for its last version, a contribution for its contributor.
-    fn focus(&self, of: &str) -> Option<String> {
+    fn new(world: &'a World, earned: &'a Earned, number: i64) -> Self {
+        let (versions, up, down) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { world, earned, number, versions, up, down }
+    }
+
+    /// The node an id means: an entity stands for its last version, a contribution for its contributor. `lower` is the id
+    /// as it stands where nothing here has it.
+    fn focus(&self, of: &str, lower: &'a str) -> Option<&'a str> {
         let number = self.number;
         match self.world.find(of) {
-            Some(Thing::Version(kind, sk)) => self.world.version_id(kind, sk, number).map(str::to_owned),
+            Some(Thing::Version(kind, sk)) => self.world.version_id(kind, sk, number),
             Some(Thing::Entity(Kind::Contribution, sk)) => {
-                self.world.entity(Kind::Contribution, sk, number).map(|(_, contributor)| contributor.to_owned())
+                self.world.entity(Kind::Contribution, sk, number).map(|(_, contributor)| contributor)
             }
             Some(Thing::Entity(kind, sk)) => {
                 let mut newest = self.world.versions(kind, sk).rev();
-                newest.find_map(|version| self.world.version_id(kind, version, number)).map(str::to_owned)
+                newest.find_map(|version| self.world.version_id(kind, version, number))
             }
             None => {
-                let id = of.to_ascii_lowercase();
-                let known = is_account(&id) || self.world.downstream(&id, number).next().is_some();
-                known.then_some(id)
+                let known = is_account(lower) || self.world.downstream(lower, number).next().is_some();
+                known.then_some(lower)
             }
         }
     }
@@ -191,17 +229,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds to `shown` what is above or below `focus`, level by level, until there are `first` nodes.
-    fn spread(&self, focus: &str, up: bool, depth: usize, first: usize, shown: &mut BTreeSet<String>) {
-        let mut level = vec![focus.to_owned()];
+    fn spread(&self, focus: &'a str, up: bool, depth: usize, first: usize, shown: &mut BTreeSet<&'a str>) {
+        let mut level = vec![focus];
         for _ in 0..depth {
-            let mut found =
-                level.iter().flat_map(|id| if up { self.up(id) } else { self.down(id) }).collect::<Vec<_>>();
-            found.sort_by(|a, b| a.rank().cmp(&b.rank()));
+            let of_level =
+                level.iter().copied().map(|id| if up { self.up(id) } else { self.down(id) }).collect::<Vec<_>>();
+            let mut found = of_level.iter().flat_map(|links| links.iter()).collect::<Vec<_>>();
+            found.sort_by_cached_key(|link| link.rank());
             level.clear();
             for link in found {
                 let next = if up { link.source } else { link.target };
-                if shown.len() < first && !shown.contains(&next) {
-                    shown.insert(next.clone());
+                if shown.len() < first && shown.insert(next) {
                     level.push(next);
                 }
             }
@@ -212,49 +250,53 @@ impl<'a> Walk<'a> {
     }
 
     /// The links among what is shown, and how many lead out of it: by node, and by relation.
-    fn between(&self, shown: &BTreeSet<String>) -> Counted {
+    fn between(&self, shown: &BTreeSet<&'a str>) -> Counted<'a> {
         let (mut links, mut hidden, mut left_out) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let mut leave = |id: &str, relation: &str| {
-            *hidden.entry(id.to_owned()).or_insert(0) += 1;
-            *left_out.entry(relation.to_owned()).or_insert(0) += 1;
+        let mut leave = |id: &'a str, relation: &'a str| {
+            *hidden.entry(id).or_insert(0) += 1;
+            *left_out.entry(relation).or_insert(0) += 1;
         };
-        for id in shown {
-            for link in self.up(id) {
-                if shown.contains(&link.source) {
-                    links.push(link);
+        for id in shown.iter().copied() {
+            for link in self.up(id).iter() {
+                if shown.contains(link.source) {
+                    links.push(link.clone());
                 } else {
-                    leave(id, &link.relation);
+                    leave(id, link.relation);
                 }
             }
-            self.down(id)
-                .iter()
-                .filter(|link| !shown.contains(&link.target))
-                .for_each(|link| leave(id, &link.relation));
+            let down = self.down(id);
+            down.iter().filter(|link| !shown.contains(link.target)).for_each(|link| leave(id, link.relation));
         }
-        links.sort_by(|a, b| (&a.relation, &a.source, &a.target).cmp(&(&b.relation, &b.source, &b.target)));
+        links.sort_by_key(|link| (link.relation, link.source, link.target));
         (links, hidden, left_out)
     }
 
     /// What `id` was made from.
-    fn up(&self, id: &str) -> Vec<Link> {
-        let mut links = self.world.upstream(id, self.number).map(|edge| self.link(edge)).collect::<Vec<_>>();
-        if let Some(Thing::Version(Kind::Dataset, sk)) = self.world.find(id)
-            && let Some((dataset, version)) = self.world.entity_of(Kind::Dataset, sk, self.number)
-        {
-            links.extend(self.contributors(id, dataset, version));
-        }
-        links
+    fn up(&self, id: &'a str) -> Rc<[Link<'a>]> {
+        let find = || {
+            let mut links = self.world.upstream(id, self.number).map(|edge| self.link(edge)).collect::<Vec<_>>();
+            if let Some(Thing::Version(Kind::Dataset, sk)) = self.world.find(id)
+                && let Some((dataset, version)) = self.world.entity_of(Kind::Dataset, sk, self.number)
+            {
+                links.extend(self.contributors(id, dataset, version));
+            }
+            links.into()
+        };
+        Rc::clone(self.up.borrow_mut().entry(id).or_insert_with(find))
     }
 
     /// What was made from `id`.
-    fn down(&self, id: &str) -> Vec<Link> {
-        if is_account(id) {
-            return self.contributed(id);
-        }
-        self.world.downstream(id, self.number).map(|edge| self.link(edge)).collect()
+    fn down(&self, id: &'a str) -> Rc<[Link<'a>]> {
+        let find = || {
+            if is_account(id) {
+                return self.contributed(id).into();
+            }
+            self.world.downstream(id, self.number).map(|edge| self.link(edge)).collect()
+        };
+        Rc::clone(self.down.borrow_mut().entry(id).or_insert_with(find))
     }
 
-    fn link(&self, edge: &tributary_schemas::facts::EdgeRow) -> Link {
+    fn link(&self, edge: &'a tributary_schemas::facts::EdgeRow) -> Link<'a> {
         let payee = match self.world.find(&edge.dst_id) {
             Some(Thing::Version(Kind::Dataset, sk)) => {
                 let dataset = self.world.entity_of(Kind::Dataset, sk, self.number);
@@ -264,39 +306,42 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         };
-        let money = self.earned.edge(&edge.src_id, payee.unwrap_or(&edge.dst_id));
+        let mut money = Sums::default();
+        money.add(self.earned.edge(&edge.src_id, payee.unwrap_or(&edge.dst_id)));
         Link {
-            source: edge.dst_id.clone(),
-            target: edge.src_id.clone(),
-            relation: edge.relation.clone(),
+            source: &edge.dst_id,
+            target: &edge.src_id,
+            relation: &edge.relation,
             share_ppb: edge.share_ppb,
             contributions: None,
-            money: money.cloned().unwrap_or_default(),
+            money,
         }
     }
 
     /// One link per contributor of a dataset version.
-    fn contributors(&self, id: &str, dataset: i64, version: i64) -> Vec<Link> {
-        let mut links = BTreeMap::<&str, Link>::new();
+    fn contributors(&self, id: &'a str, dataset: i64, version: i64) -> Vec<Link<'a>> {
+        let mut links = BTreeMap::<&str, Link<'a>>::new();
         for member in self.world.members(dataset, version, self.number) {
             let row = self.world.entity(Kind::Contribution, member.contribution_sk, self.number);
             let Some((contribution, contributor)) = row else { continue };
-            self.count(links.entry(contributor).or_insert_with(|| Link::contributed(contributor, id)), contribution);
+            let link = links.entry(contributor).or_insert_with(|| Link::contributed(contributor, id));
+            link.count(self.earned.thing(contribution));
         }
         links.into_values().collect()
     }
 
     /// One link for each dataset version that is shown and holds something of an account.
-    fn contributed(&self, account: &str) -> Vec<Link> {
-        let mut links = BTreeMap::<&str, Link>::new();
+    fn contributed(&self, account: &'a str) -> Vec<Link<'a>> {
+        let mut links = BTreeMap::<(i64, i64), Link<'a>>::new();
         for sk in self.world.contributed_by(account) {
             let Some(row) = self.world.contributions.at(sk, self.number) else { continue };
+            let earned = self.earned.thing(&row.contribution_id);
             let versions = self.versions_shown(row.dataset_sk);
             for (from, to) in self.world.held_in(row.dataset_sk, *sk, self.number) {
                 let holds = |version: i64| version >= from && to.is_none_or(|to| version < to);
-                for (_, id) in versions.iter().filter(|(version, _)| holds(*version)) {
-                    let link = links.entry(id).or_insert_with(|| Link::contributed(account, id));
-                    self.count(link, &row.contribution_id);
+                for (version, id) in versions.iter().copied().filter(|(version, _)| holds(*version)) {
+                    let link = links.entry((row.dataset_sk, version)).or_insert_with(|| Link::contributed(account, id));
+                    link.count(earned);
                 }
             }
         }
@@ -318,14 +363,8 @@ impl<'a> Walk<'a> {
         Rc::clone(found)
     }
 
-    /// Adds a contribution to the link that stands for it.
-    fn count(&self, link: &mut Link, contribution: &str) {
-        link.contributions = link.contributions.map(|count| count + 1);
-        add_all(&mut link.money, self.earned.thing(contribution));
-    }
-
     fn node(&self, view: &View, id: &str, kind: &str, (layer, x, y): (i64, i64, i64), hidden: i64) -> ProvenanceNode {
-        let mut earned = Tokens::new();
+        let mut earned = Sums::default();
         let (mut entity, mut owner, mut label) = (None, None, self.world.label(id, self.number));
         match self.world.find(id) {
             Some(Thing::Version(kind, sk)) => {
@@ -333,14 +372,14 @@ impl<'a> Walk<'a> {
                 let found = found.and_then(|(sk, _)| self.world.entity(kind, sk, self.number));
                 if let Some((entity_id, owned_by)) = found {
                     let payee = if kind == Kind::Dataset { entity_id } else { id };
-                    add_all(&mut earned, self.earned.thing(payee));
+                    earned.add(self.earned.thing(payee));
                     (entity, owner) = (Some(ID(entity_id.to_owned())), Some(AddressText::read(owned_by)));
                 }
             }
             _ if is_account(id) => {
                 let rows = self.world.contributed_by(id).iter();
                 let rows = rows.filter_map(|sk| self.world.entity(Kind::Contribution, *sk, self.number));
-                rows.for_each(|(contribution, _)| add_all(&mut earned, self.earned.thing(contribution)));
+                rows.for_each(|(contribution, _)| earned.add(self.earned.thing(contribution)));
                 let shown = AddressText::read(id).0.to_checksum(None);
                 label = format!("{}…{}", shown.get(..6).unwrap_or_default(), shown.get(38..).unwrap_or_default());
             }
@@ -354,7 +393,7 @@ impl<'a> Walk<'a> {
             layer,
             x,
             y,
-            earned: view.moneys(Some(&earned)),
+            earned: earned.shown(view),
             owner,
             hidden,
         }
@@ -363,11 +402,4 @@ impl<'a> Walk<'a> {
 
 fn is_account(id: &str) -> bool {
     id.len() == 42 && id.parse::<alloy_primitives::Address>().is_ok()
-}
-
-fn add_all(sums: &mut Tokens, more: Option<&Tokens>) {
-    for (token, units) in more.into_iter().flatten() {
-        let sum = sums.entry(token.clone()).or_default();
-        *sum = sum.saturating_add(*units);
-    }
 }

@@ -21,6 +21,7 @@ use crate::error::StoreError;
 
 mod file;
 mod gather;
+mod keyed;
 mod log;
 mod publish;
 mod snapshot;
@@ -30,6 +31,7 @@ mod stats;
 mod tests;
 
 pub use self::file::{GROUP_ROWS, writer_properties};
+pub use self::keyed::{Keyed, WINDOW_ROWS};
 pub use self::log::delta_files;
 #[doc(hidden)]
 pub use self::publish::{Hook, Step};
@@ -89,6 +91,18 @@ pub struct TableFile {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+    /// The least and the greatest epoch of its rows, where its statistics say so.
+    pub epochs: Option<(i64, i64)>,
+}
+
+impl TableFile {
+    pub(crate) fn of(file: &DataFile, folder: &Path) -> Self {
+        let epochs = || {
+            let (low, high) = stats::ranges_of(&file.stats, &["epoch"]).pop()??;
+            low.as_i64().zip(high.as_i64())
+        };
+        Self { path: folder.join(&file.name), rows: file.rows, bytes: file.bytes, epochs: epochs() }
+    }
 }
 
 impl Lake {
@@ -139,8 +153,7 @@ impl Lake {
         let Some(pinned) = snapshot.tables.get(table) else { return Ok(Vec::new()) };
         let version = self.version(table, pinned.delta_version).await?;
         let folder = self.folder(table);
-        let file = |file: &DataFile| TableFile { path: folder.join(&file.name), rows: file.rows, bytes: file.bytes };
-        Ok(version.files.values().map(file).collect())
+        Ok(version.files.values().map(|file| TableFile::of(file, &folder)).collect())
     }
 
     /// All rows of a table at the version the snapshot names, file by file. For small tables.

@@ -41,7 +41,10 @@ pub use error::{Remedy, StoreError};
 pub use feed::{FeedEvent, FeedOptions, FeedPage, FeedReader, FeedRecord};
 pub use generation::{Current, Generation, Generations, newest_heads};
 pub use hot::{Bodies, HotTails, Offer, SealedAt};
-pub use lake::{Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Lake, Snapshot, Staged, TableFile, TableRef};
+pub use lake::{
+    Anchors, BlockRanges, Change, DeclaredOutcome, Heads, Keyed, Lake, Snapshot, Staged, TableFile, TableRef,
+    WINDOW_ROWS,
+};
 pub use space::free_bytes;
 pub use status::{
     AnchorStatus, EndpointStatus, Settling, Status, read_settling, read_status, write_settling, write_status,

@@ -18,6 +18,7 @@ use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tributary_accounting::StatementOf;
 use tributary_schemas::{facts, money};
 use tributary_store::{Lake, Snapshot, TableFile};
 
@@ -256,9 +257,7 @@ async fn statement(
         let settled = pinned.snapshot.heads.settled_epoch;
         let settled = settled.ok_or_else(|| Refusal::new(ErrorCode::NotReady, "no epoch is settled yet"))?;
         let epochs = (asked.from.unwrap_or(0), std::cmp::min(asked.to.unwrap_or(settled), settled));
-        let session = pinned.session().await?;
-        let found = Box::pin(tributary_accounting::statement(session, account, token, epochs, None)).await;
-        let found = found.map_err(|cause| Refusal::internal("reading a statement", &cause))?;
+        let found = pinned.statement(StatementOf { account, token, epochs, vault: None }).await?;
         let bytes = exchange::write_statement(&found, form);
         let bytes = bytes.map_err(|cause| Refusal::internal("writing a statement", &cause))?;
         Ok(answer(StatusCode::OK, form.media_type(), bytes))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::B256;
 use async_graphql::ID;
 use datafusion::scalar::ScalarValue;
-use tributary_accounting::tree;
+use tributary_accounting::{StatementOf, tree};
 use tributary_schemas::column::{Decimal38, hex_text};
 use tributary_schemas::money::{ClaimRow, EpochRow, MerkleLeafRow, MoneyFlowRow};
 use tributary_store::read_status;
@@ -333,12 +333,9 @@ impl View {
         if self.cut().is_none_or(|cut| to > cut) {
             return Ok(None);
         }
-        let session = self.pinned().session().await?;
-        // Two positions, and what moved between them.
-        (0..3).for_each(|_| self.pinned().count_read());
         let vault = vault.map(|vault| vault.0);
-        let stated = Box::pin(tributary_accounting::statement(session, account.0, token.0, (from, to), vault)).await;
-        let stated = stated.map_err(|cause| Refusal::internal("reading the journal", &cause))?;
+        let of = StatementOf { account: account.0, token: token.0, epochs: (from, to), vault };
+        let stated = self.pinned().statement(of).await?;
         let line = |line: tributary_accounting::StatementLine| StatementLine {
             epoch: line.epoch,
             entry: line.entry,

@@ -188,7 +188,7 @@ pub async fn delta_files(folder: &Path) -> Result<Vec<TableFile>, StoreError> {
         if !plain(&file.name) {
             return Err(refuse(format!("its file {} is not in its folder", file.name)));
         }
-        Ok(TableFile { path: folder.join(&file.name), rows: file.rows, bytes: file.bytes })
+        Ok(TableFile::of(&file, folder))
     };
     version.files.into_values().map(file).collect()
 }

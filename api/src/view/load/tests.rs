@@ -21,6 +21,7 @@ async fn reads_of(shelf: &Shelf, query: &str) -> u64 {
 #[tokio::test]
 async fn many_objects_take_as_many_reads_as_one() {
     let published = fixture::publish().await;
+    let statement = format!("statement(token: \"{}\", from: 1, to: 1) {{ closing {{ raw }} }}", fixture::NATIVE);
     let edges = [
         ("earnings { amount { raw } }", 1),
         ("earnings(groupBy: EPOCH) { amount { raw } }", 1),
@@ -29,6 +30,8 @@ async fn many_objects_take_as_many_reads_as_one() {
         ("contributions { nodes { dataset { label } earned { raw } } }", 2),
         ("owns { id } payout quarantined", 0),
         ("pending { amount { raw } }", 1),
+        // Two files of positions and one of the journal, no query: where whose rows are, and the rows.
+        (&statement, 6),
     ];
     for (edge, expected) in edges {
         // The list itself is two: its page and its count.

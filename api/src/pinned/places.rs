@@ -1,5 +1,6 @@
 //! Rows of large tables by what they are asked by, where everybody asks another question: whose the rows of a file are is
-//! found once, and rows that were read are kept with their neighbours. No query is planned, no file is read again.
+//! found once, and rows that were read are kept with their neighbours. No query is planned, no file is read again. Files
+//! with more rows than are to be held so are left to the engine.
 
 use std::sync::Arc;
 
@@ -15,8 +16,10 @@ use super::Pinned;
 use crate::error::Refusal;
 use crate::kept::Kept;
 
-/// Most bytes that where rows are takes: eight for each.
+/// Most bytes that where rows are takes: eight for each, in each column with keys.
 const PLACES_BYTES_MAX: usize = 32 << 20;
+/// Most of them that are of one file.
+const FILE_BYTES_MAX: usize = PLACES_BYTES_MAX / 2;
 /// Most bytes of rows that were read, some thousands together.
 const ROWS_BYTES_MAX: usize = 64 << 20;
 /// So many may read files at a time.
@@ -68,20 +71,36 @@ impl Pinned {
     pub(crate) async fn statement(&self, of: StatementOf) -> Result<Statement, Refusal> {
         let (account, (from, to)) = (hex_text(of.account), of.epochs);
         let before = match from.checked_sub(1) {
-            Some(last) => self.last_rows(&account, last).await?,
-            None => Vec::new(),
+            Some(last) => self.last_epoch::<ClaimRow>(last).await?,
+            None => None,
         };
-        let after = self.last_rows(&account, to).await?;
-        let entries = self.rows_by::<LedgerEntryRow>(&account, (from, to)).await?;
-        of.made_of(before, after, entries).map_err(|cause| Refusal::internal("reading the journal", &cause))
+        let after = self.last_epoch::<ClaimRow>(to).await?;
+        let only = |epoch: Option<i64>| epoch.map_or((0, -1), |epoch| (epoch, epoch));
+        let (before, after) = (only(before), only(after));
+        let are_held = self.are_held::<ClaimRow>(before).await?
+            && self.are_held::<ClaimRow>(after).await?
+            && self.are_held::<LedgerEntryRow>((from, to)).await?;
+        let stated = if are_held {
+            let before = self.rows_by(&account, before).await?;
+            let after = self.rows_by(&account, after).await?;
+            of.made_of(before, after, self.rows_by(&account, (from, to)).await?)
+        } else {
+            // Two positions, and what moved between them.
+            (0..3).for_each(|_| self.count_read());
+            let session = self.session().await?;
+            Box::pin(tributary_accounting::statement(session, of.account, of.token, of.epochs, of.vault)).await
+        };
+        stated.map_err(|cause| Refusal::internal("reading the journal", &cause))
     }
 
-    /// The rows of an account in the last epoch of `claims` that is not after `epoch`.
-    async fn last_rows(&self, account: &str, epoch: i64) -> Result<Vec<ClaimRow>, Refusal> {
-        match self.last_epoch::<ClaimRow>(epoch).await? {
-            Some(last) => self.rows_by(account, (last, last)).await,
-            None => Ok(Vec::new()),
-        }
+    /// Whether no file with these epochs has more rows than are held.
+    async fn are_held<T: ByKey>(&self, epochs: (i64, i64)) -> Result<bool, Refusal> {
+        let bytes = |file: &TableFile| {
+            let places = usize::try_from(file.rows).unwrap_or(usize::MAX).saturating_mul(T::COLUMNS.len());
+            places.saturating_mul(size_of::<u64>())
+        };
+        let files = self.files::<T>().await?;
+        Ok(files.iter().filter(|file| meets(file, epochs)).all(|file| bytes(file) <= FILE_BYTES_MAX))
     }
 
     /// The last epoch with rows that is not after `epoch`.
@@ -108,8 +127,7 @@ impl Pinned {
     pub(crate) async fn rows_by<T: ByKey>(&self, key: &str, epochs: (i64, i64)) -> Result<Vec<T>, Refusal> {
         let mut rows = Vec::new();
         for file in self.files::<T>().await?.iter() {
-            let (low, high) = range(file);
-            if high < epochs.0 || low > epochs.1 {
+            if !meets(file, epochs) {
                 continue;
             }
             let keyed = self.keyed::<T>(file).await?;
@@ -184,6 +202,12 @@ impl Pinned {
 /// The epochs that a file may have rows of.
 fn range(file: &TableFile) -> (i64, i64) {
     file.epochs.unwrap_or((i64::MIN, i64::MAX))
+}
+
+/// Whether a file may have rows of one of these epochs.
+fn meets(file: &TableFile, (from, to): (i64, i64)) -> bool {
+    let (low, high) = range(file);
+    from <= to && low <= to && high >= from
 }
 
 /// Whether a row is of one of these epochs, or does not say.

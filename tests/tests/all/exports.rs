@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tributary_api::{StatementForm, write_statement};
+use tributary_store::Lake;
 use tributary_tests::program::{json as tributary_json, run, run_demo};
 use tributary_tests::python::script;
 
@@ -91,6 +93,41 @@ fn a_statement_opens_adds_up_and_closes_in_every_form() {
     );
     let parquet = exported(&data, &[&of[..], &["--format", "parquet"]].concat());
     assert_eq!((&parquet[..4], &parquet[parquet.len() - 4..]), (b"PAR1".as_slice(), b"PAR1".as_slice()));
+}
+
+/// A server reads them by row, the command line by SQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_over_http_are_those_of_sql() {
+    let folder = tempfile::tempdir().unwrap();
+    let _printed = run_demo(46, 300, "", folder.path());
+    let lake = Lake::open(folder.path()).await.unwrap();
+    let snapshot = lake.latest().await.unwrap().unwrap();
+    let ctx = tributary_accounting::session(None, 2).unwrap();
+    tributary_accounting::register(&ctx, &lake, &snapshot).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let bound = served(folder.path(), &shutdown).await;
+    let base = format!("http://{}", bound.addr);
+    let mut running = JoinSet::new();
+    running.spawn(bound.run);
+
+    let settled = snapshot.heads.settled_epoch.unwrap();
+    let most = "select account, token from top_contributors order by account, token limit 12";
+    let all = rows(&text(folder.path()), most);
+    let all = all.as_array().unwrap();
+    assert!(settled > 2 && all.len() == 12, "{settled}: {all:?}");
+    for (one, first) in all.iter().zip((0..settled).cycle()) {
+        let (account, token) = (one["account"].as_str().unwrap(), one["token"].as_str().unwrap());
+        for (from, to) in [(0, settled), (first, settled - 1)] {
+            let (of, coin) = (account.parse().unwrap(), token.parse().unwrap());
+            let by_sql = Box::pin(tributary_accounting::statement(&ctx, of, coin, (from, to), None)).await;
+            let url = format!("{base}/exports/statement/{account}?token={token}&from={from}&to={to}&format=json");
+            let answer = reqwest::get(&url).await.unwrap();
+            let expected = write_statement(&by_sql.unwrap(), StatementForm::Json).unwrap();
+            assert_eq!(answer.bytes().await.unwrap(), expected, "{url}");
+        }
+    }
+    shutdown.cancel();
+    running.join_next().await.unwrap().unwrap().unwrap();
 }
 
 #[test]

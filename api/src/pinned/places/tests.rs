@@ -171,3 +171,16 @@ async fn what_is_known_of_a_file_is_known_for_every_snapshot_that_has_it() {
     assert_eq!(second.statement(of(fixture::ANN, (1, 1))).await.unwrap(), ann);
     assert_eq!(second.reads(), 0);
 }
+
+#[tokio::test]
+async fn files_with_more_rows_than_are_held_are_left_to_the_engine() {
+    let published = fixture::publish().await;
+    let pinned = Shelf::new(published.lake.clone(), published.dir.path().to_owned()).newest().await.unwrap();
+    pinned.files::<LedgerEntryRow>().await.unwrap();
+    for files in pinned.files.lock().await.values_mut() {
+        *files = files.iter().map(|file| TableFile { rows: 2_000_000, ..file.clone() }).collect();
+    }
+    let of = StatementOf { account: fixture::ANN.parse().unwrap(), token: Address::ZERO, epochs: (0, 1), vault: None };
+    assert_eq!(compare(&pinned, of).await, 3);
+    assert_eq!(pinned.reads(), 3, "two positions, and the lines");
+}

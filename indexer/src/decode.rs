@@ -29,6 +29,7 @@ use tributary_schemas::{Payload, Position};
 use crate::mapping::{Call, Mapping, Revenue, Rule, Step};
 use crate::reads::StateCall;
 use crate::{VerifiedBlock, VerifiedLog};
+use abi::Arg;
 pub(crate) use abi::{Kind, Shape, Static};
 use build::build;
 use call::{Called, Calls};
@@ -126,7 +127,8 @@ fn decode_all(mapping: &Mapping, block: &VerifiedBlock, grown: &mut Grown<'_>) -
 /// Whether any rule is about this log, or it announces whom one is about. `known` has the children of the block.
 #[must_use]
 pub fn is_watched(mapping: &Mapping, block_number: u64, log: &VerifiedLog, known: &dyn Known) -> bool {
-    candidates(mapping, block_number, log, known).any(Rule::keeps_log) || announces(mapping, block_number, log, known)
+    candidates(mapping, block_number, log, known).any(|one| one.rule.keeps_log())
+        || announces(mapping, block_number, log, known)
 }
 
 /// Decodes a block, transaction by transaction.
@@ -144,8 +146,8 @@ pub struct Decoder<'a> {
     valued: u32,
     /// Announcements of the transaction that are refused, by the index of their log.
     unannounced: BTreeMap<u32, Vec<Decoded>>,
-    /// Where the facts of one rule are put together.
-    facts: Vec<(Payload, Address)>,
+    /// Where the arguments of a log are put together.
+    args: Vec<Arg<'a>>,
     /// What it asks of contracts.
     reading: Reading<'a>,
 }
@@ -162,7 +164,7 @@ impl<'a> Decoder<'a> {
             calls: Calls::new(),
             valued: 0,
             unannounced: BTreeMap::new(),
-            facts: Vec::new(),
+            args: Vec::new(),
             reading: Reading::of(&block.reads),
         }
     }
@@ -175,7 +177,8 @@ impl<'a> Decoder<'a> {
     /// The transactions that have logs, or carry value to whom a rule is for.
     #[must_use]
     pub fn transactions(&self) -> BTreeSet<u32> {
-        self.block.logs.iter().map(|log| log.tx_index).chain(self.with_value()).collect()
+        let with_logs = self.block.logs.chunk_by(|one, next| one.tx_index == next.tx_index);
+        with_logs.flat_map(<[_]>::first).map(|log| log.tx_index).chain(self.with_value()).collect()
     }
 
     /// Appends what the rules that ask nothing make of a transaction.
@@ -188,12 +191,12 @@ impl<'a> Decoder<'a> {
             let (mapping, number) = (self.mapping, self.block.block.number);
             let rules = || candidates(mapping, number, log, known);
             let first = out.len();
-            let broken = self.read_log(log, rules().filter(|rule| !rule.late), 0, known, out);
+            let broken = self.read_log(log, rules().filter(|one| !one.rule.late), 0, known, out);
             if broken.is_none() || out.len() > first {
                 self.tell_refused(log, out.len() - first, out);
             }
             let broken = if out.len() == first { broken } else { None };
-            if mapping.asks_about_entities() && rules().any(|rule| rule.late) {
+            if mapping.asks_about_entities() && rules().any(|one| one.rule.late) {
                 self.yielded.insert(log.log_index, (out.len() - first, broken));
             } else {
                 out.extend(broken);
@@ -211,7 +214,7 @@ impl<'a> Decoder<'a> {
         }
         for log in self.logs(tx_index) {
             let Some((count, broken)) = yielded.get(&log.log_index) else { continue };
-            let late = candidates(self.mapping, self.block.block.number, log, known).filter(|rule| rule.late);
+            let late = candidates(self.mapping, self.block.block.number, log, known).filter(|one| one.rule.late);
             let first = out.len();
             let later = self.read_log(log, late, *count, known, out);
             if *count == 0 && out.len() == first {
@@ -234,74 +237,50 @@ impl<'a> Decoder<'a> {
     fn read_log<'r>(
         &mut self,
         log: &'a VerifiedLog,
-        rules: impl Iterator<Item = &'r Rule>,
+        rules: impl Iterator<Item = Candidate<'r>>,
         yielded: usize,
         known: &dyn Known,
         out: &mut Vec<Decoded>,
     ) -> Option<Decoded> {
-        let first = out.len();
-        let at = (self.block.block.number, log.tx_index);
+        let (first, number) = (out.len(), self.block.block.number);
         let mut broken: Option<(&Rule, BuildError)> = None;
-        let mut facts = std::mem::take(&mut self.facts);
-        for rule in rules {
-            facts.clear();
-            match self.read(rule, log, known, &mut facts) {
-                Ok(()) => {
-                    for (payload, speaker) in facts.drain(..) {
-                        let stranger = !rule.emitters.hear(&log.address, at, known);
-                        let refused = stranger.then(|| (Reason::Unauthorized, unlisted(log)));
-                        let mut fact = self.decoded(log, yielded + out.len() - first, rule, payload, refused);
-                        // What a stranger says is of the stranger, whatever it names.
-                        if !stranger {
-                            fact.emitter = speaker;
-                        }
-                        out.push(fact);
-                    }
-                }
+        let mut args = std::mem::take(&mut self.args);
+        for one in rules {
+            let before = out.len();
+            let mut tell = |payload, speaker| {
+                // What a stranger says is of the stranger, whatever it names.
+                let emitter = if one.believed { speaker } else { log.address };
+                let refused = (!one.believed).then(|| (Reason::Unauthorized, unlisted(log)));
+                let position = log.position(number, yielded + out.len() - first);
+                out.push(Decoded { position, emitter, rule: Arc::clone(&one.rule.name), payload, refused });
+            };
+            if let Err(error) = self.read(one, log, known, &mut args, &mut tell) {
                 // Another rule of the same topic may have other indexed marks and fit.
-                Err(error) => broken = broken.or(Some((rule, error))),
+                out.truncate(before);
+                broken = broken.or(Some((one.rule, error)));
             }
         }
-        self.facts = facts;
-        broken.map(|(rule, error)| {
-            let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: content_hash(log) };
-            self.decoded(log, 0, rule, payload, Some(error.refusal()))
-        })
+        self.args = args;
+        broken.map(|(rule, error)| Decoded::undecodable(number, log, &rule.name, error))
     }
 
-    fn decoded(
-        &self,
-        log: &VerifiedLog,
-        sub_index: usize,
-        rule: &Rule,
-        payload: Payload,
-        refused: Option<(Reason, String)>,
-    ) -> Decoded {
-        let position = Position {
-            block_number: self.block.block.number,
-            tx_index: log.tx_index,
-            log_index: log.log_index,
-            sub_index: u32::try_from(sub_index).unwrap_or(u32::MAX),
-        };
-        Decoded { position, emitter: log.address, rule: Arc::clone(&rule.name), payload, refused }
-    }
-
-    /// Appends the facts, or none when an argument says that the log is not meant, or no log is there to join.
+    /// Tells the facts, or none when an argument says that the log is not meant, or no log is there to join. What was told
+    /// before an error does not hold.
     fn read(
         &mut self,
-        rule: &Rule,
+        Candidate { rule, believed }: Candidate<'_>,
         log: &'a VerifiedLog,
         known: &dyn Known,
-        facts: &mut Vec<(Payload, Address)>,
+        args: &mut Vec<Arg<'a>>,
+        tell: &mut dyn FnMut(Payload, Address),
     ) -> Result<(), BuildError> {
         let Some(kind) = rule.kind else { return Ok(()) };
-        let args = rule.shape.decode(&log.topics, &log.data).map_err(BuildError::Shape)?;
-        if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(abi::Arg::is_zero)) {
+        rule.shape.decode_into(&log.topics, &log.data, args).map_err(BuildError::Shape)?;
+        if rule.unless_zero.iter().any(|index| args.get(*index).is_some_and(Arg::is_zero)) {
             return Ok(());
         }
-        let believed = || rule.emitters.hear(&log.address, (self.block.block.number, log.tx_index), known);
         // Nodes are not asked because of what a stranger says with authority's words.
-        if rule.authority && rule.reads_state && !believed() {
+        if rule.authority && rule.reads_state && !believed {
             return Err(BuildError::Stranger(unlisted(log)));
         }
         let tx = usize::try_from(log.tx_index).ok().and_then(|index| self.block.transactions.get(index));
@@ -318,7 +297,7 @@ impl<'a> Decoder<'a> {
             block: &self.block.block,
             tx,
             log: Some(log),
-            args: &args,
+            args,
             call: called.map_or(Err("the rule has no call"), |(_, called)| called),
             joined: None,
             known,
@@ -340,13 +319,13 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         source.joined = found.as_ref().map(|(log, args)| Joined { log, args });
-        let counts = rule.revenue == Some(Revenue::Recognise) && believed();
+        let counts = rule.revenue == Some(Revenue::Recognise) && believed;
         let backing = found.as_ref().map_or(log.log_index, |(log, _)| log.log_index);
         if counts && self.spent.contains(&backing) {
             return Err(BuildError::Spent(format!("log {backing} backs another payment of this transaction")));
         }
-        rule.facts(kind, &source, facts)?;
-        if counts && !facts.is_empty() {
+        let told = rule.facts(kind, &source, tell)?;
+        if counts && told > 0 {
             self.spent.insert(backing);
         }
         Ok(())
@@ -357,6 +336,14 @@ fn unlisted(log: &VerifiedLog) -> String {
     format!("{:#x} is not among the contracts of the rule", log.address)
 }
 
+/// A rule that may be for a log.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    rule: &'a Rule,
+    /// Whether the log's emitter is one of the rule's: no stranger to it.
+    believed: bool,
+}
+
 /// The rules whose topic, number of topics and blocks fit, from an emitter that is listened to. A stranger who speaks with
 /// authority's words is heard, to be refused; a stranger with any other words is none of ours. Who is a stranger to one
 /// rule and believed by another for the same kind is no stranger.
@@ -365,26 +352,34 @@ fn candidates<'a>(
     block_number: u64,
     log: &'a VerifiedLog,
     known: &'a dyn Known,
-) -> impl Iterator<Item = &'a Rule> {
+) -> impl Iterator<Item = Candidate<'a>> {
     let fitting = move || {
         let rules = log.topics.first().into_iter().flat_map(|topic0| mapping.rules_for(topic0));
         rules
             .filter(|rule| rule.shape.topic_count() == log.topics.len())
             .filter(move |rule| rule.blocks.contains(&block_number))
     };
-    let believed = move |rule: &Rule| rule.emitters.hear(&log.address, (block_number, log.tx_index), known);
-    fitting().filter(move |rule| {
-        believed(rule) || (rule.authority && !fitting().any(|other| other.kind == rule.kind && believed(other)))
+    let believes = move |rule: &Rule| rule.emitters.hear(&log.address, (block_number, log.tx_index), known);
+    fitting().filter_map(move |rule| {
+        let believed = believes(rule);
+        let heard = believed || (rule.authority && !fitting().any(|other| other.kind == rule.kind && believes(other)));
+        heard.then_some(Candidate { rule, believed })
     })
 }
 
 impl Rule {
-    /// Appends a fact for each element that the rule goes through, or one, where its conditions hold.
-    fn facts(&self, kind: u32, source: &Source<'_>, out: &mut Vec<(Payload, Address)>) -> Result<(), BuildError> {
+    /// Tells a fact for each element that the rule goes through, or one, where its conditions hold, and of what contract it
+    /// is; how many.
+    fn facts(
+        &self,
+        kind: u32,
+        source: &Source<'_>,
+        tell: &mut dyn FnMut(Payload, Address),
+    ) -> Result<usize, BuildError> {
         if self.levels == 0 {
-            return self.fact(kind, source, &At::NOWHERE, out);
+            return self.fact(kind, source, &At::NOWHERE, tell);
         }
-        self.elements(source)?.iter().try_for_each(|at| self.fact(kind, source, at, out))
+        self.elements(source)?.iter().try_fold(0, |told, at| Ok(told + self.fact(kind, source, at, tell)?))
     }
 
     fn fact(
@@ -392,24 +387,24 @@ impl Rule {
         kind: u32,
         source: &Source<'_>,
         at: &At,
-        out: &mut Vec<(Payload, Address)>,
-    ) -> Result<(), BuildError> {
+        tell: &mut dyn FnMut(Payload, Address),
+    ) -> Result<usize, BuildError> {
         for (expr, test) in &self.conditions {
             if !source.passes(expr, test, at)? {
-                return Ok(());
+                return Ok(0);
             }
         }
         if let (Some(Call { optional: false, .. }), Err(reason)) = (&self.call, source.call) {
             return Err(BuildError::Shape(reason.to_owned()));
         }
-        out.push(match &self.on_behalf_of {
-            None => (build(kind, &self.fields, source, at)?, source.emitter),
+        match &self.on_behalf_of {
+            None => tell(build(kind, &self.fields, source, at)?, source.emitter),
             Some(expr) => {
                 let emitter = (Field { expr, source, at }).address()?;
-                (build(kind, &self.fields, &Source { emitter, ..*source }, at)?, emitter)
+                tell(build(kind, &self.fields, &Source { emitter, ..*source }, at)?, emitter);
             }
-        });
-        Ok(())
+        }
+        Ok(1)
     }
 
     /// The elements that the rule goes through, in order.
@@ -441,13 +436,34 @@ impl crate::mapping::Place {
     }
 }
 
-fn content_hash(log: &VerifiedLog) -> B256 {
-    let mut hasher = Keccak256::new();
-    for topic in log.topics.iter() {
-        hasher.update(topic);
+impl VerifiedLog {
+    /// Where a fact of it stands, of those of a block of this number.
+    fn position(&self, block_number: u64, sub_index: usize) -> Position {
+        Position {
+            block_number,
+            tx_index: self.tx_index,
+            log_index: self.log_index,
+            sub_index: u32::try_from(sub_index).unwrap_or(u32::MAX),
+        }
     }
-    hasher.update(&log.data);
-    hasher.finalize()
+
+    fn content_hash(&self) -> B256 {
+        let mut hasher = Keccak256::new();
+        for topic in self.topics.iter() {
+            hasher.update(topic);
+        }
+        hasher.update(&self.data);
+        hasher.finalize()
+    }
+}
+
+impl Decoded {
+    /// What is told of a log of a block of this number that a rule, or a factory, could not read.
+    fn undecodable(block_number: u64, log: &VerifiedLog, rule: &Arc<str>, error: BuildError) -> Self {
+        let payload = Payload::Undecodable { rule: rule.to_string(), content_hash: log.content_hash() };
+        let (position, rule) = (log.position(block_number, 0), Arc::clone(rule));
+        Self { position, emitter: log.address, rule, payload, refused: Some(error.refusal()) }
+    }
 }
 
 #[cfg(test)]

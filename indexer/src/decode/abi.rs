@@ -5,7 +5,7 @@
 //! bytes that are not so were made by hand, and reading them leniently would let one log mean two things.
 
 use alloy_json_abi::{Event as AbiEvent, Param as AbiParam};
-use alloy_primitives::B256;
+use alloy_primitives::{B256, U256};
 
 use super::sample::Sample;
 
@@ -66,16 +66,8 @@ pub(crate) enum Static {
 /// A decoded argument, borrowed from the log.
 #[derive(Debug, Clone)]
 pub(crate) enum Arg<'a> {
-    /// An unsigned integer and its bits.
-    Uint(&'a [u8; WORD], usize),
-    /// A signed integer and its bits.
-    Int(&'a [u8; WORD], usize),
-    /// Fixed bytes of this length, left-aligned.
-    Fixed(&'a [u8; WORD], usize),
-    /// An address.
-    Address(&'a [u8]),
-    /// A truth value.
-    Bool(bool),
+    /// A word, and its type, of which it is to its last bit.
+    Word(&'a [u8; WORD], Static),
     /// Bytes.
     Bytes(&'a [u8]),
     /// Text.
@@ -148,33 +140,46 @@ impl Shape {
 
     /// The arguments of a log, in the order of the signature, or what is wrong with it.
     pub(crate) fn decode<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<Vec<Arg<'a>>, String> {
+        let mut args = Vec::new();
+        self.decode_into(topics, data, &mut args).map(|()| args)
+    }
+
+    /// The same in the place of what `args` held, whose memory is used again.
+    pub(crate) fn decode_into<'a>(
+        &self,
+        topics: &'a [B256],
+        data: &'a [u8],
+        args: &mut Vec<Arg<'a>>,
+    ) -> Result<(), String> {
         if topics.len() != self.topic_count() {
             return Err(format!("{} topics: expected {}", topics.len(), self.topic_count()));
         }
-        let (args, used) = self.read(topics, data)?;
-        if used == data.len() { Ok(args) } else { Err(format!("{} bytes of data: expected {used}", data.len())) }
+        let used = self.read(topics, data, args)?;
+        if used == data.len() { Ok(()) } else { Err(format!("{} bytes of data: expected {used}", data.len())) }
     }
 
     /// The arguments of a call. What follows them is not read, as Solidity does not: a suffix stands there.
     pub(crate) fn decode_call<'a>(&self, data: &'a [u8]) -> Result<Vec<Arg<'a>>, String> {
-        self.read(&[], data).map(|(args, _)| args)
+        let mut args = Vec::new();
+        self.read(&[], data, &mut args).map(|_| args)
     }
 
-    fn read<'a>(&self, topics: &'a [B256], data: &'a [u8]) -> Result<(Vec<Arg<'a>>, usize), String> {
+    fn read<'a>(&self, topics: &'a [B256], data: &'a [u8], args: &mut Vec<Arg<'a>>) -> Result<usize, String> {
         let mut indexed = topics.iter().skip(1);
         let mut cursor = Cursor { data, head: 0, tail: self.heads };
-        let mut args = Vec::with_capacity(self.params.len());
+        args.clear();
+        args.reserve(self.params.len());
         for param in &self.params {
             let named = |reason: String| format!("argument {}: {reason}", param.name);
-            let arg = if param.indexed {
+            let read = if param.indexed {
                 let topic = indexed.next().ok_or_else(|| named("has no topic".to_owned()))?;
-                param.kind.topic(&topic.0)
+                param.kind.topic(&topic.0, args)
             } else {
-                param.kind.read(&mut cursor)
+                param.kind.read(&mut cursor, args)
             };
-            args.push(arg.map_err(named)?);
+            read.map_err(named)?;
         }
-        Ok((args, cursor.tail))
+        Ok(cursor.tail)
     }
 
     /// The log that encodes `fill` in every word, with one byte or element in everything of variable length: what a rule
@@ -271,23 +276,32 @@ impl Kind {
         }
     }
 
-    /// An indexed argument; of one of more than a word only the hash is there.
-    fn topic<'a>(&self, topic: &'a [u8; WORD]) -> Result<Arg<'a>, String> {
+    /// Appends an indexed argument; of one of more than a word only the hash is there.
+    fn topic<'a>(&self, topic: &'a [u8; WORD], out: &mut Vec<Arg<'a>>) -> Result<(), String> {
         match self {
-            Self::Static(kind) => kind.read(topic),
-            _ => Ok(Arg::Fixed(topic, WORD)),
+            Self::Static(kind) => out.push(kind.read(topic)?),
+            _ => out.push(Arg::Word(topic, Static::Fixed(WORD))),
         }
+        Ok(())
     }
 
-    fn read<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
+    /// Appends an argument: most are words, which cost less to read than to move, so that they are made where they stay.
+    fn read<'a>(&self, cursor: &mut Cursor<'a>, out: &mut Vec<Arg<'a>>) -> Result<(), String> {
         match self {
-            Self::Static(kind) => return kind.read(cursor.word()?),
+            Self::Static(kind) => out.push(kind.read(cursor.word()?)?),
             Self::Tuple(parts) if !self.is_dynamic() => {
-                return parts.iter().map(|(_, kind)| kind.read(cursor)).collect::<Result<_, String>>().map(Arg::Many);
+                out.push(Self::many(parts.iter().map(|(_, kind)| kind), cursor)?)
             }
-            Self::Fixed(element, count) if !element.is_dynamic() => return element.several(*count, cursor),
-            _ => {}
+            Self::Fixed(element, count) if !element.is_dynamic() => {
+                out.push(Self::many(std::iter::repeat_n(&**element, *count), cursor)?);
+            }
+            _ => out.push(self.behind(cursor)?),
         }
+        Ok(())
+    }
+
+    /// A dynamic argument, which lies where its offset says: behind those before it.
+    fn behind<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
         let offset = small(cursor.word()?).ok_or("offset beyond the data")?;
         if offset != cursor.tail {
             return Err(format!("offset {offset}: expected {}", cursor.tail));
@@ -298,8 +312,13 @@ impl Kind {
         Ok(arg)
     }
 
-    fn several<'a>(&self, count: usize, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
-        (0..count).map(|_| self.read(cursor)).collect::<Result<_, String>>().map(Arg::Many)
+    /// Values of these types, one after the other.
+    fn many<'k, 'a>(kinds: impl Iterator<Item = &'k Self>, cursor: &mut Cursor<'a>) -> Result<Arg<'a>, String> {
+        let mut out = Vec::new();
+        for kind in kinds {
+            kind.read(cursor, &mut out)?;
+        }
+        Ok(Arg::Many(out))
     }
 
     /// What the offset of a dynamic argument leads to, and its bytes.
@@ -308,12 +327,11 @@ impl Kind {
         match self {
             Self::Tuple(parts) => {
                 let mut cursor = inner(parts.iter().map(|(_, kind)| kind.head()).sum());
-                let args = parts.iter().map(|(_, kind)| kind.read(&mut cursor)).collect::<Result<_, String>>()?;
-                Ok((Arg::Many(args), cursor.tail))
+                Ok((Self::many(parts.iter().map(|(_, kind)| kind), &mut cursor)?, cursor.tail))
             }
             Self::Fixed(element, count) => {
                 let mut cursor = inner(element.head().saturating_mul(*count));
-                Ok((element.several(*count, &mut cursor)?, cursor.tail))
+                Ok((Self::many(std::iter::repeat_n(&**element, *count), &mut cursor)?, cursor.tail))
             }
             Self::List(element) => element.list(body),
             Self::Static(_) | Self::Bytes | Self::Text => {
@@ -334,13 +352,13 @@ impl Kind {
         if let Self::Static(kind) = self {
             let (words, _) = heads.as_chunks::<WORD>();
             for word in words {
-                let _checked = kind.read(word)?;
+                kind.check(word)?;
             }
             return Ok((Arg::Words(heads, *kind), size));
         }
         let count = heads.len().checked_div(self.head()).unwrap_or_default();
         let mut cursor = Cursor { data: body.get(WORD..).unwrap_or_default(), head: 0, tail: heads.len() };
-        let many = self.several(count, &mut cursor)?;
+        let many = Self::many(std::iter::repeat_n(self, count), &mut cursor)?;
         Ok((many, WORD + cursor.tail))
     }
 }
@@ -387,18 +405,32 @@ impl Static {
 
     /// What a word says, when it is of this type to its last bit.
     pub(crate) fn read(self, word: &[u8; WORD]) -> Result<Arg<'_>, String> {
-        let clean = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-        let checked = match self {
-            Self::Uint(bits) => clean(&word[..WORD - bits / 8]).then_some(Arg::Uint(word, bits)),
-            Self::Int(bits) => {
-                let sign = if word[WORD - bits / 8] & 0x80 == 0 { 0 } else { 0xff };
-                word[..WORD - bits / 8].iter().all(|byte| *byte == sign).then_some(Arg::Int(word, bits))
-            }
-            Self::Address => clean(&word[..12]).then_some(Arg::Address(&word[12..])),
-            Self::Bool => (clean(&word[..WORD - 1]) && word[WORD - 1] < 2).then_some(Arg::Bool(word[WORD - 1] == 1)),
-            Self::Fixed(size) => clean(&word[size..]).then_some(Arg::Fixed(word, size)),
+        self.check(word).map(|()| Arg::Word(word, self))
+    }
+
+    /// What a word of this type has beside its padding; of a number, the whole word.
+    pub(crate) fn bytes(self, word: &[u8; WORD]) -> &[u8] {
+        match self {
+            Self::Uint(_) | Self::Int(_) => word,
+            Self::Address => &word[12..],
+            Self::Bool => &word[WORD - 1..],
+            Self::Fixed(size) => &word[..size],
+        }
+    }
+
+    /// Whether a word is of this type to its last bit.
+    fn check(self, word: &[u8; WORD]) -> Result<(), String> {
+        let number = || U256::from_be_bytes(*word);
+        let fits = match self {
+            Self::Uint(bits) => number().bit_len() <= bits,
+            // A negative number has as many bits as its complement, and one for the sign.
+            Self::Int(bits) => (if word[0] & 0x80 == 0 { number() } else { !number() }).bit_len() < bits,
+            Self::Address => number().bit_len() <= 160,
+            Self::Bool => number().bit_len() <= 1,
+            Self::Fixed(WORD) => true,
+            Self::Fixed(size) => number().trailing_zeros() >= 8 * (WORD - size),
         };
-        checked.ok_or_else(|| format!("0x{} does not fit {self:?}", alloy_primitives::hex::encode(word)))
+        if fits { Ok(()) } else { Err(format!("0x{} does not fit {self:?}", alloy_primitives::hex::encode(word))) }
     }
 }
 
@@ -410,19 +442,25 @@ fn word_at(data: &[u8], offset: usize) -> Result<&[u8; WORD], String> {
 
 /// The number in a word, when it is small enough to be a place in memory; lengths of a log are far below 2^32.
 fn small(word: &[u8; WORD]) -> Option<usize> {
-    let (high, low) = word.split_at(WORD - 4);
-    let low = u32::from_be_bytes(low.try_into().ok()?);
-    if high.iter().any(|byte| *byte != 0) { None } else { usize::try_from(low).ok() }
+    let number: u32 = U256::from_be_bytes(*word).try_into().ok()?;
+    usize::try_from(number).ok()
 }
 
 impl<'a> Arg<'a> {
+    /// Its bytes, a number's as its whole word; none of a list.
+    pub(super) fn bytes(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Word(word, kind) => Some(kind.bytes(word)),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Words(..) | Self::Many(_) => None,
+        }
+    }
+
     /// Whether it is a word of zeros, or empty.
     pub(crate) fn is_zero(&self) -> bool {
-        let clean = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
         match self {
-            Self::Uint(word, _) | Self::Int(word, _) | Self::Fixed(word, _) => clean(&word[..]),
-            Self::Address(bytes) => clean(bytes),
-            Self::Bool(truth) => !truth,
+            Self::Word(word, _) => word.iter().all(|byte| *byte == 0),
             Self::Bytes(bytes) | Self::Words(bytes, _) => bytes.is_empty(),
             Self::Text(text) => text.is_empty(),
             Self::Many(parts) => parts.iter().all(Self::is_zero),

@@ -13,7 +13,7 @@ use serde::{Deserialize as _, forward_to_deserialize_any};
 use std::fmt;
 use tributary_schemas::{Amount, Payload};
 
-use super::abi::Arg;
+use super::abi::{Arg, Static};
 use super::eval::{At, BuildError, Field, Source, Value, unfit};
 use crate::mapping::Expr;
 
@@ -109,7 +109,7 @@ impl BuildError {
 impl Field<'_> {
     pub(super) fn unsigned(self, bits: u32) -> Result<u128, BuildError> {
         let word = match self.plain()? {
-            Some(Arg::Uint(word, _) | Arg::Int(word, _)) => **word,
+            Some(Arg::Word(word, Static::Uint(_) | Static::Int(_))) => **word,
             _ => match self.value()? {
                 Value::Unsigned(word, _) | Value::Signed(word, _) => word,
                 other => return Err(unfit(other.what(), "an unsigned integer")),
@@ -117,9 +117,7 @@ impl Field<'_> {
         };
         let limit = if bits == 128 { Amount::LIMIT } else { 1 << bits };
         match word.split_last_chunk() {
-            Some((high, low)) if high.iter().all(|byte| *byte == 0) && u128::from_be_bytes(*low) < limit => {
-                Ok(u128::from_be_bytes(*low))
-            }
+            Some((high, low)) if high == [0; 16] && u128::from_be_bytes(*low) < limit => Ok(u128::from_be_bytes(*low)),
             _ => {
                 let wide = U256::from_be_bytes(word);
                 Err(BuildError::Range(format!("{wide} is out of range: expected less than {limit}")))
@@ -200,10 +198,12 @@ impl<'de> Deserializer<'de> for Field<'_> {
     /// Bytes are never read out of text, which would be taken for hex.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BuildError> {
         match self.plain()? {
-            Some(Arg::Uint(word, _) | Arg::Int(word, _)) => return visitor.visit_bytes(word.as_slice()),
-            Some(Arg::Fixed(word, size)) => return visitor.visit_bytes(&word[..*size]),
-            Some(Arg::Address(bytes) | Arg::Bytes(bytes)) => return visitor.visit_bytes(bytes),
-            _ => {}
+            None | Some(Arg::Text(_) | Arg::Word(_, Static::Bool)) => {}
+            Some(arg) => return visitor.visit_bytes(arg.bytes().unwrap_or_default()),
+        }
+        if let Expr::Native(kind, namespace, key) = self.expr {
+            self.source.charge(0)?;
+            return visitor.visit_bytes(self.native(*kind, namespace.as_deref(), key)?.as_slice());
         }
         match self.value()? {
             Value::Unsigned(bytes, _) | Value::Signed(bytes, _) | Value::Id(bytes) => visitor.visit_bytes(&bytes),

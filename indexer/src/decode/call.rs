@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, address};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::abi::{Arg, Shape};
+use super::abi::{Arg, Shape, Static};
 use super::eval::{At, Field, Source};
 use crate::mapping::{Call, Expr, Function, Place, Rule, Step, function};
 use crate::{TxInfo, VerifiedLog};
@@ -120,11 +120,13 @@ fn calls_of(tx: &TxInfo) -> Result<Vec<(Address, &[u8])>, String> {
 fn one_call(call: Arg<'_>, may_fail: Option<usize>) -> Result<(Address, &[u8]), String> {
     let broken = || "a call of Multicall3 without a target".to_owned();
     let Arg::Many(parts) = call else { return Err(broken()) };
-    if may_fail.is_some_and(|at| matches!(parts.get(at), Some(Arg::Bool(true)))) {
+    if may_fail.is_some_and(|at| matches!(parts.get(at), Some(Arg::Word(word, Static::Bool)) if word[31] == 1)) {
         return Err("a call of Multicall3 was allowed to fail, so what it asked for may not have been done".to_owned());
     }
     match (parts.first(), parts.last()) {
-        (Some(Arg::Address(target)), Some(Arg::Bytes(data))) => Ok((Address::from_slice(target), data)),
+        (Some(Arg::Word(target, Static::Address)), Some(Arg::Bytes(data))) => {
+            Ok((Address::from_word((*target).into()), data))
+        }
         _ => Err(broken()),
     }
 }

@@ -7,13 +7,11 @@
 use alloy_primitives::{Address, B256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tributary_schemas::code::Reason;
-use tributary_schemas::{Payload, Position};
 
-use super::abi::Arg;
+use super::abi::{Arg, Static};
 use super::call::reach;
 use super::eval::{At, BuildError};
-use super::{Decoded, Decoder, Known, content_hash};
+use super::{Decoded, Decoder, Known};
 use crate::mapping::{Emitters, Family, Mapping};
 use crate::{VerifiedBlock, VerifiedLog};
 
@@ -87,7 +85,7 @@ fn announced(mapping: &Mapping, family: &Family, log: &VerifiedLog) -> Result<Op
     let Some(announcement) = family.announcement(&log.topics) else { return Ok(None) };
     let args = announcement.shape.decode(&log.topics, &log.data)?;
     let address = match reach(&args, &announcement.child, At::default()).as_deref() {
-        Some(Arg::Address(bytes)) => Address::from_slice(bytes),
+        Some(Arg::Word(word, Static::Address)) => Address::from_word((*word).into()),
         _ => return Err("the announcement has no child".to_owned()),
     };
     let is_one = !address.is_zero() && !mapping.names(&address);
@@ -148,15 +146,7 @@ impl Decoder<'_> {
     }
 
     fn refuse(&mut self, label: &Arc<str>, log: &VerifiedLog, error: BuildError) {
-        let position = Position {
-            block_number: self.block.block.number,
-            tx_index: log.tx_index,
-            log_index: log.log_index,
-            sub_index: 0,
-        };
-        let payload = Payload::Undecodable { rule: label.to_string(), content_hash: content_hash(log) };
-        let refused: Option<(Reason, String)> = Some(error.refusal());
-        let fact = Decoded { position, emitter: log.address, rule: Arc::clone(label), payload, refused };
+        let fact = Decoded::undecodable(self.block.block.number, log, label, error);
         self.unannounced.entry(log.log_index).or_default().push(fact);
     }
 

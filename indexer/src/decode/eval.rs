@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use tributary_schemas::BlockRef;
-use tributary_schemas::id::{entity_id, external_id, version_id};
+use tributary_schemas::id::{EntityKind, entity_id, external_id, version_id};
 
-use super::abi::Arg;
+use super::abi::{Arg, Static};
 use super::state::Reading;
 use super::{Known, make};
 use crate::mapping::{Around, Constant, Expr, LEVELS_MAX, Lookup, Made, Place, Root, Step, Test, Type};
@@ -199,19 +199,7 @@ impl<'a> Field<'a> {
             Expr::Arg(place) => self.argument(place)?,
             Expr::Around(around) => self.around(*around)?,
             Expr::Const(constant) => Value::of(constant),
-            Expr::Native(kind, namespace, key) => {
-                let namespace = match namespace {
-                    None => self.source.emitter,
-                    Some(expr) => of(expr).address()?,
-                };
-                let key = of(key).value()?;
-                let word = key.word();
-                let bytes = match &word {
-                    Some(word) => Cow::Borrowed(word.as_slice()),
-                    None => key.packed("a native key")?,
-                };
-                Value::Id(entity_id(*kind, self.source.chain_id, namespace, &bytes).0)
-            }
+            Expr::Native(kind, namespace, key) => Value::Id(self.native(*kind, namespace.as_deref(), key)?.0),
             Expr::NoneIf(none, inner) => match of(inner).value()? {
                 value if value.is(none) => Value::Nothing,
                 value => value,
@@ -227,6 +215,24 @@ impl<'a> Field<'a> {
                 Some(fill) => Value::sample(ty, fill),
                 None => self.made(made, ty)?,
             },
+        })
+    }
+
+    /// The id of this kind with that native key.
+    pub(super) fn native(self, kind: EntityKind, namespace: Option<&Expr>, key: &Expr) -> Result<B256, BuildError> {
+        let namespace = match namespace {
+            None => self.source.emitter,
+            Some(expr) => Field { expr, ..self }.address()?,
+        };
+        let id = |key: &[u8]| entity_id(kind, self.source.chain_id, namespace, key);
+        let key = Field { expr: key, ..self };
+        if let Some(bytes) = key.plain()?.and_then(Arg::bytes) {
+            return Ok(id(bytes));
+        }
+        let key = key.value()?;
+        Ok(match key.word() {
+            Some(word) => id(&word),
+            None => id(&key.packed("a native key")?),
         })
     }
 
@@ -392,11 +398,11 @@ impl<'a> Value<'a> {
     /// The value of an argument that is no list.
     pub(super) fn of_arg(arg: &Arg<'a>) -> Self {
         match arg {
-            Arg::Uint(word, bits) => Value::Unsigned(**word, *bits),
-            Arg::Int(word, bits) => Value::Signed(**word, *bits),
-            Arg::Fixed(word, size) => Value::Bytes(Cow::Borrowed(&word[..*size])),
-            Arg::Address(bytes) => Value::Address(Address::from_slice(bytes).into_array()),
-            Arg::Bool(truth) => Value::Bool(*truth),
+            Arg::Word(word, Static::Uint(bits)) => Value::Unsigned(**word, *bits),
+            Arg::Word(word, Static::Int(bits)) => Value::Signed(**word, *bits),
+            Arg::Word(word, Static::Fixed(size)) => Value::Bytes(Cow::Borrowed(&word[..*size])),
+            Arg::Word(word, Static::Address) => Value::Address(Address::from_word((*word).into()).into_array()),
+            Arg::Word(word, Static::Bool) => Value::Bool(word[31] == 1),
             Arg::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
             Arg::Text(text) => Value::Text(Cow::Borrowed(text)),
             Arg::Words(..) | Arg::Many(_) => Value::Nothing,
@@ -405,7 +411,6 @@ impl<'a> Value<'a> {
 
     /// Any value of a type: what a computed value is while a rule is tried.
     fn sample(ty: &Type, fill: u8) -> Self {
-        use crate::decode::Static;
         let mut word = [0; 32];
         word[31] = fill;
         match ty {

@@ -24,7 +24,7 @@ impl<'a> Decoder<'a> {
         let rules = mapping.rules().iter().filter(|rule| rule.late == late && self.is_for(rule) && called(rule));
         for rule in rules.collect::<Vec<_>>() {
             let made = self.made(rule, tx, known);
-            let facts = made.map(|facts| facts.into_iter().map(|(payload, _)| (payload, None)).collect());
+            let facts = made.map(|facts| facts.into_iter().map(|payload| (payload, None)).collect());
             let facts = facts.unwrap_or_else(|error| {
                 let payload = Payload::Undecodable { rule: rule.name.to_string(), content_hash: tx.hash };
                 vec![(payload, Some(error.refusal()))]
@@ -64,7 +64,7 @@ impl<'a> Decoder<'a> {
         rule.of_transactions() && rule.blocks.contains(&self.block.block.number)
     }
 
-    fn made(&self, rule: &Rule, tx: &TxInfo, known: &dyn Known) -> Result<Vec<(Payload, Address)>, super::BuildError> {
+    fn made(&self, rule: &Rule, tx: &TxInfo, known: &dyn Known) -> Result<Vec<Payload>, super::BuildError> {
         let Some(kind) = rule.kind else { return Ok(Vec::new()) };
         let source = Source {
             chain_id: self.mapping.chain_id(),
@@ -82,7 +82,7 @@ impl<'a> Decoder<'a> {
         };
         self.reading.begin();
         let mut facts = Vec::new();
-        rule.facts(kind, &source, &mut facts)?;
+        rule.facts(kind, &source, &mut |payload, _| facts.push(payload))?;
         Ok(facts)
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tributary_schemas::Position;
 use tributary_schemas::encoding::payload_json;
 
-use super::abi::{Arg, Shape};
+use super::abi::{Arg, Shape, Static};
 use super::eval::signed;
 use super::{Decoded, Grown, Known, Unknown, decode_onto};
 use crate::mapping::{Emitters, Family, Mapping, Rule};
@@ -124,11 +124,11 @@ fn passed_over(rule: &Rule, block_number: u64, log: &VerifiedLog, known: &dyn Kn
 /// An argument as text.
 fn shown(arg: &Arg<'_>) -> String {
     match arg {
-        Arg::Uint(word, _) => U256::from_be_bytes(**word).to_string(),
-        Arg::Int(word, _) => signed(**word).to_string(),
-        Arg::Fixed(word, size) => hex::encode_prefixed(&word[..*size]),
-        Arg::Address(bytes) | Arg::Bytes(bytes) => hex::encode_prefixed(bytes),
-        Arg::Bool(truth) => truth.to_string(),
+        Arg::Word(word, Static::Uint(_)) => U256::from_be_bytes(**word).to_string(),
+        Arg::Word(word, Static::Int(_)) => signed(**word).to_string(),
+        Arg::Word(word, Static::Bool) => (word[31] == 1).to_string(),
+        Arg::Word(word, kind) => hex::encode_prefixed(kind.bytes(word)),
+        Arg::Bytes(bytes) => hex::encode_prefixed(bytes),
         Arg::Text(text) => serde_json::Value::from(*text).to_string(),
         Arg::Words(words, kind) => {
             let parts = words.as_chunks::<32>().0.iter();

@@ -290,7 +290,7 @@ impl Kind {
         match self {
             Self::Static(kind) => out.push(kind.read(cursor.word()?)?),
             Self::Tuple(parts) if !self.is_dynamic() => {
-                out.push(Self::many(parts.iter().map(|(_, kind)| kind), cursor)?)
+                out.push(Self::many(parts.iter().map(|(_, kind)| kind), cursor)?);
             }
             Self::Fixed(element, count) if !element.is_dynamic() => {
                 out.push(Self::many(std::iter::repeat_n(&**element, *count), cursor)?);

@@ -165,7 +165,7 @@ fn snapshot(page: &mut Page, pinned: &crate::pinned::Pinned) {
     page.one(
         "api_table_reads_total",
         "counter",
-        "Queries over tables that answers from the newest snapshot took.",
+        "Reads of tables, by query or by row, that answers from the newest snapshot took.",
         reads,
     );
     page.one("store_sealed_block", "gauge", "Last block of the newest snapshot.", Some(heads.block_number));

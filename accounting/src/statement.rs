@@ -140,6 +140,10 @@ pub async fn statement(
     (from, to): (i64, i64),
     vault: Option<Address>,
 ) -> Result<Statement, AccountingError> {
+    if from > to {
+        let what = format!("a statement of epochs {from} to {to}");
+        return Err(AccountingError::Unfit { what, expected: "the first one not to be behind the last".to_owned() });
+    }
     let (coin, names) = (hex_text(token), [payable(account), receivable(account)]);
     let of_vault = vault.map_or_else(String::new, |vault| format!(" AND vault = '{}'", hex_text(vault)));
     let of_account = format!("account = '{}' AND token = '{coin}'{of_vault}", hex_text(account));

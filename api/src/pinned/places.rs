@@ -13,7 +13,7 @@ use tributary_schemas::money::{ClaimRow, LedgerEntryRow};
 use tributary_store::{Keyed, StoreError, TableFile, WINDOW_ROWS};
 
 use super::Pinned;
-use crate::error::Refusal;
+use crate::error::{ErrorCode, Refusal};
 use crate::kept::Kept;
 
 /// Most bytes that where rows are takes: eight for each, in each column with keys.
@@ -70,6 +70,10 @@ impl Pinned {
     /// The statement of an account: the same that SQL over the tables gives.
     pub(crate) async fn statement(&self, of: StatementOf) -> Result<Statement, Refusal> {
         let (account, (from, to)) = (hex_text(of.account), of.epochs);
+        if from > to {
+            let message = format!("from is {from} and to is {to}: expected from <= to");
+            return Err(Refusal::new(ErrorCode::BadInput, message));
+        }
         let before = match from.checked_sub(1) {
             Some(last) => self.last_epoch::<ClaimRow>(last).await?,
             None => None,

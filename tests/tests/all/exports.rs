@@ -11,6 +11,9 @@ use tributary_tests::python::script;
 
 use crate::flight::served;
 
+/// An account that has nothing.
+const NOBODY: &str = "0x00000000000000000000000000000000000000bb";
+
 fn text(path: &Path) -> String {
     path.display().to_string()
 }
@@ -61,6 +64,7 @@ fn a_table_is_exported_as_it_stood_at_a_block() {
         (["--table", "block", "--format", "csv"].as_slice(), "the nearest is blocks"),
         (&["--table", "blocks", "--as-of", "999999"], "not sealed yet"),
         (&["--statement", "0x00"], "no address"),
+        (&["--statement", NOBODY, "--from", "3", "--to", "1"], "expected the first one not to be behind the last"),
         (&["--provenance", "spdx", "0x00"], "expected prov, cyclonedx or croissant"),
         (&["--provenance", "prov", "0x00"], "nothing has the id"),
     ] {
@@ -126,6 +130,10 @@ async fn statements_over_http_are_those_of_sql() {
             assert_eq!(answer.bytes().await.unwrap(), expected, "{url}");
         }
     }
+    let refused = reqwest::get(format!("{base}/exports/statement/{NOBODY}?from=2&to=1")).await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let said = refused.json::<Value>().await.unwrap();
+    assert_eq!(said["detail"], "from is 2 and to is 1: expected from <= to");
     shutdown.cancel();
     running.join_next().await.unwrap().unwrap().unwrap();
 }

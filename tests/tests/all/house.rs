@@ -42,10 +42,13 @@ const EDGES: [(&str, &[&str]); 9] = [
 /// What a room never uses: the invariants that the dependency list keeps.
 const NEVER: [(&str, &[&str]); 7] = [
     ("tributary-schemas", &["tokio", "datafusion", "sled", "axum", "reqwest", "object_store"]),
-    ("tributary-store", &["datafusion", "axum", "reqwest", "alloy", "async-graphql"]),
-    ("tributary-indexer", &["datafusion", "axum", "async-graphql", "sled"]),
-    ("tributary-accounting", &["alloy", "reqwest", "axum", "async-graphql", "sled", "object_store", "ballista-core"]),
-    ("tributary-api", &["alloy", "reqwest", "sled"]),
+    ("tributary-store", &["datafusion", "axum", "reqwest", "alloy", "async-graphql", "opentelemetry"]),
+    ("tributary-indexer", &["datafusion", "axum", "async-graphql", "sled", "opentelemetry"]),
+    (
+        "tributary-accounting",
+        &["alloy", "reqwest", "axum", "async-graphql", "sled", "object_store", "ballista-core", "opentelemetry"],
+    ),
+    ("tributary-api", &["alloy", "reqwest", "sled", "opentelemetry-otlp"]),
     ("tributary-dashboards", &["axum", "tokio", "datafusion"]),
     ("tributary-devnet", &["datafusion", "sled", "async-graphql"]),
 ];

@@ -66,7 +66,7 @@ pub struct StatementOf {
     pub account: Address,
     /// Token; zero for the native one.
     pub token: Address,
-    /// First and last epoch of the lines.
+    /// First and last epoch of the lines, both included.
     pub epochs: (i64, i64),
     /// Of what this vault owes; of all where none is named.
     pub vault: Option<Address>,
@@ -126,20 +126,14 @@ pub fn stated_for(name: &str) -> Option<&str> {
     matches!(kind, PAYABLE | "receivable").then_some(address)
 }
 
-/// The statement of an account for the epochs from `from` to `to`, both included, over the tables registered in `ctx`.
-/// With a vault, of what that vault owes. It opens with where `claims` says that the account stood and reads the journal
+/// A statement over the tables registered in `ctx`. It opens with where `claims` says that the account stood and reads the journal
 /// of its epochs alone: what came before is in those counters.
 ///
 /// # Errors
 ///
 /// When the tables cannot be read, or as [`StatementOf::made_of`] says.
-pub async fn statement(
-    ctx: &SessionContext,
-    account: Address,
-    token: Address,
-    (from, to): (i64, i64),
-    vault: Option<Address>,
-) -> Result<Statement, AccountingError> {
+pub async fn statement(ctx: &SessionContext, of: StatementOf) -> Result<Statement, AccountingError> {
+    let StatementOf { account, token, epochs: (from, to), vault } = of;
     if from > to {
         let what = format!("a statement of epochs {from} to {to}");
         return Err(AccountingError::Unfit { what, expected: "the first one not to be behind the last".to_owned() });
@@ -153,7 +147,7 @@ pub async fn statement(
     let sides = names.each_ref().map(|name| format!("debit = '{name}' OR credit = '{name}'")).join(" OR ");
     let filter = format!("epoch BETWEEN {from} AND {to} AND token = '{coin}' AND ({sides}){of_vault}");
     let entries = rows(ctx, &filter).await?;
-    StatementOf { account, token, epochs: (from, to), vault }.made_of(before, after, entries)
+    of.made_of(before, after, entries)
 }
 
 /// What each vault owes by a position; below zero what was claimed beyond that. Vaults that owe nothing are left out.

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use datafusion::parquet::arrow::ArrowWriter;
 use futures::StreamExt as _;
+use tributary_accounting::StatementOf;
 use tributary_api::{ProvenanceForm, StatementForm};
 use tributary_schemas::table::{Growth, TableInfo};
 use tributary_schemas::{facts, money};
@@ -66,7 +67,8 @@ async fn statement(tables: &Tables, account: &str, arguments: &Export) -> Result
     let token = arguments.token.as_deref().map_or(Ok(alloy_primitives::Address::ZERO), address)?;
     let epochs = (arguments.from.unwrap_or(0), arguments.to.unwrap_or(settled));
     let ctx = tables.session().await?;
-    let found = tributary_accounting::statement(&ctx, address(account)?, token, epochs, None).await?;
+    let of = StatementOf { account: address(account)?, token, epochs, vault: None };
+    let found = tributary_accounting::statement(&ctx, of).await?;
     Ok(tributary_api::write_statement(&found, form)?)
 }
 

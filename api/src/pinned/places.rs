@@ -92,7 +92,7 @@ impl Pinned {
             // Two positions, and what moved between them.
             (0..3).for_each(|_| self.count_read());
             let session = self.session().await?;
-            Box::pin(tributary_accounting::statement(session, of.account, of.token, of.epochs, of.vault)).await
+            Box::pin(tributary_accounting::statement(session, of)).await
         };
         stated.map_err(|cause| Refusal::internal("reading the journal", &cause))
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tributary_accounting::StatementOf;
 use tributary_api::{StatementForm, write_statement};
 use tributary_store::Lake;
 use tributary_tests::program::{json as tributary_json, run, run_demo};
@@ -122,8 +123,9 @@ async fn statements_over_http_are_those_of_sql() {
     for (one, first) in all.iter().zip((0..settled).cycle()) {
         let (account, token) = (one["account"].as_str().unwrap(), one["token"].as_str().unwrap());
         for (from, to) in [(0, settled), (first, settled - 1)] {
-            let (of, coin) = (account.parse().unwrap(), token.parse().unwrap());
-            let by_sql = Box::pin(tributary_accounting::statement(&ctx, of, coin, (from, to), None)).await;
+            let (owner, coin) = (account.parse().unwrap(), token.parse().unwrap());
+            let of = StatementOf { account: owner, token: coin, epochs: (from, to), vault: None };
+            let by_sql = Box::pin(tributary_accounting::statement(&ctx, of)).await;
             let url = format!("{base}/exports/statement/{account}?token={token}&from={from}&to={to}&format=json");
             let answer = reqwest::get(&url).await.unwrap();
             let expected = write_statement(&by_sql.unwrap(), StatementForm::Json).unwrap();

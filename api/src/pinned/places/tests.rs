@@ -91,8 +91,7 @@ async fn drawn_world(folder: &Path) -> Lake {
 /// Compares a statement with the one that SQL gives; the number of its lines.
 async fn compare(pinned: &Pinned, of: StatementOf) -> usize {
     let session = pinned.session().await.unwrap();
-    let StatementOf { account, token, epochs, vault } = of;
-    let by_sql = Box::pin(tributary_accounting::statement(session, account, token, epochs, vault)).await;
+    let by_sql = Box::pin(tributary_accounting::statement(session, of)).await;
     let found = pinned.statement(of).await.unwrap();
     assert_eq!(found, by_sql.unwrap(), "{of:?}");
     found.lines.len()

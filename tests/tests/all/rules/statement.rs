@@ -7,7 +7,7 @@
 //! Lines of an epoch are in the order of what they are and of their units: that of their ids says nothing to a reader.
 
 use std::collections::BTreeSet;
-use tributary_accounting::{StatementLine, statement};
+use tributary_accounting::{StatementLine, StatementOf, statement};
 use tributary_schemas::money;
 use tributary_tests::audit;
 use tributary_tests::tables::{Shape, context};
@@ -25,7 +25,7 @@ impl Scene {
         let epochs = (from.parse().unwrap(), to.parse().unwrap());
         let ctx = context(Shape::default(), &self.facts, &self.money);
         let (account, token) = (self.account(name).parse().unwrap(), token(2).parse().unwrap());
-        let stated = statement(&ctx, account, token, epochs, None).await.unwrap();
+        let stated = statement(&ctx, StatementOf { account, token, epochs, vault: None }).await.unwrap();
         let mut lines: Vec<&StatementLine> = stated.lines.iter().collect();
         lines.sort_by_key(|line| (line.epoch, &line.code, line.amount));
         let mut found = vec![stated.opening.to_string()];
@@ -133,12 +133,15 @@ async fn statements_of_random_worlds_follow_each_other() {
         let accounts: BTreeSet<(&String, &String)> = all.claims.iter().map(|row| (&row.account, &row.token)).collect();
         for (account, token) in accounts {
             let (account, token) = (account.parse().unwrap(), token.parse().unwrap());
-            let whole = statement(&ctx, account, token, (first, last), None).await.unwrap();
+            let whole =
+                statement(&ctx, StatementOf { account, token, epochs: (first, last), vault: None }).await.unwrap();
             assert_eq!(whole.opening, 0, "seed {seed}");
             let mut parts = Vec::new();
             let mut closing = 0;
             for epoch in &world.epochs {
-                let part = statement(&ctx, account, token, (*epoch, *epoch), None).await.unwrap();
+                let part = statement(&ctx, StatementOf { account, token, epochs: (*epoch, *epoch), vault: None })
+                    .await
+                    .unwrap();
                 assert_eq!(part.opening, closing, "seed {seed}: {account} in epoch {epoch}");
                 closing = part.closing;
                 below_zero += i32::from(closing < 0 && part.opening >= 0);
